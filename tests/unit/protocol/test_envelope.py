@@ -1,0 +1,199 @@
+"""The codecs beyond the vectors: typed data, frames, wording of faults, and the parser's own guards."""
+
+import sys
+from typing import Any
+
+import msgspec
+import pytest
+
+from wsprism.protocol import (
+    JSON,
+    MAX_DEPTH,
+    MSGPACK,
+    DataFault,
+    Envelope,
+    EnvelopeFault,
+    ExtCodec,
+    is_name,
+    is_room_name,
+)
+from wsprism.protocol.envelope import JsonCodec, MsgpackCodec
+from wsprism.protocol.faults import RULES, describe_envelope_error
+from wsprism.protocol.nesting import is_portable, json_nests_too_deep
+
+
+class Item(msgspec.Struct):
+    count: int
+
+
+class Order(msgspec.Struct):
+    msg: str
+    item: Item | None = None
+
+
+CODECS: list[ExtCodec] = [JSON, MSGPACK]
+HEAD: dict[str, object] = {"v": 1, "svc": "chat", "type": "send"}
+
+
+def fault_of(**fields: object) -> EnvelopeFault:
+    faults = [codec.decode(codec.encode({**HEAD, **fields})) for codec in CODECS]
+    assert faults[0] == faults[1]
+    assert isinstance(faults[0], EnvelopeFault)
+    return faults[0]
+
+
+def read(codec: ExtCodec, value: object) -> msgspec.Raw | None:
+    envelope = codec.decode(codec.encode({**HEAD, "data": value}))
+    assert isinstance(envelope, Envelope)
+    return envelope.data
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_data_is_read_as_the_type_a_service_declares(codec: ExtCodec) -> None:
+    for _ in range(2):
+        assert codec.decode_data(read(codec, {"msg": "x", "item": {"count": 1}}), Order) == Order("x", Item(1))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(
+    ("value", "msg"),
+    [
+        ({}, "data.msg is missing"),
+        ({"msg": 5}, "data.msg is not what this message takes"),
+        ({"msg": "x", "item": {}}, "data.item.count is missing"),
+        ({"msg": "x", "item": {"count": "1"}}, "data.item.count is not what this message takes"),
+        ([], "data is not what this message takes"),
+        (None, "data is not what this message takes"),
+    ],
+)
+def test_data_of_another_shape_is_named_by_the_services_own_fields(codec: ExtCodec, value: object, msg: str) -> None:
+    assert codec.decode_data(read(codec, value), Order) == DataFault(msg)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_absent_data_is_none_unless_a_type_is_asked_for(codec: ExtCodec) -> None:
+    assert codec.decode_data(None) is None
+    assert codec.decode_data(None, Order) == DataFault("data is missing")
+
+
+def test_null_data_is_not_absent_data() -> None:
+    raw = read(JSON, None)
+    assert raw is not None
+    assert bytes(raw) == b"null"
+
+
+def test_frame_kind_follows_the_codec() -> None:
+    assert (JSON.binary, MSGPACK.binary) == (False, True)
+    assert (JSON.name, MSGPACK.name) == ("json", "msgpack")
+    assert JSON.frame(b"{}") == b"\x81\x02{}"
+    assert MSGPACK.frame(b"\x80") == b"\x82\x01\x80"
+
+
+@pytest.mark.parametrize("field", ["v", "svc", "type", "flags", "seq", "room", "trace"])
+def test_fault_names_the_rule_of_its_field(field: str) -> None:
+    assert fault_of(**{field: [1]}).msg == RULES[field]
+
+
+def test_fault_never_repeats_what_the_client_sent() -> None:
+    assert fault_of(secret_field=1).msg == "message has an unknown field"
+    for fault in (fault_of(svc="se cret"), fault_of(room="secret\n"), fault_of(seq="secret")):
+        assert "secret" not in fault.msg
+        assert "`" not in fault.msg
+        assert "$" not in fault.msg
+
+
+@pytest.mark.parametrize("wording", ["Missing something - at `$.other`", "anything else"])
+def test_parser_wording_that_is_not_known_gives_the_general_rule(wording: str) -> None:
+    assert describe_envelope_error(wording) == "message must be an object with v, svc and type"
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_message_that_is_no_object_is_told_so(codec: ExtCodec) -> None:
+    fault = codec.decode(codec.encode([1]))
+    assert isinstance(fault, EnvelopeFault)
+    assert fault.msg == "message must be an object with v, svc and type"
+
+
+@pytest.mark.parametrize("codec", [JsonCodec(), MsgpackCodec()])
+def test_depth_limit_holds_however_deep_the_stack_is(codec: ExtCodec) -> None:
+    """The parser's guard is the interpreter's recursion limit: near it, a message is refused and never raises."""
+    payload = codec.encode({**HEAD, "data": nested(MAX_DEPTH - 2)})
+
+    def descend(levels: int) -> Any:
+        return descend(levels - 1) if levels else codec.decode(payload)
+
+    limit = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(300)
+        used = len_of_stack()
+        assert isinstance(descend(300 - used - 20), EnvelopeFault)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert isinstance(codec.decode(payload), Envelope)
+
+
+def test_seq_of_a_message_too_deep_to_parse_is_read_when_it_stands_first() -> None:
+    deep = "[" * 5000 + "]" * 5000
+    for before, seq in (('"v":1,"seq":7,', 7), ('"v":1,"a":"x\\"{","seq":7 , ', 7), ('"seq":-1,', None), ("", None)):
+        fault = JSON.decode("{" + before + '"data":' + deep + "}")
+        assert isinstance(fault, EnvelopeFault)
+        assert (fault.msg, fault.seq) == ("message nests too deep", seq)
+
+
+def test_nonsense_before_what_nests_is_too_deep_all_the_same() -> None:
+    fault = JSON.decode('{"a":1,"data":' + "[" * 5000 + '"')
+    assert isinstance(fault, EnvelopeFault)
+    assert fault.seq is None
+
+
+def test_message_that_breaks_off_after_a_faulty_field_is_malformed() -> None:
+    fault = JSON.decode('{"v":true,"svc":"chat"')
+    assert isinstance(fault, EnvelopeFault)
+    assert (fault.msg, fault.seq) == ("message is not well-formed", None)
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH, MAX_DEPTH + 1])
+def test_json_depth_is_exact(levels: int) -> None:
+    text = "[" * (levels // 2) + '{"a]}":' * (levels - levels // 2) + '"[{\\""' + "}" * (levels - levels // 2)
+    assert json_nests_too_deep(text + "]" * (levels // 2)) is (levels > MAX_DEPTH)
+
+
+def test_portable_depth_is_one_less_than_a_messages() -> None:
+    assert is_portable(nested(MAX_DEPTH - 1))
+    assert not is_portable(nested(MAX_DEPTH))
+    assert not is_portable({"a": nested(MAX_DEPTH - 2, {})})
+
+
+@pytest.mark.parametrize("value", [b"x", {1: 2}, {"a": {None: 1}}, [float("nan")], 2**64, -(2**63) - 1, (1,), {1}])
+def test_what_one_encoding_alone_can_say_is_not_portable(value: object) -> None:
+    assert not is_portable(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("a", True), ("", False), ("a" * 65, False), ("a b", False), ("é", False)]
+)
+def test_names(text: str, expected: bool) -> None:
+    assert is_name(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("é 1", True), ("", False), ("r" * 129, False), ("a\x9f", False), ("\u2028", True)]
+)
+def test_room_names(text: str, expected: bool) -> None:
+    assert is_room_name(text) is expected
+
+
+def nested(levels: int, inner: object = None) -> object:
+    value: object = [] if inner is None else [inner]
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+def len_of_stack() -> int:
+    frame = sys._getframe()
+    depth = 0
+    while frame is not None:
+        depth += 1
+        frame = frame.f_back  # type: ignore[assignment]
+    return depth

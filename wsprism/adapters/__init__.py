@@ -1,0 +1,1 @@
+"""The outside world behind the gateway's ports: tickets, telemetry, logs."""

@@ -1,0 +1,68 @@
+"""The built-in ways to judge a ticket, behind the ``Authenticator`` port, and the list of them that a tenant names."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+
+from wsprism.ports import Authenticator, Principal, TicketRequest
+from wsprism.settings import AuthSettings, DevAuth, TokensAuth
+
+__all__ = ["DevAuthenticator", "FirstOf", "TokensAuthenticator", "build_authenticator"]
+
+MAX_USER_CHARACTERS = 128
+
+
+class DevAuthenticator:
+    """Ticket ``dev`` is ``user:dev``, ``dev:<name>`` is ``user:<name>``. For development: anybody gets in."""
+
+    async def authenticate(self, request: TicketRequest) -> Principal | None:
+        scheme, colon, name = request.ticket.partition(":")
+        if scheme != "dev" or (colon and not name) or len(name) > MAX_USER_CHARACTERS or not name.isprintable():
+            return None
+        return Principal(f"user:{name or 'dev'}")
+
+
+class TokensAuthenticator:
+    """A fixed map of tickets to users. Every ticket is compared in full, so that time tells nothing."""
+
+    def __init__(self, tokens: Mapping[str, str]) -> None:
+        self._tokens = [(ticket.encode(), user) for ticket, user in tokens.items()]
+
+    async def authenticate(self, request: TicketRequest) -> Principal | None:
+        offered = request.ticket.encode("utf-8", "surrogatepass")
+        found: str | None = None
+        for ticket, user in self._tokens:
+            if hmac.compare_digest(ticket, offered):
+                found = user
+        return None if found is None else Principal(found)
+
+
+class FirstOf:
+    """Several authenticators in order; the first that accepts the ticket decides. None of them: all are refused."""
+
+    def __init__(self, authenticators: Sequence[Authenticator]) -> None:
+        self._authenticators = tuple(authenticators)
+
+    async def authenticate(self, request: TicketRequest) -> Principal | None:
+        for authenticator in self._authenticators:
+            principal = await authenticator.authenticate(request)
+            if principal is not None:
+                return principal
+        return None
+
+
+def build_authenticator(settings: Sequence[AuthSettings]) -> Authenticator:
+    """The authenticator that a tenant's ``auth`` describes."""
+    authenticators = [_build(one) for one in settings]
+    return authenticators[0] if len(authenticators) == 1 else FirstOf(authenticators)
+
+
+def _build(settings: AuthSettings) -> Authenticator:
+    match settings:
+        case DevAuth():
+            return DevAuthenticator()
+        case TokensAuth():
+            return TokensAuthenticator({ticket: user for ticket, user in settings.tokens.items()})
+        case _:
+            raise NotImplementedError(settings.kind)

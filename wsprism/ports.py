@@ -1,0 +1,130 @@
+"""What the gateway's core needs of the outside, as protocols.
+
+``realtime`` and ``services`` speak to these only; ``transport`` and ``adapters`` implement them; ``app`` plugs them
+together. Nothing here knows aiohttp, OpenTelemetry or a file system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from wsprism.protocol.envelope import Envelope
+
+__all__ = [
+    "Authenticator",
+    "Clock",
+    "ExtService",
+    "HotService",
+    "Principal",
+    "ServiceContext",
+    "TicketRequest",
+    "Transport",
+]
+
+Clock = Callable[[], float]
+"""Monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a ticket stands for.
+
+    ``expires_at`` is Unix time in seconds (None: never). ``rooms`` are the patterns of rooms that the ticket may join
+    (None: any), ``read_only`` forbids publishing, ``token_id`` names the ticket for revocation.
+    """
+
+    user: str
+    expires_at: float | None = None
+    rooms: tuple[str, ...] | None = None
+    read_only: bool = False
+    token_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRequest:
+    """A ticket to be judged, with what is known of the request that carried it."""
+
+    tenant: str
+    ticket: str
+    remote_address: str
+    origin: str | None = None
+    user_agent: str | None = None
+
+
+class Authenticator(Protocol):
+    """Ticket in, principal or refusal out. It may wait (a key server, a backend): it runs before the upgrade."""
+
+    async def authenticate(self, request: TicketRequest) -> Principal | None:
+        """The principal, or None when this authenticator does not accept the ticket. Never raises for a bad ticket."""
+        ...
+
+
+class Transport(Protocol):
+    """What a connection needs of a socket. No method waits."""
+
+    paused: bool
+    """True while the transport holds more than its high-water mark."""
+
+    def write(self, data: bytes) -> None:
+        """Hand over ready frames; ignored once the socket is gone."""
+        ...
+
+    def buffered_bytes(self) -> int:
+        """What was written and the kernel has not taken yet."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the socket; idempotent."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Undo ``pause_reading``; idempotent."""
+        ...
+
+    def close(self) -> None:
+        """Close once everything written has left."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the socket and what it still holds, at once."""
+        ...
+
+
+class ServiceContext(Protocol):
+    """What a service may know of the message's sender."""
+
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def sid(self) -> str: ...
+    @property
+    def active_room(self) -> str | None: ...
+
+    def decode_data(self, envelope: Envelope, type: Any = Any) -> Any:
+        """The message's data as ``type``; a ``DataFault`` value when it does not fit."""
+        ...
+
+
+class ExtService(Protocol):
+    """A service of the ext lane: one message in, effects out, without waiting."""
+
+    types: frozenset[str]
+    """The message types it answers."""
+
+    def handle(self, context: ServiceContext, envelope: Envelope) -> object:
+        """What is to happen: one of ``wsprism.realtime.effects``, or None."""
+        ...
+
+
+class HotService(Protocol):
+    """A service of the hot lane: says to whom a frame of the active room goes."""
+
+    include_sender: bool
+    """Whether the frame goes out with its sender's user id."""
+    echo: bool
+    """Whether the sender gets its own frame too."""

@@ -1,0 +1,293 @@
+"""The ext lane: the envelope, and the two codecs that read and write it (JSON as text, MessagePack as binary frames).
+
+Owns every rule of the envelope's fields. `data` stays raw until a service asks for it. Knows neither connections nor
+services; the same message gives the same envelope in either codec. Called once per ext message received and once per
+message sent, whatever the number of receivers.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, overload
+
+import msgspec
+
+from wsprism.protocol import faults
+from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.faults import DataFault, EnvelopeFault
+from wsprism.protocol.frames import binary_frame, text_frame
+from wsprism.protocol.nesting import MAX_DEPTH, is_portable, json_nests_too_deep
+
+__all__ = [
+    "ACK_REQUESTED",
+    "JSON",
+    "MAX_NAME_LENGTH",
+    "MAX_ROOM_LENGTH",
+    "MAX_SEQ",
+    "MSGPACK",
+    "ROOM_PRESENT",
+    "SEQ_PRESENT",
+    "DataFault",
+    "Envelope",
+    "EnvelopeFault",
+    "ExtCodec",
+    "JsonCodec",
+    "MsgpackCodec",
+    "is_name",
+    "is_room_name",
+]
+
+SEQ_PRESENT = 0x01
+ROOM_PRESENT = 0x02
+ACK_REQUESTED = 0x04
+
+MAX_NAME_LENGTH = 64
+MAX_ROOM_LENGTH = 128
+MAX_SEQ = 2**53 - 1
+MAX_FLAGS = 2**32 - 1
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    _Name = str
+    _Flags = int
+    _Seq = int | None
+    _Room = str | None
+    _Trace = str | None
+    _Data = msgspec.Raw | None
+else:
+    # None stands for "absent" and is never accepted from the wire, so the decoder is not told of it.
+    _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
+    _Flags = Annotated[int, msgspec.Meta(ge=0, le=MAX_FLAGS)]
+    _Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
+    _Room = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ROOM_LENGTH)]
+    _Trace = str
+    _Data = msgspec.Raw
+
+
+class Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """One decoded ext-lane message; a field that the sender left out is None (`flags`: 0).
+
+    `trace` is as the client wrote it: read it with `parse_traceparent`, which ignores what is malformed. `data` is
+    well-formed and within the depth limit; a JSON null is there (Raw `null`), unlike data that is absent.
+    """
+
+    v: int
+    svc: _Name
+    type: _Name
+    flags: _Flags = 0
+    seq: _Seq = None
+    room: _Room = None
+    trace: _Trace = None
+    data: _Data = None
+
+
+class _Probe(msgspec.Struct, gc=False):
+    """What is still worth reading in a message that is not an envelope."""
+
+    v: msgspec.Raw = msgspec.Raw()
+    seq: msgspec.Raw = msgspec.Raw()
+
+
+class ExtCodec(Protocol):
+    """What a connection needs of the encoding that its client negotiated."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def binary(self) -> bool: ...
+
+    def decode(self, payload: str | bytes) -> Envelope | EnvelopeFault:
+        """Reads one message. Anything at all gives an envelope or a fault; nothing is raised."""
+
+    @overload
+    def decode_data(self, raw: msgspec.Raw | None) -> Any: ...
+    @overload
+    def decode_data(self, raw: msgspec.Raw | None, type: type[T]) -> T | DataFault:
+        """Reads the `data` of an envelope that this codec decoded, as `type` (default: anything that JSON can say).
+
+        Absent data is None when no type is asked for, else a fault. Every value returned without a type can be encoded
+        by every codec.
+        """
+
+    def encode(self, message: object) -> bytes:
+        """The payload of `message` (a mapping or a Struct), without a frame around it."""
+
+    def frame(self, payload: bytes) -> bytes:
+        """A ready WebSocket frame of the kind that this codec's clients expect."""
+
+
+_MALFORMED = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.MALFORMED)
+_NOT_AN_OBJECT = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.NOT_AN_OBJECT)
+_NOT_BINARY = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.NOT_BINARY)
+_DATA_MISSING = DataFault(faults.DATA_MISSING)
+_DATA_NOT_PORTABLE = DataFault(faults.NOT_PORTABLE)
+
+_is_odd_name = re.compile(r"[^A-Za-z0-9_.-]").search
+_control_character = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
+_is_integer = re.compile(rb"-?[0-9]+").fullmatch
+_scalars_before_nesting = re.compile(
+    r'\s*\{(?:\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*(?:\\.[^"\\]*)*"|[-+.0-9eE]+|true|false|null)\s*,)*', re.DOTALL
+).match
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may be a `svc` or a `type`."""
+    return 0 < len(text) <= MAX_NAME_LENGTH and _is_odd_name(text) is None
+
+
+def is_room_name(text: str) -> bool:
+    """Whether `text` may name a room."""
+    return 0 < len(text) <= MAX_ROOM_LENGTH and (text.isprintable() or _control_character(text) is None)
+
+
+def _fault_in(message: Envelope) -> EnvelopeFault | None:
+    """The rules that the decoder's types cannot say: version, the names' alphabet, the room's characters."""
+    if message.v != 1:
+        return EnvelopeFault(ErrorCode.UNSUPPORTED_VERSION, faults.UNSUPPORTED, message.seq)
+    svc, kind = message.svc, message.type
+    if not (svc.isascii() and svc.isidentifier()) and _is_odd_name(svc):
+        return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.RULES["svc"], message.seq)
+    if not (kind.isascii() and kind.isidentifier()) and _is_odd_name(kind):
+        return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.RULES["type"], message.seq)
+    room = message.room
+    if room is not None and not room.isprintable() and _control_character(room):
+        return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.RULES["room"], message.seq)
+    return None
+
+
+class _Codec:
+    """What both codecs share: `module` is msgspec.json or msgspec.msgpack."""
+
+    def __init__(self, module: Any) -> None:
+        self._new_decoder = module.Decoder
+        self._decode: Callable[[str | bytes], Envelope] = module.Decoder(Envelope).decode
+        self._probe: Callable[[str | bytes], _Probe] = module.Decoder(_Probe).decode
+        self._decode_int: Callable[[msgspec.Raw], int] = module.Decoder(int).decode
+        self._decode_any: Callable[[msgspec.Raw], Any] = module.Decoder().decode
+        self._decode_typed: dict[object, Callable[[msgspec.Raw], Any]] = {}
+        self.encode: Callable[[object], bytes] = module.Encoder().encode
+
+    def decode_data(self, raw: msgspec.Raw | None, type: Any = Any) -> Any:
+        if raw is None:
+            return None if type is Any else _DATA_MISSING
+        try:
+            if type is Any:
+                value = self._decode_any(raw)
+                return value if is_portable(value) else _DATA_NOT_PORTABLE
+            decode = self._decode_typed.get(type)
+            if decode is None:
+                decode = self._decode_typed[type] = self._new_decoder(type).decode
+            return decode(raw)
+        except msgspec.ValidationError as error:
+            return DataFault(faults.describe_data_error(str(error)))
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return _DATA_NOT_PORTABLE
+
+    def _explain(self, error: msgspec.ValidationError, payload: str | bytes) -> EnvelopeFault:
+        """The fault of a message with a wrong field; another version is told as such, whatever else is wrong."""
+        try:
+            probe = self._probe(payload)
+        except msgspec.ValidationError:
+            return _NOT_AN_OBJECT
+        except RecursionError:
+            return self._explain_too_deep(payload)
+        except (msgspec.DecodeError, UnicodeError):
+            return _MALFORMED
+        seq = self._seq(probe)
+        if self._integer(probe.v) not in (None, 1):
+            return EnvelopeFault(ErrorCode.UNSUPPORTED_VERSION, faults.UNSUPPORTED, seq)
+        return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.describe_envelope_error(str(error)), seq)
+
+    def _explain_too_deep(self, payload: str | bytes) -> EnvelopeFault:
+        """The fault of a message that is too deep to be parsed."""
+        prefix = self._before_nesting(payload)
+        seq = None if prefix is None else self._seq(self._probe(prefix))
+        return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.TOO_DEEP, seq)
+
+    def _before_nesting(self, payload: str | bytes) -> str | None:  # noqa: ARG002
+        """A message of the plain fields that stand before what nests, to read the seq from; None if not known."""
+        return None
+
+    def _seq(self, probe: _Probe) -> int | None:
+        seq = self._integer(probe.seq)
+        return seq if seq is not None and 0 <= seq <= MAX_SEQ else None
+
+    def _integer(self, raw: msgspec.Raw) -> int | None:
+        """The integer that `raw` holds; -1, which no field takes, when it is too large to be read; else None."""
+        try:
+            return self._decode_int(raw)
+        except msgspec.DecodeError:
+            return -1 if _is_integer(bytes(raw)) else None
+
+
+class JsonCodec(_Codec):
+    """JSON text; the `wsprism.v1` subprotocol."""
+
+    name = "json"
+    binary = False
+
+    def __init__(self) -> None:
+        super().__init__(msgspec.json)
+
+    def decode(self, payload: str | bytes) -> Envelope | EnvelopeFault:
+        try:
+            text = payload if isinstance(payload, str) else payload.decode()
+        except UnicodeDecodeError:
+            return _MALFORMED
+        try:
+            message = self._decode(text)
+        except msgspec.ValidationError as error:
+            return self._explain(error, text)
+        except RecursionError:
+            return self._explain_too_deep(text)
+        except (msgspec.DecodeError, UnicodeError):
+            return _MALFORMED
+        data = message.data
+        if data is not None and len(data) >= 2 * MAX_DEPTH and json_nests_too_deep(text):
+            return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.TOO_DEEP, message.seq)
+        return _fault_in(message) or message
+
+    def frame(self, payload: bytes) -> bytes:
+        return text_frame(payload)
+
+    def _before_nesting(self, payload: str | bytes) -> str | None:
+        found = _scalars_before_nesting(payload) if isinstance(payload, str) else None
+        return f'{found[0]}"":0}}' if found else None
+
+
+class MsgpackCodec(_Codec):
+    """MessagePack maps in binary frames; the `wsprism.v1.msgpack` subprotocol.
+
+    `data` is checked whole while decoding: what JSON cannot say (binary, extensions, other keys than strings, NaN) is
+    a fault.
+    """
+
+    name = "msgpack"
+    binary = True
+
+    def __init__(self) -> None:
+        super().__init__(msgspec.msgpack)
+
+    def decode(self, payload: str | bytes) -> Envelope | EnvelopeFault:
+        if isinstance(payload, str):
+            return _NOT_BINARY
+        try:
+            message = self._decode(payload)
+        except msgspec.ValidationError as error:
+            return self._explain(error, payload)
+        except RecursionError:
+            return self._explain_too_deep(payload)
+        except (msgspec.DecodeError, UnicodeError):
+            return _MALFORMED
+        data = message.data
+        if data is not None and self.decode_data(data) is _DATA_NOT_PORTABLE:
+            return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.NOT_PORTABLE, message.seq)
+        return _fault_in(message) or message
+
+    def frame(self, payload: bytes) -> bytes:
+        return binary_frame(payload)
+
+
+JSON = JsonCodec()
+MSGPACK = MsgpackCodec()

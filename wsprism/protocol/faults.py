@@ -1,0 +1,71 @@
+"""What is said to a client about a faulty ext-lane message: values, never exceptions.
+
+Owns the wording: a fault names the rule that was broken in the protocol's own words and repeats neither the parser's
+text nor the client's input. Called by the codecs in envelope.py only; everybody else reads the values.
+"""
+
+import re
+from dataclasses import dataclass
+
+from wsprism.protocol.codes import ErrorCode
+
+__all__ = ["DataFault", "EnvelopeFault", "describe_data_error", "describe_envelope_error"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeFault:
+    """Why a message is not an envelope: ready for `sys.error`. `seq` is the message's own when it could be read."""
+
+    code: ErrorCode
+    msg: str
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataFault:
+    """Why a message's `data` is not what its service takes; answered as BAD_REQUEST."""
+
+    msg: str
+
+
+RULES = {
+    "v": "v must be the integer 1",
+    "svc": "svc must be 1-64 characters of A-Z a-z 0-9 _ . -",
+    "type": "type must be 1-64 characters of A-Z a-z 0-9 _ . -",
+    "flags": "flags must be an integer from 0 to 4294967295",
+    "seq": "seq must be an integer from 0 to 9007199254740991",
+    "room": "room must be 1-128 characters without control characters",
+    "trace": "trace must be a string",
+}
+"""Field of the envelope -> its rule, as a client is told it."""
+
+MALFORMED = "message is not well-formed"
+NOT_AN_OBJECT = "message must be an object with v, svc and type"
+NOT_BINARY = "this subprotocol takes messages in binary frames"
+DATA_MISSING = "data is missing"
+NOT_PORTABLE = "data must be what JSON can say, not too deep, with integers of at most 64 bits"
+TOO_DEEP = "message nests too deep"
+UNKNOWN_FIELD = "message has an unknown field"
+UNSUPPORTED = "only version 1 is supported"
+
+_field_at_fault = re.compile(r"`\$\.(\w+)`|missing required field `(\w+)`").search
+_data_path = re.compile(r"`\$((?:\.\w{1,64})+)`").search
+_missing_field = re.compile(r"missing required field `(\w{1,64})`").search
+
+
+def describe_envelope_error(error: str) -> str:
+    """The rule that the parser's message `error` is about; its own words do not reach the client."""
+    if "unknown field" in error:
+        return UNKNOWN_FIELD
+    found = _field_at_fault(error)
+    if found is None:
+        return NOT_AN_OBJECT
+    return RULES.get(found[1] or found[2], NOT_AN_OBJECT)
+
+
+def describe_data_error(error: str) -> str:
+    """Which part of `data` the parser's message `error` is about, by the field names that the service declared."""
+    path = found[1] if (found := _data_path(error)) else ""
+    if found := _missing_field(error):
+        return f"data{path}.{found[1]} is missing"
+    return f"data{path} is not what this message takes"

@@ -1,0 +1,242 @@
+"""The reading half of RFC 6455, server side, as a sans-IO decoder.
+
+Bytes from the socket go in, messages and control frames come out. It bounds what it buffers, refuses what the RFC
+forbids (unmasked frames included) and knows nothing of sockets or lanes. The transport feeds it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from wsprism.protocol.codes import CloseCode
+from wsprism.protocol.frames import is_valid_close_code
+
+__all__ = ["CloseReceived", "Event", "FrameDecoder", "Ping", "Pong", "Violation"]
+
+_CONTINUATION: Final = 0x0
+_TEXT: Final = 0x1
+_BINARY: Final = 0x2
+_CLOSE: Final = 0x8
+_PING: Final = 0x9
+_PONG: Final = 0xA
+
+_FIN: Final = 0x80
+_RSV1: Final = 0x40
+_RSV23: Final = 0x30
+_DEFLATE_TAIL: Final = b"\x00\x00\xff\xff"
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A ping; the payload (at most 125 bytes) wants a pong (RFC 6455 §5.5.2)."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """A pong, asked for or not (§5.5.3)."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CloseReceived:
+    """The peer's Close (§5.5.1). ``code`` is None when its body was empty."""
+
+    code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """The peer broke the protocol: the connection must be failed with ``code`` (§7.1.7). Always the last event."""
+
+    code: CloseCode
+    reason: str
+
+
+Event = str | bytes | Ping | Pong | CloseReceived | Violation
+"""A text message, a binary message, or one of the control events."""
+
+
+class FrameDecoder:
+    """Turns a client's byte stream into events, in order.
+
+    ``max_message_bytes`` bounds a whole message, all fragments together and after inflation; a frame that announces
+    more is refused by its header, before its payload is buffered. With ``deflate`` RSV1 marks a message compressed
+    without context takeover (RFC 7692 §7.2.2); without it RSV1 is a violation.
+    """
+
+    __slots__ = ("_buffer", "_compressed", "_deflate", "_done", "_fragments", "_max_bytes", "_needed_bytes", "_opcode")
+
+    def __init__(self, max_message_bytes: int, *, deflate: bool = False) -> None:
+        self._max_bytes = max_message_bytes
+        self._deflate = deflate
+        self._buffer: bytearray | None = None
+        self._needed_bytes = 0
+        self._fragments: bytearray | None = None
+        self._opcode = _CONTINUATION
+        self._compressed = False
+        self._done = False
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What is held of unfinished frames and messages."""
+        return len(self._buffer or b"") + len(self._fragments or b"")
+
+    def limit(self, max_message_bytes: int) -> None:
+        """Bound the messages that begin from here on."""
+        self._max_bytes = max_message_bytes
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Decode what ``data`` completes. After a Violation or a Close everything further is ignored."""
+        events: list[Event] = []
+        if self._done:
+            return events
+        if self._buffer is not None:
+            self._buffer += data
+            if len(self._buffer) < self._needed_bytes:
+                return events
+            data = bytes(self._buffer)
+            self._buffer = None
+        self._needed_bytes = 0
+        position, end = 0, len(data)
+        while end - position >= 2:
+            first, second = data[position], data[position + 1]
+            violation = self._check_header(first, second)
+            if violation is not None:
+                return self._fail(events, violation)
+            length = second & 0x7F
+            mask_at = position + 2
+            if length >= 126:
+                mask_at += 2 if length == 126 else 8
+                if mask_at > end:
+                    break
+                length = int.from_bytes(data[position + 2 : mask_at], "big")
+            if first & 0x08 == 0 and length > self._max_bytes - len(self._fragments or b""):
+                return self._fail(events, Violation(CloseCode.TOO_BIG, "message too large"))
+            payload_at = mask_at + 4
+            next_position = payload_at + length
+            if next_position > end:
+                self._needed_bytes = next_position - position
+                break
+            payload = _unmask(data[mask_at:payload_at], data[payload_at:next_position], length)
+            position = next_position
+            event = self._event(first, payload)
+            if event is None:
+                continue
+            if type(event) is Violation:
+                return self._fail(events, event)
+            events.append(event)
+            if type(event) is CloseReceived:
+                self._finish()
+                return events
+        if position < end:
+            self._buffer = bytearray(data[position:])
+        return events
+
+    def _check_header(self, first: int, second: int) -> Violation | None:
+        if second < 0x80:
+            return Violation(CloseCode.PROTOCOL_ERROR, "frame is not masked")
+        opcode = first & 0x0F
+        if first & (_RSV23 if self._deflate else _RSV23 | _RSV1):
+            return Violation(CloseCode.PROTOCOL_ERROR, "reserved bits set")
+        if opcode >= 0x8:
+            if opcode > _PONG:
+                return Violation(CloseCode.PROTOCOL_ERROR, "unknown opcode")
+            if first & _RSV1:
+                return Violation(CloseCode.PROTOCOL_ERROR, "reserved bits set")
+            if not first & _FIN:
+                return Violation(CloseCode.PROTOCOL_ERROR, "fragmented control frame")
+            if second & 0x7F > 125:
+                return Violation(CloseCode.PROTOCOL_ERROR, "control frame too long")
+        elif opcode == _CONTINUATION:
+            if self._fragments is None:
+                return Violation(CloseCode.PROTOCOL_ERROR, "continuation without a message")
+            if first & _RSV1:
+                return Violation(CloseCode.PROTOCOL_ERROR, "reserved bits set")
+        elif opcode > _BINARY:
+            return Violation(CloseCode.PROTOCOL_ERROR, "unknown opcode")
+        elif self._fragments is not None:
+            return Violation(CloseCode.PROTOCOL_ERROR, "new message inside a fragmented one")
+        return None
+
+    def _event(self, first: int, payload: bytes) -> Event | None:
+        opcode = first & 0x0F
+        if opcode >= 0x8:
+            if opcode == _CLOSE:
+                return _close_event(payload)
+            return Ping(payload) if opcode == _PING else Pong(payload)
+        if opcode != _CONTINUATION:
+            if first & _FIN:
+                return self._message(opcode, payload, compressed=bool(first & _RSV1))
+            self._opcode = opcode
+            self._compressed = bool(first & _RSV1)
+            self._fragments = bytearray(payload)
+            return None
+        fragments = self._fragments
+        if fragments is None:
+            raise AssertionError("the header check lets no lone continuation through")
+        fragments += payload
+        if not first & _FIN:
+            return None
+        self._fragments = None
+        return self._message(self._opcode, bytes(fragments), compressed=self._compressed)
+
+    def _message(self, opcode: int, payload: bytes, *, compressed: bool) -> Event:
+        if compressed:
+            inflated = self._inflate(payload)
+            if type(inflated) is Violation:
+                return inflated
+            payload = inflated
+        if opcode == _BINARY:
+            return payload
+        try:
+            return payload.decode()
+        except UnicodeDecodeError:
+            return Violation(CloseCode.INVALID_DATA, "text is not UTF-8")
+
+    def _inflate(self, payload: bytes) -> bytes | Violation:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            inflated = inflater.decompress(payload + _DEFLATE_TAIL, self._max_bytes + 1)
+        except zlib.error:
+            return Violation(CloseCode.INVALID_DATA, "message does not inflate")
+        if len(inflated) > self._max_bytes:
+            return Violation(CloseCode.TOO_BIG, "message too large")
+        return inflated
+
+    def _fail(self, events: list[Event], violation: Violation) -> list[Event]:
+        self._finish()
+        events.append(violation)
+        return events
+
+    def _finish(self) -> None:
+        self._done = True
+        self._buffer = None
+        self._fragments = None
+
+
+def _unmask(key: bytes, payload: bytes, length: int) -> bytes:
+    """RFC 6455 §5.3, as one exclusive-or of two integers: for small messages as fast as native code."""
+    if not length:
+        return payload
+    repeated = (key * ((length + 3) // 4))[:length]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(length, "little")
+
+
+def _close_event(payload: bytes) -> Event:
+    if not payload:
+        return CloseReceived(None, "")
+    if len(payload) == 1:
+        return Violation(CloseCode.PROTOCOL_ERROR, "close body of one byte")
+    code = int.from_bytes(payload[:2], "big")
+    if not is_valid_close_code(code):
+        return Violation(CloseCode.PROTOCOL_ERROR, "invalid close code")
+    try:
+        return CloseReceived(code, payload[2:].decode())
+    except UnicodeDecodeError:
+        return Violation(CloseCode.INVALID_DATA, "close reason is not UTF-8")

@@ -1,0 +1,483 @@
+"""One client's connection: what it may say, which rooms it is in, how it ends.
+
+Frames of its socket come in as str and bytes (plus the control events of ``protocol.websocket``); everything it sends
+goes to its outlet. Limits that span connections are its tenant's business. It handles a message to the end without
+waiting; while a join or leave is under way, its further messages are kept back so that their order holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from fnmatch import fnmatchcase
+from typing import Any
+
+from actors import Actor, ActorRef
+from qos import Frame, Lane
+import msgspec
+
+from wsprism.effects import JoinRoom, LeaveRoom, ListMembers, Publish, Refuse, Reply
+from wsprism.errors import InternalError
+from wsprism.policy.decisions import Denied, Reason
+from wsprism.ports import TicketRequest
+from wsprism.protocol import sysmsg
+from wsprism.protocol.codes import CloseCode, ErrorCode
+from wsprism.protocol.envelope import ACK_REQUESTED, DataFault, Envelope, EnvelopeFault
+from wsprism.protocol.frames import binary_frame, close_frame, pong_frame
+from wsprism.protocol.hot import ACK_REQUESTED as HOT_ACK_REQUESTED
+from wsprism.protocol.hot import HotFault, decode_hot, with_sender
+from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
+from wsprism.realtime.messages import (
+    Attached,
+    CloseConnection,
+    ExtPublication,
+    HotPublication,
+    JoinAccepted,
+    JoinDenied,
+    JoinRequest,
+    LeaveRequest,
+    Left,
+    MembersQuery,
+    PublishToRoom,
+    Refreshed,
+    TransportLost,
+)
+from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.session import Session
+
+__all__ = ["Connection", "State"]
+
+_log = logging.getLogger("wsprism.connection")
+
+_MAX_HELD_BACK = 256
+_NO_STATUS_RECEIVED = 1005
+_ABNORMAL_CLOSURE = 1006
+
+_JOIN_DENIALS = {
+    Reason.ROOM_FULL: "the room is full",
+    Reason.TOO_MANY_ROOMS: "the tenant has no room for another room",
+    Reason.TOO_MANY_ROOMS_PER_USER: "too many rooms of this user",
+}
+
+
+class RefreshData(msgspec.Struct, forbid_unknown_fields=True):
+    """The data of ``sys.refresh``."""
+
+    ticket: str
+
+
+class State(Enum):
+    """A connection's life. Transitions: see ``_NEXT``."""
+
+    OPENING = auto()
+    """The session is registered; the socket is being upgraded."""
+    OPEN = auto()
+    CLOSING = auto()
+    """A Close is on its way; what the client says is no longer heard."""
+    CLOSED = auto()
+
+
+_NEXT = {
+    State.OPENING: {State.OPEN, State.CLOSING, State.CLOSED},
+    State.OPEN: {State.CLOSING, State.CLOSED},
+    State.CLOSING: {State.CLOSED},
+    State.CLOSED: set[State](),
+}
+
+
+class Connection(Actor):
+    """``refused`` is the tenant's no to this session: it is told to the client as soon as the socket is there."""
+
+    def __init__(self, tenant: TenantContext, session: Session, refused: Denied | None = None) -> None:
+        self.tenant = tenant
+        self.session = session
+        self.state = State.OPENING
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self._refused = refused
+        self._outlet = session.outlet
+        self._codec = session.outlet.format.codec
+        self._counters = tenant.counters
+        self._limiter = tenant.rate_limiter()
+        self._rooms: dict[str, ActorRef] = {}
+        self._awaiting: str | None = None
+        self._held_back: deque[str | bytes] = deque()
+        self._faults_in_row = 0
+        self._refreshing = False
+
+    @property
+    def user(self) -> str:
+        return self.session.user
+
+    @property
+    def sid(self) -> str:
+        return self.session.sid
+
+    @property
+    def active_room(self) -> str | None:
+        """The room that a hot frame, and an ext message without a room, goes to: the one joined last."""
+        return next(reversed(self._rooms), None)
+
+    def decode_data(self, envelope: Envelope, type: Any = Any) -> Any:
+        return self._codec.decode_data(envelope.data, type)
+
+    def receive(self, message: object) -> None:
+        kind = type(message)
+        if kind is str or kind is bytes:
+            if self._awaiting is not None:
+                self._hold_back(message)  # type: ignore[arg-type]
+            elif self.state is State.OPEN:
+                self._on_message(message)  # type: ignore[arg-type]
+        else:
+            _HANDLERS[kind](self, message)
+
+    def on_failure(self, error: Exception) -> None:  # noqa: ARG002 (the supervisor reports it)
+        """This connection alone ends; its client is told so without a detail."""
+        if self.state in (State.OPENING, State.OPEN):
+            notice = sysmsg.error(ErrorCode.INTERNAL, "internal error", self.session.trace_id)
+            self._close(CloseConnection(CloseCode.INTERNAL_ERROR, "internal error", notice))
+
+    def on_stop(self) -> None:
+        """Stopped from above: the socket goes too."""
+        if self.state in (State.OPENING, State.OPEN):
+            self._close(CloseConnection(CloseCode.INTERNAL_ERROR, "internal error", discard=True))
+        if self.state is not State.CLOSED:
+            self._log_closed()
+
+    # What the client says
+
+    def _on_message(self, message: str | bytes) -> None:
+        if type(message) is str:
+            self._on_ext(message)
+        elif self._codec.binary and _begins_with_map(message):  # type: ignore[arg-type]
+            self._on_ext(message)
+        else:
+            self._on_hot(message)  # type: ignore[arg-type]
+
+    def _on_ext(self, payload: str | bytes) -> None:
+        counters = self._counters
+        counters.messages_in_ext += 1
+        counters.bytes_in_ext += len(payload)
+        envelope = self._codec.decode(payload)
+        now = self.tenant.now()
+        if not self._limiter.allow(now):
+            self._refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many messages", envelope.seq)
+            self._close_if_too_long_over_limit(now)
+            return
+        if type(envelope) is EnvelopeFault:
+            self._on_fault(envelope)
+            return
+        self._faults_in_row = 0
+        svc = envelope.svc
+        if svc == "sys":
+            self._on_sys(envelope)
+            return
+        rules = self.tenant.rules
+        if not rules.ext_allowlist.allows(svc, envelope.type):
+            self._refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
+            return
+        service = rules.services.ext.get(svc)
+        if service is None or envelope.type not in service.types:
+            self._refuse(Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, "no such service", envelope.seq)
+            return
+        counters.messages_by_ext_service[svc] += 1
+        effect = service.handle(self, envelope)
+        if effect is not None:
+            _EFFECTS[type(effect)](self, effect, envelope)
+
+    def _on_fault(self, fault: EnvelopeFault) -> None:
+        reason = Reason.UNSUPPORTED_VERSION if fault.code is ErrorCode.UNSUPPORTED_VERSION else Reason.BAD_REQUEST
+        self._refuse(reason, fault.code, fault.msg, fault.seq)
+        self._faults_in_row += 1
+        most = self.tenant.rules.max_protocol_errors
+        if most and self._faults_in_row >= most:
+            self._close(CloseConnection(CloseCode.PROTOCOL_ERRORS, "too many protocol errors"))
+
+    def _on_sys(self, envelope: Envelope) -> None:
+        if envelope.type == "ping":
+            self._outlet.send(sysmsg.pong(envelope.data, self.session.trace_id, envelope.seq))
+        elif envelope.type == "refresh":
+            self._refresh(envelope)
+        else:
+            self._refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
+
+    def _on_hot(self, raw: bytes) -> None:
+        counters = self._counters
+        counters.messages_in_hot += 1
+        counters.bytes_in_hot += len(raw)
+        now = self.tenant.now()
+        if not self._limiter.allow(now):
+            counters.decisions.count(Reason.RATE_LIMITED_HOT)
+            self._close_if_too_long_over_limit(now)
+            return
+        rules = self.tenant.rules
+        frame = decode_hot(raw, rules.hot_framing)
+        if type(frame) is HotFault:
+            self._refuse_hot(Reason.BAD_REQUEST_HOT, ErrorCode.BAD_REQUEST, frame.reason)
+            return
+        service_id = frame.service_id
+        if not rules.hot_allowlist.allows(service_id, frame.opcode):
+            self._refuse_hot(Reason.NOT_ALLOWED_HOT, ErrorCode.NOT_ALLOWED, "opcode not allowed", frame.seq)
+            return
+        service = rules.services.hot.get(service_id)
+        if service is None:
+            self._refuse_hot(Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, "no such service", frame.seq)
+            return
+        if self.session.principal.read_only:
+            self._refuse_hot(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", frame.seq)
+            return
+        counters.messages_by_hot_service[service_id] += 1
+        session = self.session
+        ready = binary_frame(raw if not service.include_sender else with_sender(frame, session.user))
+        ack = bool(frame.flags & HOT_ACK_REQUESTED)
+        room = self.active_room
+        if room is None:
+            if rules.hot_requires_active_room:
+                self._refuse_hot(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", frame.seq)
+                return
+            self._outlet.offer(Frame(ready, Lane.HOT, None))
+            if ack:
+                self._outlet.send(sysmsg.ack(frame.seq, session.trace_id))
+            return
+        key = rules.conflation.key_for(session, frame.opcode, frame.payload) if rules.conflation.active else None
+        self._rooms[room].tell(HotPublication(ready, key, sender=session, echo=service.echo, seq=frame.seq, ack=ack))
+
+    def _on_ping(self, ping: Ping) -> None:
+        if self.state is State.OPEN:
+            self._outlet.offer(Frame(pong_frame(ping.payload), Lane.CONTROL, None))
+
+    def _on_pong(self, _: Pong) -> None:
+        """Its arrival is what counts; the transport has noted it."""
+
+    def _on_close_received(self, event: CloseReceived) -> None:
+        if self.state in (State.OPENING, State.OPEN):
+            self._move(State.CLOSING)
+            self.close_code = event.code if event.code is not None else _NO_STATUS_RECEIVED
+            self.close_reason = "closed by the client"
+            self._outlet.close(close_frame(event.code), discard=True)
+        self._outlet.peer_closed()
+
+    def _on_violation(self, violation: Violation) -> None:
+        self._close(CloseConnection(violation.code, violation.reason), linger=False)
+
+    # What a service asks for
+
+    def _publish(self, effect: Publish, envelope: Envelope) -> None:
+        room = effect.room or self.active_room
+        seq = envelope.seq
+        if room is None:
+            self._refuse(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", seq)
+            return
+        if self.session.principal.read_only:
+            self._refuse(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", seq)
+            return
+        publication = ExtPublication(
+            effect.svc,
+            effect.type,
+            effect.data,
+            sender=self.session,
+            seq=seq,
+            ack=bool(envelope.flags & ACK_REQUESTED),
+        )
+        ref = self._rooms.get(room)
+        if ref is not None:
+            taken = ref.tell(publication)
+        elif self.tenant.rules.publish_requires_membership:
+            self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
+            return
+        else:
+            taken = self.tenant.ref.tell(PublishToRoom(room, publication))
+        if not taken:
+            self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", seq)
+
+    def _reply(self, effect: Reply, envelope: Envelope) -> None:
+        message: dict[str, Any] = {"v": sysmsg.VERSION, "svc": effect.svc, "type": effect.type}
+        if envelope.seq is not None:
+            message["seq"] = envelope.seq
+        message["data"] = effect.data
+        self._outlet.send(message)
+
+    def _join(self, effect: JoinRoom, envelope: Envelope) -> None:
+        patterns = self.session.principal.rooms
+        if patterns is not None and not any(fnmatchcase(effect.room, pattern) for pattern in patterns):
+            self._refuse(Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not join the room", envelope.seq)
+            return
+        self._ask_tenant(JoinRequest(self.session, effect.room, envelope.seq), effect.room, envelope.seq)
+
+    def _leave(self, effect: LeaveRoom, envelope: Envelope) -> None:
+        room = effect.room or self.active_room
+        if room is None or room not in self._rooms:
+            self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", envelope.seq)
+            return
+        self._ask_tenant(LeaveRequest(self.session, room, envelope.seq), room, envelope.seq)
+
+    def _ask_tenant(self, request: JoinRequest | LeaveRequest, room: str, seq: int | None) -> None:
+        if self.tenant.ref.tell(request):
+            self._awaiting = room
+        else:
+            self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the gateway is overloaded", seq)
+
+    def _list_members(self, effect: ListMembers, envelope: Envelope) -> None:
+        room = effect.room or self.active_room
+        if room is None or room not in self._rooms:
+            self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", envelope.seq)
+        elif not self._rooms[room].tell(MembersQuery(self.session, envelope.seq)):
+            self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", envelope.seq)
+
+    def _refuse_by_service(self, effect: Refuse, envelope: Envelope) -> None:
+        self._refuse(Reason.BAD_REQUEST, effect.code, effect.msg, envelope.seq)
+
+    # What other actors say
+
+    def _on_attached(self, message: Attached) -> None:
+        session, refused = self.session, self._refused
+        self._outlet.attach(message.transport)
+        if refused is not None:
+            notice = sysmsg.error(refused.code, "too many sessions of this user", session.trace_id)
+            self._close(CloseConnection(CloseCode.TOO_MANY_SESSIONS, "too many sessions", notice))
+            return
+        self._move(State.OPEN)
+        self._outlet.send(sysmsg.authed(self.tenant.id, session.user, session.sid, session.trace_id))
+        _log.info("connection opened", extra=self._log_fields())
+
+    def _on_join_accepted(self, message: JoinAccepted) -> None:
+        self._rooms.pop(message.room, None)
+        self._rooms[message.room] = message.ref
+        self._settle(message.room)
+
+    def _on_join_denied(self, message: JoinDenied) -> None:
+        self._refuse(message.denied.reason, message.denied.code, _JOIN_DENIALS[message.denied.reason], message.seq)
+        self._settle(message.room)
+
+    def _on_left(self, message: Left) -> None:
+        self._rooms.pop(message.room, None)
+        self._settle(message.room)
+
+    def _settle(self, room: str) -> None:
+        """The join or leave under way is decided: hear what was kept back, up to the next one."""
+        if self._awaiting != room:
+            return
+        self._awaiting = None
+        held_back = self._held_back
+        while held_back and self._awaiting is None and self.state is State.OPEN:
+            self._on_message(held_back.popleft())
+        if len(held_back) < _MAX_HELD_BACK and self._outlet.transport is not None:
+            self._outlet.transport.resume_reading()
+
+    def _hold_back(self, message: str | bytes) -> None:
+        self._held_back.append(message)
+        if len(self._held_back) >= _MAX_HELD_BACK and self._outlet.transport is not None:
+            self._outlet.transport.pause_reading()
+
+    def _on_transport_lost(self, message: TransportLost) -> None:
+        if self.close_code is None:
+            self.close_code, self.close_reason = _ABNORMAL_CLOSURE, message.reason
+        self._log_closed()
+        self._move(State.CLOSED)
+        self.context.stop()
+
+    def _close(self, message: CloseConnection, *, linger: bool = True) -> None:
+        if self.state not in (State.OPENING, State.OPEN):
+            return
+        self._move(State.CLOSING)
+        self.close_code, self.close_reason = message.code, message.reason
+        if message.code == CloseCode.SLOW_CONSUMER:
+            self._counters.slow_disconnects += 1
+        if message.notice is not None and not message.discard:
+            self._outlet.send(message.notice, Lane.CONTROL)
+        self._outlet.close(close_frame(message.code, message.reason), discard=message.discard, linger=linger)
+
+    # Helpers
+
+    def _refuse(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
+        self._counters.decisions.count(reason)
+        self._outlet.send(sysmsg.error(code, msg, self.session.trace_id, seq), Lane.CONTROL)
+
+    def _refuse_hot(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
+        if self.tenant.rules.hot_errors_silent:
+            self._counters.decisions.count(reason)
+        else:
+            self._refuse(reason, code, msg, seq)
+
+    def _close_if_too_long_over_limit(self, now: float) -> None:
+        if self._limiter.must_close(now):
+            self._close(CloseConnection(CloseCode.RATE_LIMITED, "rate limit kept being exceeded"))
+
+    def _refresh(self, envelope: Envelope) -> None:
+        data = self.decode_data(envelope, RefreshData)
+        if type(data) is DataFault:
+            self._refuse(Reason.BAD_REQUEST, ErrorCode.BAD_REQUEST, data.msg, envelope.seq)
+            return
+        if self._refreshing:
+            self._refuse(Reason.BAD_REQUEST, ErrorCode.BAD_REQUEST, "a refresh is under way", envelope.seq)
+            return
+        self._refreshing = True
+        seq = envelope.seq
+        request = TicketRequest(self.tenant.id, data.ticket, self.session.remote_address)
+        self.context.run(
+            self.tenant.authenticator.authenticate(request),
+            on_result=lambda principal: Refreshed(principal, seq),
+            on_error=lambda _: Refreshed(None, seq),
+        )
+
+    def _on_refreshed(self, message: Refreshed) -> None:
+        self._refreshing = False
+        principal = message.principal
+        if principal is None or principal.user != self.session.user:
+            self._refuse(Reason.AUTH_FAILED, ErrorCode.AUTH_FAILED, "ticket refused", message.seq)
+            return
+        self.session.principal = principal
+        self._outlet.send(sysmsg.refreshed(principal.expires_at, self.session.trace_id, message.seq))
+
+    def _move(self, state: State) -> None:
+        if state not in _NEXT[self.state]:
+            raise InternalError(f"a connection cannot go from {self.state.name} to {state.name}")
+        self.state = state
+
+    def _log_fields(self) -> dict[str, Any]:
+        session = self.session
+        return {
+            "tenant": self.tenant.id,
+            "user": session.user,
+            "sid": session.sid,
+            "remote": session.remote_address,
+            "trace_id": session.trace_id,
+        }
+
+    def _log_closed(self) -> None:
+        code = self.close_code if self.close_code is not None else _ABNORMAL_CLOSURE
+        self._counters.closed[code] += 1
+        lasted_s = round(self.tenant.now() - self.session.opened_at, 3)
+        fields = {"code": code, "reason": self.close_reason, "lasted_s": lasted_s}
+        _log.info("connection closed", extra=self._log_fields() | fields)
+
+
+def _begins_with_map(message: bytes) -> bool:
+    """Whether a binary frame of a MessagePack client is an ext message (protocol.md: subprotocols)."""
+    return bool(message) and (message[0] & 0xF0 == 0x80 or message[0] in (0xDE, 0xDF))
+
+
+_EFFECTS: dict[type, Callable[[Connection, Any, Envelope], None]] = {
+    Publish: Connection._publish,
+    Reply: Connection._reply,
+    JoinRoom: Connection._join,
+    LeaveRoom: Connection._leave,
+    ListMembers: Connection._list_members,
+    Refuse: Connection._refuse_by_service,
+}
+
+_HANDLERS: dict[type, Callable[[Connection, Any], None]] = {
+    Attached: Connection._on_attached,
+    CloseConnection: Connection._close,
+    CloseReceived: Connection._on_close_received,
+    JoinAccepted: Connection._on_join_accepted,
+    JoinDenied: Connection._on_join_denied,
+    Left: Connection._on_left,
+    Ping: Connection._on_ping,
+    Pong: Connection._on_pong,
+    Refreshed: Connection._on_refreshed,
+    TransportLost: Connection._on_transport_lost,
+    Violation: Connection._on_violation,
+}

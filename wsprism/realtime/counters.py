@@ -1,0 +1,58 @@
+"""Plain integers that the message path adds to and telemetry reads when it is asked.
+
+Nothing here knows an instrument; names and label values come from the configuration, never from the wire.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from qos import LaneCounters
+from wsprism.policy.decisions import DecisionCounters
+
+__all__ = ["GatewayCounters", "TenantCounters"]
+
+
+class TenantCounters:
+    """One tenant's counts since start. ``lanes`` is the exact account of its outbound queues."""
+
+    __slots__ = (
+        "bytes_in_ext",
+        "bytes_in_hot",
+        "closed",
+        "decisions",
+        "kicked",
+        "lanes",
+        "messages_by_ext_service",
+        "messages_by_hot_service",
+        "messages_in_ext",
+        "messages_in_hot",
+        "sessions_opened",
+        "slow_disconnects",
+        "write_stalls",
+    )
+
+    def __init__(self) -> None:
+        self.messages_in_ext = 0
+        self.messages_in_hot = 0
+        self.bytes_in_ext = 0
+        self.bytes_in_hot = 0
+        self.sessions_opened = 0
+        self.slow_disconnects = 0
+        self.write_stalls = 0
+        self.kicked: Counter[str] = Counter()
+        self.closed: Counter[int] = Counter()
+        self.messages_by_ext_service: Counter[str] = Counter()
+        self.messages_by_hot_service: Counter[int] = Counter()
+        self.decisions = DecisionCounters()
+        self.lanes = LaneCounters()
+
+
+class GatewayCounters:
+    """Counts that belong to no tenant."""
+
+    __slots__ = ("handshakes_accepted", "handshakes_refused")
+
+    def __init__(self) -> None:
+        self.handshakes_accepted = 0
+        self.handshakes_refused: Counter[str] = Counter()

@@ -1,0 +1,168 @@
+"""The one writer of the process: takes frames out of every connection's queue and hands each transport one block.
+
+Connections with something to send stand on two lists (``qos.DirtyLists``); slices of them are written, paced by
+``qos.Pacer`` so that under load messages gather and writes get larger. It also watches what is blocked or closing:
+a transport that makes no progress, a closing handshake that does not end. It knows no protocol and no actor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from qos import DirtyLists, Pacer
+from wsprism.realtime.outlet import Closing
+
+if TYPE_CHECKING:
+    from actors import Cancellable, Scheduler
+    from wsprism.realtime.outlet import Outlet
+
+__all__ = ["SLICE_SIZE", "Flusher"]
+
+SLICE_SIZE: Final = 256
+WRITE_BUDGET_BYTES: Final = 32 * 1024
+WATCH_INTERVAL_S: Final = 0.05
+VIOLATION_LINGER_S: Final = 0.25
+"""How long a peer that broke the protocol may take to read why: its own Close can no longer be understood."""
+
+
+class Flusher:
+    """See the module. ``on_stall`` is called for a connection that made no progress for ``stall_timeout_s``."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        pacer: Pacer,
+        *,
+        stall_timeout_s: float,
+        on_stall: Callable[[Outlet], None],
+    ) -> None:
+        self._scheduler = scheduler
+        self._now = scheduler.now
+        self._pacer = pacer
+        self._dirty: DirtyLists[Outlet] = DirtyLists(SLICE_SIZE)
+        self._scheduled = False
+        self._watched: dict[Outlet, None] = {}
+        self._watching: Cancellable | None = None
+        self._stall_timeout_s = stall_timeout_s
+        self._on_stall = on_stall
+        self.slices = 0
+        self.writes = 0
+
+    def configure(self, pacer: Pacer, stall_timeout_s: float) -> None:
+        """Take new settings; what is queued is kept."""
+        self._pacer = pacer
+        self._stall_timeout_s = stall_timeout_s
+
+    def mark(self, outlet: Outlet, *, large: bool = False) -> None:
+        """``outlet``'s queue has just become non-empty. ``large``: a big room's publication did it."""
+        if outlet.blocked or outlet.transport is None:
+            return
+        self._dirty.mark(outlet, large)
+        if not self._scheduled:
+            self._schedule()
+
+    def resume(self, outlet: Outlet) -> None:
+        """The transport of a blocked connection has drained."""
+        if not outlet.blocked:
+            return
+        outlet.blocked = False
+        outlet.queue.set_congested(False)
+        if outlet.closing is Closing.NO:
+            self._watched.pop(outlet, None)
+        if not outlet.queue.empty or outlet.closing is Closing.FLUSHING:
+            self.mark(outlet)
+
+    def begin_close(self, outlet: Outlet) -> None:
+        """Flush ``outlet`` and send its Close; give up after the stall timeout."""
+        outlet.deadline = self._now() + (self._stall_timeout_s if outlet.linger else VIOLATION_LINGER_S)
+        if outlet.transport is None:
+            return
+        self._watch(outlet)
+        if outlet.queue.empty:
+            self._send_close(outlet)
+        else:
+            self.mark(outlet)
+
+    def forget(self, outlet: Outlet) -> None:
+        """The connection has ended."""
+        self._watched.pop(outlet, None)
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        wait_s = self._pacer.next_start(self._now())
+        if wait_s > 0:
+            self._scheduler.call_later(wait_s, self._flush_slice)
+        else:
+            self._scheduler.call_soon(self._flush_slice)
+
+    def _flush_slice(self) -> None:
+        start = self._now()
+        for outlet in self._dirty.next_slice():
+            self._flush(outlet)
+        self._pacer.slice_done(start, self._now())
+        self.slices += 1
+        if len(self._dirty):
+            self._schedule()
+        else:
+            self._scheduled = False
+
+    def _flush(self, outlet: Outlet) -> None:
+        transport = outlet.transport
+        if transport is None or outlet.blocked:
+            return
+        queue = outlet.queue
+        data = queue.take(WRITE_BUDGET_BYTES)
+        if data:
+            self.writes += 1
+            transport.write(data)
+            if transport.paused:
+                self._block(outlet)
+                return
+        if not queue.empty:
+            self._dirty.mark(outlet, True)
+        elif outlet.closing is Closing.FLUSHING:
+            self._send_close(outlet)
+
+    def _send_close(self, outlet: Outlet) -> None:
+        if outlet.closing is Closing.FLUSHING and outlet.transport is not None:
+            outlet.closing = Closing.CLOSE_SENT
+            outlet.transport.write(outlet.close_frame)
+            if outlet.peer_has_closed:
+                outlet.transport.close()
+
+    def _block(self, outlet: Outlet) -> None:
+        outlet.blocked = True
+        outlet.queue.set_congested(True)
+        outlet.progress_at = self._now()
+        outlet.progress_bytes = outlet.transport.buffered_bytes() if outlet.transport is not None else 0
+        self._watch(outlet)
+
+    def _watch(self, outlet: Outlet) -> None:
+        self._watched[outlet] = None
+        if self._watching is None:
+            self._watching = self._scheduler.call_later(WATCH_INTERVAL_S, self._look)
+
+    def _look(self) -> None:
+        """One look at all that are blocked or closing; there is one timer for all of them."""
+        self._watching = None
+        now = self._now()
+        for outlet in list(self._watched):
+            transport = outlet.transport
+            if transport is None:
+                self._watched.pop(outlet, None)
+            elif outlet.closing is not Closing.NO:
+                if now >= outlet.deadline:
+                    transport.abort()
+            else:
+                self._look_at_blocked(outlet, transport.buffered_bytes(), now)
+        if self._watched and self._watching is None:
+            self._watching = self._scheduler.call_later(WATCH_INTERVAL_S, self._look)
+
+    def _look_at_blocked(self, outlet: Outlet, buffered_bytes: int, now: float) -> None:
+        if buffered_bytes < outlet.progress_bytes:
+            outlet.progress_bytes = buffered_bytes
+            outlet.progress_at = now
+        elif now - outlet.progress_at >= self._stall_timeout_s:
+            self._watched.pop(outlet, None)
+            self._on_stall(outlet)

@@ -1,0 +1,216 @@
+"""What the gateway's actors say to each other. Frames from a socket reach a connection as plain str and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wsprism.policy.decisions import Denied
+from wsprism.ports import Principal, Transport
+
+if TYPE_CHECKING:
+    from actors import ActorRef
+    from wsprism.realtime.session import Session
+    from wsprism.realtime.wire import WireFormat
+
+__all__ = [
+    "Attached",
+    "CloseConnection",
+    "CloseRoom",
+    "DrainTenant",
+    "ExtPublication",
+    "HotPublication",
+    "JoinAccepted",
+    "JoinDenied",
+    "JoinRequest",
+    "LeaveRequest",
+    "Left",
+    "MembersQuery",
+    "OpenSession",
+    "PublishToRoom",
+    "Refreshed",
+    "RoomJoin",
+    "RoomLeave",
+    "SessionOpened",
+    "TransportLost",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """Transport asks the tenant for a session; the answer is ``SessionOpened`` or ``Denied`` (the tenant is full)."""
+
+    principal: Principal
+    sid: str | None
+    format: WireFormat
+    trace_id: str
+    remote_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """The session whose connection the socket is to be attached to. It may have been refused: it says so itself."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The socket is upgraded: the connection may speak."""
+
+    transport: Transport
+
+
+@dataclass(frozen=True, slots=True)
+class TransportLost:
+    """The socket is gone; nothing more can be read or written."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseConnection:
+    """End a connection from outside (kick, drain, slow consumer, stall, idle).
+
+    ``notice`` is sent before the Close when the queue is flushed; ``discard`` closes without flushing.
+    """
+
+    code: int
+    reason: str
+    notice: dict[str, Any] | None = None
+    discard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequest:
+    """Connection to tenant: check the limits, then join."""
+
+    session: Session
+    room: str
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveRequest:
+    """Connection to tenant: leave a room that it has joined."""
+
+    session: Session
+    room: str
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoomJoin:
+    """Tenant to room: a checked join."""
+
+    session: Session
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLeave:
+    """Tenant to room: this session goes. ``announce``: it stays connected and is told ``sys.left``."""
+
+    session: Session
+    seq: int | None
+    announce: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRoom:
+    """Tenant to room: the last member has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAccepted:
+    """Room to connection: joined; ``sys.joined`` stands in its queue already."""
+
+    room: str
+    ref: ActorRef
+
+
+@dataclass(frozen=True, slots=True)
+class JoinDenied:
+    """Tenant to connection: a limit forbids it."""
+
+    room: str
+    denied: Denied
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """The answer to the ticket of a ``sys.refresh``; None: refused."""
+
+    principal: Principal | None
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Room to connection: left; ``sys.left`` stands in its queue already."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class MembersQuery:
+    """Connection to room: answer ``room.members`` into this session's queue."""
+
+    session: Session
+    seq: int | None
+
+
+class ExtPublication:
+    """An ext message for every member. ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``."""
+
+    __slots__ = ("ack", "data", "sender", "seq", "svc", "type")
+
+    def __init__(
+        self, svc: str, type: str, data: Any, *, sender: Session | None = None, seq: int | None = None, ack: bool = False
+    ) -> None:
+        self.svc = svc
+        self.type = type
+        self.data = data
+        self.sender = sender
+        self.seq = seq
+        self.ack = ack
+
+
+class HotPublication:
+    """A hot frame, already a ready server frame, for every member (not ``sender`` unless ``echo``)."""
+
+    __slots__ = ("ack", "echo", "frame", "key", "sender", "seq")
+
+    def __init__(
+        self,
+        frame: bytes,
+        key: Hashable | None,
+        *,
+        sender: Session | None = None,
+        echo: bool = True,
+        seq: int | None = None,
+        ack: bool = False,
+    ) -> None:
+        self.frame = frame
+        self.key = key
+        self.sender = sender
+        self.echo = echo
+        self.seq = seq
+        self.ack = ack
+
+
+@dataclass(frozen=True, slots=True)
+class PublishToRoom:
+    """To a room by name, through its tenant: for whoever holds no reference to it. Nobody hears it in an empty room."""
+
+    room: str
+    publication: ExtPublication | HotPublication
+
+
+@dataclass(frozen=True, slots=True)
+class DrainTenant:
+    """Gateway to tenant: every connection is told, then closed 1001."""
+
+    reconnect_after_ms: int

@@ -1,0 +1,146 @@
+"""A room: its members, and the one order in which they all see what is published into it.
+
+It encodes a publication once per wire format and offers each turn's frames to every member as one shared block.
+Limits are the tenant's business; sockets are the flusher's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from actors import Actor
+from qos import Block, Frame, Lane, Verdict
+from wsprism.protocol import sysmsg
+from wsprism.protocol.codes import ErrorCode
+from wsprism.realtime.flusher import SLICE_SIZE
+from wsprism.realtime.messages import (
+    CloseRoom,
+    ExtPublication,
+    HotPublication,
+    JoinAccepted,
+    Left,
+    MembersQuery,
+    RoomJoin,
+    RoomLeave,
+)
+from wsprism.realtime.registry import Roster
+from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.session import Session
+from wsprism.realtime.wire import WireFormat
+
+__all__ = ["Room"]
+
+
+class Room(Actor):
+    """Created by its tenant for the first member, closed by it after the last."""
+
+    def __init__(self, name: str, roster: Roster, tenant: TenantContext) -> None:
+        self.name = name
+        self._roster = roster
+        self._tenant = tenant
+        self._members: dict[WireFormat, list[tuple[Callable[[Block], Verdict], Session]]] = {}
+        self._turn: list[ExtPublication | HotPublication] = []
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            RoomJoin: self._join,
+            RoomLeave: self._leave,
+            MembersQuery: self._tell_members,
+            CloseRoom: self._close,
+        }
+
+    def on_start(self) -> None:
+        """A restarted room keeps its members and tells them that a message may be missing."""
+        for session in self._roster:
+            session.outlet.send(
+                sysmsg.error(ErrorCode.INTERNAL, "the room was restarted; a message may be lost", session.trace_id)
+            )
+        self._group_members()
+
+    def receive(self, message: object) -> None:
+        kind = type(message)
+        if kind is ExtPublication or kind is HotPublication:
+            self._turn.append(message)  # type: ignore[arg-type]
+        else:
+            self._fan_out()
+            self._handlers[kind](message)
+
+    def after_turn(self) -> None:
+        if self._turn:
+            self._fan_out()
+
+    def _fan_out(self) -> None:
+        """Offer what this turn gathered to every member, in the order in which it came."""
+        turn = self._turn
+        if not turn:
+            return
+        self._turn = []
+        large = len(self._roster) > SLICE_SIZE // 2
+        withheld = {publication.sender for publication in turn if type(publication) is HotPublication and not publication.echo}
+        for wire, members in self._members.items():
+            frames = [self._frame(publication, wire) for publication in turn]
+            block = Block(frames)
+            for offer_block, session in members:
+                if withheld and session in withheld:
+                    self._offer_without_own(session, turn, frames)
+                    continue
+                verdict = offer_block(block)
+                if verdict:
+                    session.outlet.settle(verdict, large=large)
+        self._acknowledge(turn)
+
+    def _frame(self, publication: ExtPublication | HotPublication, wire: WireFormat) -> Frame:
+        if type(publication) is HotPublication:
+            return Frame(publication.frame, Lane.HOT, publication.key)
+        message = sysmsg.publication(publication.svc, publication.type, self.name, publication.data)
+        return Frame(wire.encode(message), Lane.RELIABLE, None)
+
+    @staticmethod
+    def _offer_without_own(session: Session, turn: list[ExtPublication | HotPublication], frames: list[Frame]) -> None:
+        own = [
+            frame
+            for publication, frame in zip(turn, frames, strict=True)
+            if publication.sender is not session or type(publication) is ExtPublication or publication.echo
+        ]
+        if own:
+            session.outlet.offer_block(Block(own))
+
+    def _acknowledge(self, turn: list[ExtPublication | HotPublication]) -> None:
+        for publication in turn:
+            if publication.ack and publication.sender is not None:
+                sender = publication.sender
+                sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id))
+
+    def _join(self, message: RoomJoin) -> None:
+        session = message.session
+        if session not in self._roster:
+            self._roster[session] = None
+            self._add_member(session)
+        session.outlet.send(sysmsg.joined(self.name, session.trace_id, seq=message.seq))
+        session.connection.tell_control(JoinAccepted(self.name, self.context.ref))
+
+    def _leave(self, message: RoomLeave) -> None:
+        session = message.session
+        if self._roster.pop(session, self) is not self:
+            self._group_members()
+        if message.announce:
+            session.outlet.send(sysmsg.left(self.name, session.trace_id, seq=message.seq))
+            session.connection.tell_control(Left(self.name))
+
+    def _tell_members(self, message: MembersQuery) -> None:
+        session = message.session
+        users = len({member.user for member in self._roster})
+        session.outlet.send(
+            sysmsg.room_members(self.name, users=users, sessions=len(self._roster), seq=message.seq)
+        )
+
+    def _close(self, _: CloseRoom) -> None:
+        self.context.stop()
+
+    def _group_members(self) -> None:
+        self._members = {}
+        for session in self._roster:
+            self._add_member(session)
+
+    def _add_member(self, session: Session) -> None:
+        members = self._members.setdefault(session.outlet.format, [])
+        members.append((session.outlet.queue.offer_block, session))

@@ -1,0 +1,147 @@
+"""One tenant's configuration, compiled for the message path: look-ups instead of models.
+
+Built from settings by ``compile_rules``; immutable, so that a reload swaps it whole. Connections read it through their
+``TenantContext`` and see the new rules with their next message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qos import Conflation, QueueLimits
+from wsprism.policy.allowlist import ExtAllowlist, HotAllowlist
+from wsprism.policy.limits import Limits
+from wsprism.policy.ratelimit import RateLimiter, RateScope, TokenBucket
+from wsprism.policy.sessions import SessionPolicy
+from wsprism.protocol.hot import Framing
+from wsprism.realtime.counters import TenantCounters
+from wsprism.realtime.registry import SessionRegistry
+
+if TYPE_CHECKING:
+    from actors import ActorRef
+    from wsprism.ports import Authenticator, ExtService, HotService
+    from wsprism.settings import TenantSettings
+
+__all__ = ["ServiceRegistry", "TenantContext", "TenantRules", "compile_rules"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRegistry:
+    """The services that a tenant's messages can reach, by the name or id that stands in a message."""
+
+    ext: Mapping[str, ExtService]
+    hot: Mapping[int, HotService]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRules:
+    """Everything that is decided about a message or a session of one tenant."""
+
+    limits: Limits
+    sessions: SessionPolicy
+    ext_allowlist: ExtAllowlist
+    hot_allowlist: HotAllowlist
+    services: ServiceRegistry
+    hot_framing: Framing
+    hot_errors_silent: bool
+    hot_requires_active_room: bool
+    publish_requires_membership: bool
+    allow_msgpack: bool
+    max_protocol_errors: int
+    rate_limit_rps: float
+    rate_limit_burst: float
+    rate_limit_scope: RateScope
+    rate_limit_close_after_s: float
+    queue_limits: QueueLimits
+    conflation: Conflation
+    hot_flush_s: float
+
+
+class TenantContext:
+    """What a tenant shares with its connections and rooms: the current rules, the counts, the tenant's token bucket.
+
+    ``registry`` is written by the tenant actor alone; telemetry reads its sizes.
+    """
+
+    __slots__ = ("authenticator", "bucket", "counters", "id", "now", "ref", "registry", "rules")
+
+    def __init__(
+        self, tenant_id: str, rules: TenantRules, authenticator: Authenticator, now: Callable[[], float]
+    ) -> None:
+        self.id = tenant_id
+        self.authenticator = authenticator
+        self.now = now
+        self.counters = TenantCounters()
+        self.registry = SessionRegistry()
+        self.ref: ActorRef
+        self.apply(rules)
+
+    @property
+    def sessions(self) -> int:
+        """Sessions now."""
+        return len(self.registry)
+
+    @property
+    def rooms(self) -> int:
+        """Rooms now."""
+        return len(self.registry.rooms)
+
+    def apply(self, rules: TenantRules) -> None:
+        """Swap the rules. The tenant's bucket starts anew; a connection's keeps its rate until it reconnects."""
+        self.rules = rules
+        self.bucket = TokenBucket(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
+
+    def rate_limiter(self) -> RateLimiter:
+        """The limiter of a new connection."""
+        rules = self.rules
+        own = TokenBucket(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
+        return RateLimiter(
+            rules.rate_limit_scope,
+            connection=own if rules.rate_limit_scope is not RateScope.TENANT else None,
+            tenant=self.bucket if rules.rate_limit_scope is not RateScope.CONNECTION else None,
+            close_after_s=rules.rate_limit_close_after_s,
+        )
+
+
+def compile_rules(settings: TenantSettings, services: ServiceRegistry) -> TenantRules:
+    """The rules that ``settings`` describe."""
+    limits, policy, qos = settings.limits, settings.policy, settings.qos
+    return TenantRules(
+        limits=Limits(
+            max_frame_bytes=limits.max_frame_bytes,
+            max_sessions_total=limits.max_sessions_total,
+            max_rooms_total=limits.max_rooms_total,
+            max_users_per_room=limits.max_users_per_room,
+            max_rooms_per_user=limits.max_rooms_per_user,
+        ),
+        sessions=SessionPolicy(
+            mode=policy.sessions.mode,
+            max_sessions_per_user=policy.sessions.max_sessions_per_user,
+            on_exceed=policy.sessions.on_exceed,
+        ),
+        ext_allowlist=ExtAllowlist.compile(policy.ext_allowlist),
+        hot_allowlist=HotAllowlist.compile(policy.hot_allowlist),
+        services=services,
+        hot_framing=Framing(policy.hot_framing),
+        hot_errors_silent=policy.hot_error_mode == "silent",
+        hot_requires_active_room=policy.hot_requires_active_room,
+        publish_requires_membership=policy.publish_requires_membership,
+        allow_msgpack=policy.allow_msgpack,
+        max_protocol_errors=policy.max_protocol_errors,
+        rate_limit_rps=policy.rate_limit_rps,
+        rate_limit_burst=policy.rate_limit_burst,
+        rate_limit_scope=RateScope(policy.rate_limit_scope),
+        rate_limit_close_after_s=policy.rate_limit_close_after_ms / 1000,
+        queue_limits=QueueLimits(
+            control_max_messages=qos.control_max_messages,
+            reliable_max_bytes=qos.reliable_max_bytes,
+            reliable_max_messages=qos.reliable_max_messages,
+            hot_max_frames=qos.hot_max_frames,
+            reliable_weight=qos.reliable_weight,
+            hot_weight=qos.hot_weight,
+        ),
+        conflation=Conflation.parse(qos.conflate),
+        hot_flush_s=qos.hot_flush_ms / 1000,
+    )

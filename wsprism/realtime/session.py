@@ -1,0 +1,41 @@
+"""One user's identity on one connection, and what each actor needs of it.
+
+The tenant creates it, owns its place in the registry and its rooms; the connection and the rooms only read it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actors import ActorRef
+    from wsprism.ports import Principal
+    from wsprism.realtime.outlet import Outlet
+
+__all__ = ["Session"]
+
+
+class Session:
+    """``sid`` is unique within its user only; two objects are never the same session, whatever their sid."""
+
+    __slots__ = ("connection", "opened_at", "outlet", "principal", "remote_address", "rooms", "sid", "trace_id", "user")
+
+    def __init__(
+        self,
+        principal: Principal,
+        sid: str,
+        outlet: Outlet,
+        *,
+        trace_id: str,
+        remote_address: str,
+        opened_at: float,
+    ) -> None:
+        self.principal = principal
+        self.user = principal.user
+        self.sid = sid
+        self.outlet = outlet
+        self.trace_id = trace_id
+        self.remote_address = remote_address
+        self.opened_at = opened_at
+        self.rooms: set[str] = set()
+        self.connection: ActorRef

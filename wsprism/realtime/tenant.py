@@ -1,0 +1,200 @@
+"""A tenant: its sessions, its rooms, its limits. It supervises its connections and rooms and shares nothing with others.
+
+Every check and the change that it allows happen in one synchronous step of this actor.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from actors import Actor, ActorRef, Directive, MailboxSpec, Supervision, Terminated
+from qos import OutboundQueue
+from wsprism.policy.decisions import Denied
+from wsprism.policy.sessions import Deny
+from wsprism.protocol import sysmsg
+from wsprism.protocol.codes import CloseCode
+from wsprism.realtime.connection import Connection
+from wsprism.realtime.flusher import Flusher
+from wsprism.realtime.messages import (
+    CloseConnection,
+    CloseRoom,
+    DrainTenant,
+    HotPublication,
+    JoinDenied,
+    JoinRequest,
+    LeaveRequest,
+    OpenSession,
+    PublishToRoom,
+    RoomJoin,
+    RoomLeave,
+    SessionOpened,
+)
+from wsprism.realtime.outlet import Outlet
+from wsprism.realtime.registry import RoomEntry, Roster, SessionRegistry
+from wsprism.realtime.room import Room
+from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.session import Session
+
+__all__ = ["Tenant"]
+
+_log = logging.getLogger("wsprism.tenant")
+
+_CONNECTION_MAILBOX = MailboxSpec(capacity=1024)
+_ROOM_MAILBOX = MailboxSpec(capacity=8192, batch=1024, sheddable=lambda message: type(message) is HotPublication)
+_A_CRASH_ENDS_IT = Supervision(directive=lambda _: Directive.STOP)
+
+
+class Tenant(Actor):
+    """One per tenant of the configuration; its state is ``registry``."""
+
+    def __init__(self, tenant: TenantContext, flusher: Flusher) -> None:
+        self.tenant = tenant
+        self.registry = tenant.registry = SessionRegistry()
+        self._flusher = flusher
+        self._names = 0
+
+    def on_start(self) -> None:
+        self.tenant.ref = self.context.ref
+
+    def receive(self, message: object) -> object:
+        return _HANDLERS[type(message)](self, message)
+
+    # Sessions
+
+    def _open_session(self, message: OpenSession) -> SessionOpened | Denied:
+        rules, registry = self.tenant.rules, self.registry
+        user = message.principal.user
+        sid = message.sid or secrets.token_hex(8)
+        verdict = rules.sessions.decide(registry.of_user(user), sid)
+        refused = None
+        evicted: list[tuple[Session, str]] = []
+        if isinstance(verdict, Deny):
+            refused = verdict.denied
+        else:
+            by_sid = {session.sid: session for session in registry.of_user(user)}
+            evicted = [(by_sid[old_sid], reason) for old_sid, reason in verdict.evict]
+            full = rules.limits.may_open_session(len(registry) - len(evicted))
+            if full is not None:
+                self.tenant.counters.decisions.count(full.reason)
+                return full
+        for session, reason in evicted:
+            self._kick(session, reason)
+        session = self._connect(message, sid, refused)
+        if refused is not None:
+            self.tenant.counters.decisions.count(refused.reason)
+        else:
+            self.tenant.counters.sessions_opened += 1
+            self.registry.add(session)
+        return SessionOpened(session)
+
+    def _connect(self, message: OpenSession, sid: str, refused: Denied | None) -> Session:
+        tenant = self.tenant
+        queue = OutboundQueue(tenant.rules.queue_limits, tenant.counters.lanes)
+        outlet = Outlet(queue, self._flusher, message.format)
+        session = Session(
+            message.principal,
+            sid,
+            outlet,
+            trace_id=message.trace_id,
+            remote_address=message.remote_address,
+            opened_at=tenant.now(),
+        )
+        self._names += 1
+        session.connection = self.context.spawn(
+            lambda: Connection(tenant, session, refused),
+            name=f"connection-{self._names}",
+            mailbox=_CONNECTION_MAILBOX,
+            supervision=_A_CRASH_ENDS_IT,
+        )
+        outlet.connection = session.connection
+        self.context.watch(session.connection)
+        return session
+
+    def _kick(self, session: Session, reason: str) -> None:
+        """Out of the registry at once, so that its place is free; told and closed as its queue allows."""
+        self.tenant.counters.kicked[reason] += 1
+        self._end_session(session)
+        notice = sysmsg.kicked(reason, session.trace_id)
+        session.connection.tell_control(CloseConnection(CloseCode.KICKED, reason, notice))
+
+    def _end_session(self, session: Session) -> None:
+        for room in tuple(session.rooms):
+            self._leave_room(session, room, seq=None, announce=False)
+        self.registry.remove(session)
+
+    def _connection_ended(self, message: Terminated) -> None:
+        session = self.registry.of_connection(message.ref)
+        if session is not None:
+            self._end_session(session)
+
+    # Rooms
+
+    def _join(self, message: JoinRequest) -> None:
+        session, name = message.session, message.room
+        registry = self.registry
+        if registry.of_connection(session.connection) is None:
+            return
+        entry = registry.rooms.get(name)
+        denied = self.tenant.rules.limits.may_join(
+            rooms_total=len(registry.rooms),
+            room_exists=entry is not None,
+            users_in_room=len(entry.users) if entry is not None else 0,
+            user_in_room=registry.is_user_in(session.user, name),
+            rooms_of_user=registry.rooms_of_user(session.user),
+        )
+        if denied is not None:
+            session.connection.tell_control(JoinDenied(name, denied, message.seq))
+            return
+        entry = entry or self._open_room(name)
+        registry.join(session, name)
+        entry.ref.tell_control(RoomJoin(session, message.seq))
+
+    def _open_room(self, name: str) -> RoomEntry:
+        roster: Roster = {}
+        self._names += 1
+        ref = self.context.spawn(
+            lambda: Room(name, roster, self.tenant),
+            name=f"room-{self._names}",
+            mailbox=_ROOM_MAILBOX,
+        )
+        entry = RoomEntry(ref, roster)
+        self.registry.rooms[name] = entry
+        return entry
+
+    def _leave(self, message: LeaveRequest) -> None:
+        self._leave_room(message.session, message.room, message.seq, announce=True)
+
+    def _leave_room(self, session: Session, room: str, seq: int | None, *, announce: bool) -> None:
+        entry = self.registry.leave(session, room)
+        if entry is None:
+            return
+        entry.ref.tell_control(RoomLeave(session, seq, announce))
+        if not entry.sessions:
+            entry.ref.tell_control(CloseRoom())
+
+    def _publish(self, message: PublishToRoom) -> None:
+        entry = self.registry.rooms.get(message.room)
+        publication = message.publication
+        if entry is not None:
+            entry.ref.tell(publication)
+        elif publication.ack and publication.sender is not None:
+            sender = publication.sender
+            sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id))
+
+    def _drain(self, message: DrainTenant) -> None:
+        for session in self.registry:
+            notice = sysmsg.draining(message.reconnect_after_ms, session.trace_id)
+            session.connection.tell_control(CloseConnection(CloseCode.GOING_AWAY, "draining", notice))
+
+
+_HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
+    DrainTenant: Tenant._drain,
+    JoinRequest: Tenant._join,
+    LeaveRequest: Tenant._leave,
+    OpenSession: Tenant._open_session,
+    PublishToRoom: Tenant._publish,
+    Terminated: Tenant._connection_ended,
+}

@@ -1,0 +1,36 @@
+"""What telemetry and the HTTP endpoints may read of the running gateway. Read-only; every value is of this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from actors import SystemStatistics
+from wsprism.realtime.counters import GatewayCounters, TenantCounters
+
+__all__ = ["GatewayView", "TenantView"]
+
+
+class TenantView(Protocol):
+    """One tenant's figures."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def counters(self) -> TenantCounters: ...
+    @property
+    def sessions(self) -> int: ...
+    @property
+    def rooms(self) -> int: ...
+
+
+class GatewayView(Protocol):
+    """The process's figures."""
+
+    @property
+    def counters(self) -> GatewayCounters: ...
+
+    def tenants(self) -> Iterable[TenantView]: ...
+    def actors(self) -> SystemStatistics: ...
+    def connections(self) -> int: ...
+    def draining(self) -> bool: ...

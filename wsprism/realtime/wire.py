@@ -1,0 +1,43 @@
+"""The forms in which one connection wants its frames: the codec of its ext lane, and compression.
+
+A room encodes a publication once per form in use and shares the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from wsprism.protocol.deflate import MIN_DEFLATE_BYTES, deflate
+from wsprism.protocol.envelope import JSON, MSGPACK, ExtCodec
+from wsprism.protocol.frames import binary_frame, text_frame
+
+__all__ = ["WIRE_FORMATS", "WireFormat", "wire_format"]
+
+
+class WireFormat:
+    """Encodes ext messages into ready server frames. Four exist; compare them by identity."""
+
+    __slots__ = ("_frame", "codec", "deflated")
+
+    def __init__(self, codec: ExtCodec, *, deflated: bool) -> None:
+        self.codec = codec
+        self.deflated = deflated
+        self._frame = binary_frame if codec.binary else text_frame
+
+    def encode(self, message: Mapping[str, Any]) -> bytes:
+        """``message`` as one ready frame."""
+        payload = self.codec.encode(message)
+        if self.deflated and len(payload) >= MIN_DEFLATE_BYTES:
+            return self._frame(deflate(payload), deflated=True)
+        return self._frame(payload)
+
+
+WIRE_FORMATS: Final = {
+    (codec.name, deflated): WireFormat(codec, deflated=deflated) for codec in (JSON, MSGPACK) for deflated in (False, True)
+}
+
+
+def wire_format(codec: ExtCodec, *, deflated: bool) -> WireFormat:
+    """The one format of this codec and compression."""
+    return WIRE_FORMATS[codec.name, deflated]

@@ -1,0 +1,7 @@
+"""The built-in services, and the registry that a tenant's configuration makes of them."""
+
+from wsprism.services.chat import ChatService
+from wsprism.services.hot import EchoService, RelayService
+from wsprism.services.room import RoomService
+
+__all__ = ["ChatService", "EchoService", "RelayService", "RoomService"]

@@ -1,0 +1,35 @@
+"""``chat``: text to every member of a room, in the room's one order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from wsprism.effects import Publish, Refuse
+from wsprism.ports import ServiceContext
+from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.envelope import DataFault, Envelope
+
+__all__ = ["ChatService"]
+
+
+class ChatSend(msgspec.Struct, forbid_unknown_fields=True):
+    """The data of ``chat.send``."""
+
+    msg: str
+
+
+class ChatService:
+    """Answers ``send``; members get ``msg`` with the sender's user id."""
+
+    types = frozenset({"send"})
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def handle(self, context: ServiceContext, envelope: Envelope) -> Publish | Refuse:
+        data: Any = context.decode_data(envelope, ChatSend)
+        if type(data) is DataFault:
+            return Refuse(ErrorCode.BAD_REQUEST, data.msg)
+        return Publish(envelope.room, self._name, "msg", {"from": context.user, "msg": data.msg})

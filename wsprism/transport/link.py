@@ -1,0 +1,164 @@
+"""One upgraded socket: bytes in become events for its connection, ready frames go out.
+
+It is the asyncio protocol of the socket's transport and the ``Transport`` that the flusher writes to. It decides
+nothing: what an event means is the connection's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from wsprism.protocol.websocket import Event, FrameDecoder
+from wsprism.realtime.messages import Attached, TransportLost
+
+if TYPE_CHECKING:
+    from actors import ActorRef
+    from wsprism.realtime.outlet import Outlet
+    from wsprism.realtime.session import Session
+
+__all__ = ["Link"]
+
+HIGH_WATER_BYTES: Final = 32 * 1024
+SEND_BUFFER_BYTES: Final = 64 * 1024
+NOT_SENT_LOW_WATER_BYTES: Final = 16 * 1024
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class Link(asyncio.Protocol):
+    """Created for a session just before the upgrade; ``attach`` makes it live. ``on_lost`` is called once at the end."""
+
+    __slots__ = (
+        "_connection",
+        "_decoder",
+        "_loop",
+        "_on_lost",
+        "_polled",
+        "_reading_paused",
+        "_transport",
+        "_undelivered",
+        "heard_at",
+        "outlet",
+        "paused",
+        "pinged_at",
+        "session",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        decoder: FrameDecoder,
+        loop: asyncio.AbstractEventLoop,
+        on_lost: Callable[[Link], None],
+    ) -> None:
+        self.session = session
+        self.outlet: Outlet = session.outlet
+        self.heard_at = self.pinged_at = loop.time()
+        self.paused = False
+        self._connection: ActorRef = session.connection
+        self._decoder = decoder
+        self._loop = loop
+        self._on_lost = on_lost
+        self._polled = False
+        self._reading_paused = False
+        self._transport: asyncio.Transport
+        self._undelivered: list[Event] = []
+
+    def attach(self, transport: asyncio.Transport, *, polled: bool = False) -> None:
+        """Speak over ``transport`` from here on. ``polled``: it will not call ``pause_writing`` and ``resume_writing``."""
+        self._transport = transport
+        self._polled = polled
+        _tune(transport)
+        self._connection.deliver([Attached(self)])
+
+    # What the socket says
+
+    def data_received(self, data: bytes) -> None:
+        events = self._decoder.feed(data)
+        if events:
+            self.heard_at = self._loop.time()
+            if self._undelivered:
+                self._undelivered += events
+            else:
+                self._deliver(events)
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self.outlet.flusher.resume(self.outlet)
+
+    def eof_received(self) -> bool:
+        """A half-closed WebSocket is of no use (RFC 6455 §7.1.7): let the transport close."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._undelivered.clear()
+        self.outlet.lost()
+        self._connection.deliver([TransportLost("connection lost" if exc is not None else "closed by the peer")])
+        self._on_lost(self)
+
+    # What the flusher and the connection ask for
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+        if self._polled:
+            self.paused = self._transport.get_write_buffer_size() > HIGH_WATER_BYTES
+
+    def buffered_bytes(self) -> int:
+        size_bytes = self._transport.get_write_buffer_size()
+        if self._polled and self.paused and size_bytes <= HIGH_WATER_BYTES // 4:
+            self.resume_writing()
+        return size_bytes
+
+    def pause_reading(self) -> None:
+        if not self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._reading_paused and not self._undelivered and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the socket with a reset: a peer that reads nothing would keep it in FIN-WAIT-1 for minutes."""
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None:
+            with contextlib.suppress(OSError):
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    def _deliver(self, events: list[Event]) -> None:
+        taken = self._connection.deliver(events)
+        if taken < len(events) and self._connection.alive:
+            self._undelivered = events[taken:]
+            self.pause_reading()
+            self._loop.call_soon(self._deliver_rest)
+
+    def _deliver_rest(self) -> None:
+        events, self._undelivered = self._undelivered, []
+        if events:
+            self._deliver(events)
+        self.resume_reading()
+
+
+def _tune(transport: asyncio.Transport) -> None:
+    """Keep what has left the queue, and can no longer be replaced, small."""
+    transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+    raw = transport.get_extra_info("socket")
+    if raw is None:
+        return
+    with contextlib.suppress(OSError):
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if raw.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        with contextlib.suppress(OSError):
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT_LOW_WATER_BYTES)

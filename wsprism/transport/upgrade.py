@@ -1,0 +1,194 @@
+"""From an HTTP request to a live connection: every check of the handshake, cheapest first, then the takeover.
+
+Each refusal is one short JSON body, one counted reason and no log line of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from actors import ActorStoppedError, AskTimeoutError, MailboxFullError
+from wsprism.policy.decisions import Denied
+from wsprism.policy.handshake import HandshakeLimiter
+from wsprism.ports import Principal, TicketRequest
+from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.deflate import DEFLATE_RESPONSE, accepts_deflate
+from wsprism.protocol.envelope import JSON, MSGPACK
+from wsprism.protocol.handshake import SUBPROTOCOL_MSGPACK, HandshakeFault, HandshakeRequest, parse_handshake
+from wsprism.protocol.websocket import FrameDecoder
+from wsprism.realtime.counters import GatewayCounters
+from wsprism.realtime.messages import OpenSession, SessionOpened
+from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.wire import wire_format
+from wsprism.transport.link import Link
+from wsprism.transport.takeover import take_over
+
+__all__ = ["Refusal", "Upgrader"]
+
+_ASK_TIMEOUT_S = 5.0
+_TENANT_FULL_RETRY_AFTER_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A handshake's no: ``reason`` is what is counted, the rest is what the client sees."""
+
+    status: int
+    code: ErrorCode
+    msg: str
+    reason: str
+    headers: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
+
+    def response(self) -> web.Response:
+        """The HTTP answer."""
+        body = JSON.encode({"code": self.code.value, "msg": self.msg})
+        return web.Response(status=self.status, body=body, content_type="application/json", headers=dict(self.headers))
+
+
+_DRAINING = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "draining", "draining", {"Retry-After": "1"})
+_UNKNOWN_TENANT = Refusal(400, ErrorCode.BAD_REQUEST, "unknown tenant", "unknown_tenant")
+_ORIGIN = Refusal(403, ErrorCode.NOT_ALLOWED, "origin not allowed", "origin")
+_TICKET = Refusal(401, ErrorCode.AUTH_FAILED, "ticket refused", "ticket", {"WWW-Authenticate": "Bearer"})
+_OVERLOADED = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "overloaded", "overloaded", {"Retry-After": "1"})
+
+
+class Upgrader:
+    """Answers ``GET /v1/ws``. ``draining`` and the tenants may change while it runs."""
+
+    def __init__(
+        self,
+        tenants: Mapping[str, TenantContext],
+        limiter: HandshakeLimiter | None,
+        counters: GatewayCounters,
+        *,
+        compression: bool,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.draining = False
+        self.links: set[Link] = set()
+        self._tenants = tenants
+        self._limiter = limiter
+        self._counters = counters
+        self._compression = compression
+        self._loop = loop
+        self._on_no_links: Callable[[], None] | None = None
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The whole handshake. Never raises for anything that a client did."""
+        outcome = await self._admit(request)
+        if isinstance(outcome, Refusal):
+            self._counters.handshakes_refused[outcome.reason] += 1
+            return outcome.response()
+        link, head = outcome
+        self.links.add(link)
+        try:
+            response = await take_over(request, link, head)
+        except ConnectionResetError:
+            link.session.connection.stop()
+            self._lost(link)
+            return web.Response(status=400)
+        self._counters.handshakes_accepted += 1
+        return response
+
+    async def wait_until_empty(self) -> None:
+        """Return when no connection is left."""
+        if self.links:
+            empty: asyncio.Future[None] = self._loop.create_future()
+            self._on_no_links = lambda: None if empty.done() else empty.set_result(None)
+            await empty
+
+    async def _admit(self, request: web.BaseRequest) -> tuple[Link, bytes] | Refusal:
+        if self.draining:
+            return _DRAINING
+        remote = request.remote or ""
+        if self._limiter is not None:
+            denied = self._limiter.check(remote, self._loop.time())
+            if denied is not None:
+                return Refusal(
+                    429,
+                    ErrorCode.RATE_LIMITED,
+                    "too many handshakes",
+                    denied.reason.value,
+                    {"Retry-After": str(denied.retry_after_s)},
+                )
+        handshake = parse_handshake(request.method, request.headers, request.query)
+        if isinstance(handshake, HandshakeFault):
+            return Refusal(handshake.status, handshake.code, handshake.msg, "bad_handshake", handshake.headers)
+        tenant = self._tenants.get(handshake.tenant)
+        if tenant is None:
+            return _UNKNOWN_TENANT
+        principal = await self._authenticate(request, handshake, tenant, remote)
+        if principal is None:
+            return _TICKET
+        if self.draining:
+            return _DRAINING
+        return await self._open(request, handshake, tenant, principal, remote)
+
+    @staticmethod
+    async def _authenticate(
+        request: web.BaseRequest, handshake: HandshakeRequest, tenant: TenantContext, remote: str
+    ) -> Principal | None:
+        if handshake.ticket is None:
+            return None
+        ticket = TicketRequest(
+            tenant.id,
+            handshake.ticket,
+            remote,
+            origin=request.headers.get("Origin"),
+            user_agent=request.headers.get("User-Agent"),
+        )
+        return await tenant.authenticator.authenticate(ticket)
+
+    async def _open(
+        self,
+        request: web.BaseRequest,
+        handshake: HandshakeRequest,
+        tenant: TenantContext,
+        principal: Principal,
+        remote: str,
+    ) -> tuple[Link, bytes] | Refusal:
+        subprotocol = handshake.negotiate(tenant.rules.allow_msgpack)
+        deflated = self._compression and accepts_deflate(request.headers.get("Sec-WebSocket-Extensions", ""))
+        codec = MSGPACK if subprotocol == SUBPROTOCOL_MSGPACK else JSON
+        question = OpenSession(
+            principal,
+            handshake.sid,
+            wire_format(codec, deflated=deflated),
+            handshake.traceparent.trace_id if handshake.traceparent is not None else secrets.token_hex(16),
+            remote,
+        )
+        try:
+            answer: SessionOpened | Denied = await tenant.ref.ask(question, _ASK_TIMEOUT_S)
+        except (AskTimeoutError, MailboxFullError, ActorStoppedError):
+            return _OVERLOADED
+        if isinstance(answer, Denied):
+            headers = {"Retry-After": str(_TENANT_FULL_RETRY_AFTER_S)}
+            return Refusal(503, answer.code, "tenant is full", answer.reason.value, headers)
+        decoder = FrameDecoder(tenant.rules.limits.max_frame_bytes, deflate=deflated)
+        link = Link(answer.session, decoder, self._loop, self._lost)
+        return link, _response_head(handshake, subprotocol, deflated=deflated)
+
+    def _lost(self, link: Link) -> None:
+        self.links.discard(link)
+        if not self.links and self._on_no_links is not None:
+            self._on_no_links()
+
+
+def _response_head(handshake: HandshakeRequest, subprotocol: str | None, *, deflated: bool) -> bytes:
+    """The 101 of RFC 6455 §4.2.2."""
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {handshake.accept_key}",
+    ]
+    if subprotocol is not None:
+        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    if deflated:
+        lines.append(f"Sec-WebSocket-Extensions: {DEFLATE_RESPONSE}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
