@@ -19,7 +19,7 @@ from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
 from qos import Pacer
 from wsprism.adapters.authenticators import build_authenticator
 from wsprism.adapters.metrics import CONTENT_TYPE_LATEST, Metrics
-from wsprism.policy.handshake import HandshakeLimiter
+from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
 from wsprism.ports import ExtService, HotService
 from wsprism.protocol.codes import CloseCode
 from wsprism.realtime.counters import GatewayCounters
@@ -30,7 +30,7 @@ from wsprism.realtime.outlet import Outlet
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
 from wsprism.realtime.sweeper import Sweeper
 from wsprism.services import ChatService, EchoService, RelayService, RoomService
-from wsprism.settings import Settings, TenantSettings
+from wsprism.settings import HandshakeLimitSettings, Settings, TenantSettings
 from wsprism.transport.server import Handler, HttpServer
 from wsprism.transport.upgrade import Upgrader
 
@@ -61,16 +61,7 @@ class GatewayProcess:
         limit = gateway.handshake_limit
         self._upgrader = Upgrader(
             self._tenants,
-            HandshakeLimiter.from_rates(
-                global_rps=limit.global_rps,
-                global_burst=limit.global_burst,
-                per_ip_rps=limit.per_ip_rps,
-                per_ip_burst=limit.per_ip_burst,
-                max_ip_entries=limit.max_ip_entries,
-                now=scheduler.now(),
-            )
-            if limit.enabled
-            else None,
+            _handshake_limiter(limit, scheduler.now()) if limit.enabled else None,
             self.counters,
             compression=gateway.compression,
             loop=loop,
@@ -232,6 +223,17 @@ def _services(settings: TenantSettings) -> ServiceRegistry:
         kind = EchoService if hot_settings.kind == "echo" else RelayService
         hot[service_id] = kind(include_sender=hot_settings.include_sender)
     return ServiceRegistry(ext, hot)
+
+
+def _handshake_limiter(limit: HandshakeLimitSettings, now: float) -> HandshakeLimiter:
+    rates = HandshakeRates(
+        global_rps=limit.global_rps,
+        global_burst=limit.global_burst,
+        per_ip_rps=limit.per_ip_rps,
+        per_ip_burst=limit.per_ip_burst,
+        max_ip_entries=limit.max_ip_entries,
+    )
+    return HandshakeLimiter(rates, now)
 
 
 def _close_stalled(outlet: Outlet) -> None:

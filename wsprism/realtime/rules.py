@@ -14,7 +14,7 @@ from qos import Conflation, QueueLimits
 from wsprism.policy.allowlist import ExtAllowlist, HotAllowlist
 from wsprism.policy.limits import Limits
 from wsprism.policy.ratelimit import RateLimiter, RateScope, TokenBucket
-from wsprism.policy.sessions import SessionPolicy
+from wsprism.policy.sessions import OnExceed, SessionPolicy
 from wsprism.protocol.hot import Framing
 from wsprism.realtime.counters import TenantCounters
 from wsprism.realtime.registry import SessionRegistry
@@ -98,7 +98,6 @@ class TenantContext:
         rules = self.rules
         own = TokenBucket(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
         return RateLimiter(
-            rules.rate_limit_scope,
             connection=own if rules.rate_limit_scope is not RateScope.TENANT else None,
             tenant=self.bucket if rules.rate_limit_scope is not RateScope.CONNECTION else None,
             close_after_s=rules.rate_limit_close_after_s,
@@ -117,9 +116,8 @@ def compile_rules(settings: TenantSettings, services: ServiceRegistry) -> Tenant
             max_rooms_per_user=limits.max_rooms_per_user,
         ),
         sessions=SessionPolicy(
-            mode=policy.sessions.mode,
             max_sessions_per_user=policy.sessions.max_sessions_per_user,
-            on_exceed=policy.sessions.on_exceed,
+            on_exceed=OnExceed(policy.sessions.on_exceed),
         ),
         ext_allowlist=ExtAllowlist.compile(policy.ext_allowlist),
         hot_allowlist=HotAllowlist.compile(policy.hot_allowlist),

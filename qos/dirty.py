@@ -1,0 +1,49 @@
+"""Who is to be written to next: two lists, so that small rooms go before large ones and neither starves.
+
+Knows nothing of what it lists. The flusher marks and takes slices.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+__all__ = ["DirtyLists"]
+
+T = TypeVar("T")
+
+
+class DirtyLists(Generic[T]):
+    """First in, first out in each list. An item marked twice is listed twice: mark on `Verdict.WAKE` only."""
+
+    __slots__ = ("_first", "_second", "_slice_size")
+
+    def __init__(self, slice_size: int = 256) -> None:
+        self._first: deque[T] = deque()
+        self._second: deque[T] = deque()
+        self._slice_size = slice_size
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._second)
+
+    def mark(self, item: T, large: bool = False) -> None:
+        """List ``item``, on the second list when a ``large`` room's publication made it dirty."""
+        if large:
+            self._second.append(item)
+        else:
+            self._first.append(item)
+
+    def next_slice(self) -> list[T]:
+        """Remove and return at most one slice of items, those of the first list before those of the second.
+
+        With a second list the first has half a slice, and what is over that goes to the second's end. Alone it has all.
+        """
+        first, second = self._first, self._second
+        share = max(self._slice_size // 2, 1) if second else self._slice_size
+        items = [first.popleft() for _ in range(min(share, len(first)))]
+        if second:
+            if first:
+                second.extend(first)
+                first.clear()
+            items += [second.popleft() for _ in range(min(self._slice_size - len(items), len(second)))]
+        return items

@@ -1,0 +1,97 @@
+"""What stands in a queue: ready server frames, alone or joined to the block of one room turn.
+
+Both are made once per publication and shared by every member's queue, so nothing here is changed after it was
+offered. The bytes are opaque: this module knows no wire format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from qos.errors import BlockError
+from qos.lane import Lane
+
+__all__ = ["Block", "Frame"]
+
+_RELIABLE = Lane.RELIABLE
+_HOT = Lane.HOT
+
+
+class Frame:
+    """One ready frame. ``key``: a newer hot frame of the same key may replace it; ``None``: it is never replaced."""
+
+    __slots__ = ("data", "key", "lane")
+
+    def __init__(self, data: bytes, lane: Lane, key: Hashable | None = None) -> None:
+        self.data = data
+        self.lane = lane
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"Frame({self.lane.name}, {len(self.data)} bytes, key={self.key!r})"
+
+
+class Block:
+    """The reliable and hot frames of one room turn, in their order.
+
+    Raises `BlockError` for no frames at all and for a control frame among them.
+    """
+
+    __slots__ = (
+        "_data",
+        "_run",
+        "_run_data",
+        "frames",
+        "hot_bytes",
+        "hot_count",
+        "reliable_bytes",
+        "reliable_count",
+        "size_bytes",
+    )
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self.frames = frames
+        self._data: bytes | None = None
+        self._run: list[Frame | Block] | None = None
+        self._run_data = b""
+        reliable_count = reliable_bytes = hot_count = hot_bytes = 0
+        for frame in frames:
+            lane = frame.lane
+            if lane is _RELIABLE:
+                reliable_count += 1
+                reliable_bytes += len(frame.data)
+            elif lane is _HOT:
+                hot_count += 1
+                hot_bytes += len(frame.data)
+            else:
+                raise BlockError("a control frame never stands in a block")
+        if not frames:
+            raise BlockError("a block holds at least one frame")
+        self.reliable_count = reliable_count
+        self.reliable_bytes = reliable_bytes
+        self.hot_count = hot_count
+        self.hot_bytes = hot_bytes
+        self.size_bytes = reliable_bytes + hot_bytes
+
+    @property
+    def data(self) -> bytes:
+        """All frames joined; joined once, however many queues ask."""
+        data = self._data
+        if data is None:
+            frames = self.frames
+            data = frames[0].data if len(frames) == 1 else b"".join([frame.data for frame in frames])
+            self._data = data
+        return data
+
+    def join_run(self, rest: list[Frame | Block]) -> bytes:
+        """This block and what stands behind it, joined. The members of a room mostly hold the same run: the last one
+        is remembered. ``rest`` is the callee's from here on.
+
+        A block only ever remembers younger ones, so that no old block is kept alive by a new one and no cycle forms.
+        """
+        if self._run == rest:
+            return self._run_data
+        data = b"".join([self.data, *[entry.data for entry in rest]])
+        self._run = rest
+        self._run_data = data
+        return data

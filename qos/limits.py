@@ -1,0 +1,22 @@
+"""The bounds and weights of one outbound queue, as values shared by all queues of a tenant.
+
+Made by whoever compiles the configuration, which has checked the ranges; only queues read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["QueueLimits"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """Bounds are inclusive; an empty class takes any single message. Weights are the shares of bytes, 1 or more."""
+
+    control_max_messages: int = 256
+    reliable_max_bytes: int = 1_048_576
+    reliable_max_messages: int = 8192
+    hot_max_frames: int = 512
+    reliable_weight: int = 1
+    hot_weight: int = 1

@@ -1,0 +1,67 @@
+"""How many sessions one user may have, and which one gives way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from wsprism.policy.decisions import Denied, Reason
+from wsprism.protocol.codes import ErrorCode
+
+__all__ = ["Admit", "Deny", "EvictReason", "OnExceed", "SessionLike", "SessionPolicy"]
+
+
+class SessionLike(Protocol):
+    """What the decision looks at."""
+
+    @property
+    def sid(self) -> str: ...
+
+
+class OnExceed(StrEnum):
+    """What happens to one session too many."""
+
+    DENY = "deny"
+    KICK_OLDEST = "kick_oldest"
+
+
+class EvictReason(StrEnum):
+    """What an evicted session is told."""
+
+    REPLACED = "replaced"
+    KICKED_OLDEST = "kicked_oldest"
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The new session may come in once these sids of the same user are gone."""
+
+    evict: tuple[tuple[str, EvictReason], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """The new session may not come in."""
+
+    denied: Denied = Denied(Reason.TOO_MANY_SESSIONS, ErrorCode.TOO_MANY_SESSIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPolicy:
+    """``max_sessions_per_user`` 0 is unlimited. A ``single`` user has one session at most."""
+
+    max_sessions_per_user: int
+    on_exceed: OnExceed
+
+    def decide(self, existing: Sequence[SessionLike], new_sid: str) -> Admit | Deny:
+        """``existing`` are the user's live sessions, oldest first. One with the same sid is always replaced."""
+        replaced = [(one.sid, EvictReason.REPLACED) for one in existing if one.sid == new_sid]
+        others = [one.sid for one in existing if one.sid != new_sid]
+        most = self.max_sessions_per_user
+        surplus = len(others) + 1 - most if most else 0
+        if surplus > 0 and self.on_exceed is OnExceed.DENY:
+            return Deny()
+        kicked = [(sid, EvictReason.KICKED_OLDEST) for sid in others[: max(surplus, 0)]]
+        return Admit(tuple(replaced + kicked))
