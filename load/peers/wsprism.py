@@ -1,0 +1,98 @@
+"""The gateway itself: everything switched on, rates and bounds high enough not to be what is measured."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from platform import python_version
+
+from load.peers.base import HOST, Member, Options, http_get
+from load.prometheus import total_by_name
+from load.websocket import binary_frame, text_frame, upgrade_request
+
+__all__ = ["WsPrism"]
+
+_CONFIGURATION = """\
+version: 1
+gateway:
+  listen: {host}:{port}
+  ping_interval_ms: 120000
+  idle_timeout_ms: 600000
+tenants:
+{tenants}"""
+
+_TENANT = """\
+  - id: {tenant}
+    limits: {{max_frame_bytes: 4096, max_sessions_total: 100000, max_rooms_total: 100000, max_users_per_room: 100000, max_rooms_per_user: 100}}
+    policy:
+      ext_allowlist: ["room:*", "chat:*"]
+      hot_allowlist: ["1:*"]
+      rate_limit_rps: 1000000
+      rate_limit_burst: 1000000
+    qos: {{hot_flush_ms: {hot_flush_ms}}}
+    auth: {{kind: dev}}
+"""
+
+_HOT_HEADER = b"\x01\x01\x00"
+_ACCOUNTS = ("offered", "sent", "dropped", "conflated", "discarded", "slow_disconnects", "decisions")
+
+
+class WsPrism:
+    """Room and chat on the ext lane, service 1 (echo to the room) on the hot one."""
+
+    name = "wsprism"
+    lanes = frozenset({"ext", "hot"})
+
+    def missing(self) -> str | None:
+        return None if find_spec("wsprism.__main__") else "the wsprism package"
+
+    def version(self) -> str:
+        try:
+            own = version("wsprism")
+        except PackageNotFoundError:
+            own = "checkout"
+        return f"wsprism {own}, Python {python_version()}"
+
+    def command(self, options: Options) -> Sequence[str]:
+        tenants = "".join(
+            _TENANT.format(tenant=tenant, hot_flush_ms=options.hot_flush_ms) for tenant in ("bench", "neighbour")
+        )
+        path = options.directory / "wsprism.yaml"
+        path.write_text(_CONFIGURATION.format(host=HOST, port=options.port, tenants=tenants))
+        return [sys.executable, "-m", "wsprism", "--config", str(path)]
+
+    def ready(self, port: int) -> bool:
+        return http_get(port, "/readyz")[0] == 200
+
+    def request(self, member: Member, port: int) -> bytes:
+        target = f"/v1/ws?tenant={member.tenant}&ticket=dev:u{member.number}"
+        return upgrade_request(target, f"{HOST}:{port}")
+
+    def login(self, member: Member) -> bytes:  # noqa: ARG002 - the same for everybody
+        return b""
+
+    def logged_in(self, received: bytes) -> bool:
+        return b'"authed"' in received
+
+    def subscribe(self, member: Member, lane: str) -> bytes:  # noqa: ARG002 - both lanes join alike
+        return text_frame(b'{"v":1,"svc":"room","type":"join","room":"%s"}' % member.room.encode())
+
+    def joined(self, received: bytes) -> bool:
+        return b'"joined"' in received
+
+    def publish(self, member: Member, payload: bytes, lane: str) -> bytes:
+        if lane == "hot":
+            return binary_frame(_HOT_HEADER + payload)
+        message = b'{"v":1,"svc":"chat","type":"send","room":"%s","data":{"msg":"%s"}}'
+        return text_frame(message % (member.room.encode(), payload))
+
+    def accounting(self, port: int) -> dict[str, float]:
+        status, text = http_get(port, "/metrics")
+        if status != 200:
+            return {}
+        totals = total_by_name(text)
+        wanted = {name: f"wsprism_queue_{name}_total" for name in _ACCOUNTS[:5]}
+        wanted |= {name: f"wsprism_{name}_total" for name in _ACCOUNTS[5:]}
+        return {name: totals[metric] for name, metric in wanted.items() if metric in totals}

@@ -1,0 +1,124 @@
+"""The shapes of load, as data: rows of the performance page's tables.
+
+A shape is one or more groups of rooms under steady open-loop load, or one of the special kinds that ``special`` runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["SHAPES", "Group", "Kind", "Shape", "select"]
+
+
+class Kind(Enum):
+    """How a shape is driven."""
+
+    STEADY = "steady"
+    IDLE = "idle"
+    HANDSHAKES = "handshakes"
+    LARGEST = "largest"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """``rooms`` rooms of ``members`` each; ``senders`` of each room's members publish, ``rate_per_s`` messages in all."""
+
+    rooms: int
+    members: int
+    senders: int
+    rate_per_s: float
+    tenant: str = "bench"
+    stalled: int = 0
+    """Further members of the first room that join and never read; not counted."""
+
+    @property
+    def connections(self) -> int:
+        """Sockets of this group."""
+        return self.rooms * self.members + self.stalled
+
+    @property
+    def deliveries_per_s(self) -> float:
+        """What all members together should receive."""
+        return self.rate_per_s * self.members
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One row. The first group is the measured one; a second one is the neighbour measured beside it."""
+
+    name: str
+    title: str
+    groups: tuple[Group, ...]
+    kind: Kind = Kind.STEADY
+    lanes: tuple[str, ...] = ("ext", "hot")
+    skip: frozenset[str] = frozenset()
+    hot_flush_ms: int = 0
+
+
+_WEAK = frozenset({"naive", "nchan"})
+
+
+def _room(name: str, members: int, deliveries_per_s: int, *, skip: frozenset[str] = frozenset()) -> Shape:
+    title = f"room of {members:,}, {deliveries_per_s:,} deliveries/s"
+    return Shape(name, title, (Group(1, members, members, deliveries_per_s / members),), skip=skip)
+
+
+def _growth(members: int) -> Shape:
+    group = Group(1, members, min(members, 10), 40_000 / members)
+    return Shape(f"growth-{members}", f"one room of {members:,}, 40,000 deliveries/s", (group,), skip=_WEAK)
+
+
+def _matches(hz: int, suffix: str = "", **changes: int) -> Shape:
+    group = Group(100, 10, 10, 1000 * hz)
+    title = f"matches: 100 rooms of 10, everyone at {hz} Hz"
+    if "hot_flush_ms" in changes:
+        return Shape(f"matches-{hz}hz{suffix}", f"{title}, hot_flush_ms 20", (group,), lanes=("hot",), hot_flush_ms=20)
+    return Shape(f"matches-{hz}hz{suffix}", title, (group,))
+
+
+def _echo(messages_per_s: int) -> Shape:
+    group = Group(200, 1, 1, messages_per_s)
+    return Shape(f"echo-{messages_per_s // 1000}k", f"echo: 200 connections, {messages_per_s:,}/s", (group,))
+
+
+_STAGE = Group(1, 10_000, 10, 10)
+_PAIR = Group(1, 2, 2, 50, tenant="neighbour")
+_BUSY = Group(1, 50, 50, 1000)
+
+SHAPES: tuple[Shape, ...] = (
+    _room("room200-40k", 200, 40_000),
+    _room("room200-800k", 200, 800_000, skip=_WEAK),
+    _room("room200-2m", 200, 2_000_000, skip=_WEAK),
+    _room("room1000-1.6m", 1000, 1_600_000, skip=_WEAK),
+    Shape("stage10000", "stage: one room of 10,000, 10 messages/s, and a pair in another tenant", (_STAGE, _PAIR)),
+    _matches(10),
+    _matches(20),
+    _matches(20, "-flush20", hot_flush_ms=20),
+    Shape("pairs", "pairs: 1,000 rooms of 2, everyone at 5 Hz", (Group(1000, 2, 2, 10_000),)),
+    _echo(20_000),
+    _echo(80_000),
+    Shape("idle-10k", "10,000 idle connections", (Group(1000, 10, 0, 0),), Kind.IDLE, lanes=("ext",)),
+    Shape("handshakes", "handshakes with authentication", (Group(1, 1, 0, 0),), Kind.HANDSHAKES, lanes=("ext",)),
+    *(_growth(members) for members in (10, 100, 1000, 10_000)),
+    Shape("largest", "largest sustained, room of 200", (Group(1, 200, 200, 250),), Kind.LARGEST),
+    Shape("slow-control", "room of 50 at 1,000 messages/s", (_BUSY,), skip=_WEAK),
+    Shape("slow-reader", "the same beside a reader at 0 bytes/s", (Group(1, 50, 50, 1000, stalled=1),), skip=_WEAK),
+)
+
+
+def select(names: str) -> list[Shape]:
+    """The shapes named in a comma-separated list; a prefix names all that begin with it, ``all`` everything.
+
+    Raises ValueError for a name that fits nothing.
+    """
+    if names == "all":
+        return list(SHAPES)
+    chosen: list[Shape] = []
+    for name in names.split(","):
+        fitting = [shape for shape in SHAPES if shape.name == name] or [s for s in SHAPES if s.name.startswith(name)]
+        if not fitting:
+            known = ", ".join(shape.name for shape in SHAPES)
+            raise ValueError(f"no shape {name!r}; there are: all, {known}")
+        chosen += [shape for shape in fitting if shape not in chosen]
+    return chosen

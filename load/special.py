@@ -1,0 +1,115 @@
+"""The shapes that are not a steady rate: idle connections, handshakes, and the search for the largest sustained rate."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from load.counting import Tally
+from load.measure import Timing, gather_audiences, run_phase, run_steady
+from load.peers.base import Member
+from load.servers import Server
+from load.shapes import Kind, Shape
+from load.stats import Figures
+from load.swarm import Greeting, connect_all
+
+__all__ = ["run_shape"]
+
+_SETTLE_S = 1.0
+_HANDSHAKES_PER_S = 2500
+_HANDSHAKES_AT_MOST = 9000
+_WARM_UP_HANDSHAKES = 300
+_STEP = 1.5
+_REFINEMENTS = 3
+_LARGEST_FACTOR = 80
+_SUSTAINED_P99_MS = 1000.0
+_GENERATOR_LIMIT = 0.97
+
+
+async def run_shape(server: Server, shape: Shape, lane: str, timing: Timing) -> Figures:
+    """The figures of one run of any shape."""
+    match shape.kind:
+        case Kind.STEADY:
+            return await run_steady(server, shape, lane, timing)
+        case Kind.IDLE:
+            return await _idle(server, shape, lane, timing)
+        case Kind.HANDSHAKES:
+            return await _handshakes(server, lane, timing)
+        case Kind.LARGEST:
+            return await _largest(server, shape, lane, timing)
+
+
+async def _idle(server: Server, shape: Shape, lane: str, timing: Timing) -> Figures:
+    """Memory of each of many members that do nothing, and the CPU that they cost while they do it."""
+    empty = server.use().rss_bytes
+    audiences = await gather_audiences(server, shape, lane)
+    connections = [connection for audience in audiences for connection in audience.connections]
+    try:
+        await asyncio.sleep(_SETTLE_S)
+        first = server.use()
+        started = time.monotonic()
+        await asyncio.sleep(timing.window_s)
+        last = server.use()
+        return {
+            "kib_per_connection": (last.rss_bytes - empty) / 1024 / len(connections),
+            "cpu_share": (last.cpu_s - first.cpu_s) / (time.monotonic() - started),
+            "disconnects": sum(connection.closed for connection in connections),
+        }
+    finally:
+        for connection in connections:
+            connection.abort()
+        await asyncio.sleep(0.1)
+
+
+async def _handshakes(server: Server, lane: str, timing: Timing) -> Figures:  # noqa: ARG001 - before any lane
+    """Connect, upgrade and authenticate as fast as the server answers, 64 at a time; connections stay open."""
+    peer = server.peer
+    count = min(_HANDSHAKES_AT_MOST, int(timing.window_s * _HANDSHAKES_PER_S))
+    members = [Member(number, "r0", "bench") for number in range(_WARM_UP_HANDSHAKES + count)]
+    greetings = [(Greeting(peer.request(m, server.port), peer.login(m), peer.logged_in), Tally()) for m in members]
+    connections = await connect_all(server.port, greetings[:_WARM_UP_HANDSHAKES])
+    try:
+        first, started, own = server.use().cpu_s, time.monotonic(), time.process_time()
+        connections += await connect_all(server.port, greetings[_WARM_UP_HANDSHAKES:])
+        elapsed = time.monotonic() - started
+        cpu_s = server.use().cpu_s - first
+        return {
+            "handshakes_per_s": count / elapsed,
+            "us_per_handshake": cpu_s / count * 1e6,
+            "cpu_share": cpu_s / elapsed,
+            "generator_cpu_share": (time.process_time() - own) / elapsed,
+        }
+    finally:
+        for connection in connections:
+            connection.abort()
+        await asyncio.sleep(0.1)
+
+
+async def _largest(server: Server, shape: Shape, lane: str, timing: Timing) -> Figures:
+    """Raise the rate by half until it is not sustained, then close in; the figures are those of the best rate."""
+    audiences = await gather_audiences(server, shape, lane)
+    step = Timing(min(timing.warm_up_s, 0.5), min(timing.window_s, 2.0))
+    best: Figures = {"largest_per_s": 0.0}
+
+    async def sustained(factor: float) -> bool:
+        nonlocal best
+        figures = await run_phase(server, audiences, step, factor)
+        good = bool(figures["sustained"]) and figures.get("p99_ms", 0.0) < _SUSTAINED_P99_MS
+        if good:
+            best = figures | {"largest_per_s": figures["offered_per_s"]}
+        best["generator_limited"] = float(figures["generator_cpu_share"] > _GENERATOR_LIMIT)
+        return good
+
+    try:
+        low, high = 0.0, 1.0
+        while high <= _LARGEST_FACTOR and await sustained(high):
+            low, high = high, high * _STEP
+        for _ in range(_REFINEMENTS if high <= _LARGEST_FACTOR else 0):
+            middle = (low + high) / 2
+            low, high = (middle, high) if await sustained(middle) else (low, middle)
+        return best
+    finally:
+        for audience in audiences:
+            for connection in audience.connections:
+                connection.abort()
+        await asyncio.sleep(0.05)

@@ -1,0 +1,30 @@
+"""wsprism.yaml: its models, and the reader that turns a file into them or into a list of every fault."""
+
+from wsprism.settings.address import ListenAddress
+from wsprism.settings.auth import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TokensAuth, WebhookAuth
+from wsprism.settings.faults import Fault, SettingsError
+from wsprism.settings.loader import configuration_hash, load_settings, masked
+from wsprism.settings.models import GatewaySettings, HandshakeLimitSettings, LoggingSettings, Settings
+from wsprism.settings.schema import json_schema
+from wsprism.settings.tenants import TenantSettings
+
+__all__ = [
+    "AuthSettings",
+    "DevAuth",
+    "Fault",
+    "GatewaySettings",
+    "HandshakeLimitSettings",
+    "JwtAuth",
+    "ListenAddress",
+    "LoggingSettings",
+    "OneTimeAuth",
+    "Settings",
+    "SettingsError",
+    "TenantSettings",
+    "TokensAuth",
+    "WebhookAuth",
+    "configuration_hash",
+    "json_schema",
+    "load_settings",
+    "masked",
+]

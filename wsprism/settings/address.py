@@ -1,0 +1,68 @@
+"""Where a listener listens: ``host:port``, ``[::]:8080`` or ``unix:/path``."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+__all__ = ["Listen", "ListenAddress", "parse_listen"]
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """``path`` is set for a Unix socket, else ``host`` and ``port`` (0: any free one)."""
+
+    host: str = ""
+    port: int = 0
+    path: str | None = None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.path is not None or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def parse_listen(text: str) -> ListenAddress:
+    """Raises ValueError for anything but the three forms."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path:
+            raise ValueError(text)
+        return ListenAddress(path=path)
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(text)
+    if host.startswith("[") and host.endswith("]"):
+        host = str(ipaddress.IPv6Address(host[1:-1]))
+    elif ":" in host:
+        raise ValueError(text)
+    return ListenAddress(host=host or "127.0.0.1", port=int(port))
+
+
+def _validate(value: Any) -> Any:
+    if isinstance(value, ListenAddress):
+        return value
+    try:
+        if not isinstance(value, str):
+            raise ValueError(value)
+        return parse_listen(value)
+    except ValueError as exc:
+        raise PydanticCustomError("listen", "must be host:port, [ipv6]:port or unix:/path") from exc
+
+
+Listen = Annotated[ListenAddress, BeforeValidator(_validate), WithJsonSchema({"type": "string"})]
+"""The field type of a listener's address."""

@@ -1,0 +1,169 @@
+"""The whole configuration: the gateway's own part, logging, and the list of tenants."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from wsprism.settings.address import Listen, ListenAddress
+from wsprism.settings.base import Model, Secret, Strings
+from wsprism.settings.tenants import TenantSettings
+
+__all__ = ["GatewaySettings", "HandshakeLimitSettings", "LoggingSettings", "Settings"]
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class HandshakeLimitSettings(Model):
+    """How many handshakes are let in, per address and in all."""
+
+    enabled: bool = Field(False, description="whether handshakes are limited")
+    global_rps: float = Field(100, gt=0, description="handshakes per second, from all addresses")
+    global_burst: int = Field(200, gt=0, description="handshakes at once, from all addresses")
+    per_ip_rps: float = Field(10, gt=0, description="handshakes per second and address (IPv6: per /64)")
+    per_ip_burst: int = Field(50, gt=0, description="handshakes at once and address")
+    max_ip_entries: int = Field(50000, gt=0, description="addresses remembered; the least recently seen is forgotten")
+
+
+class FlushSettings(Model):
+    """Pacing of writes."""
+
+    share: float = Field(0.67, gt=0, le=1, description="largest part of the loop's time that sending takes; 1 = never hold")
+    max_delay_ms: int = Field(10, ge=0, le=100, description="the longest that anything is held to gather writes")
+
+
+class DiagnosticsSettings(Model):
+    """For conformance suites."""
+
+    echo_path: str | None = Field(None, pattern=r"^/[!-~]+$", description="a path that echoes WebSocket messages; unset: none")
+
+
+class InternalKeySettings(Model):
+    """One key of the internal API."""
+
+    name: str = Field(min_length=1, description="stands in logs in place of the key")
+    key: Secret = Field(description="the bearer token")
+    tenants: Literal["all"] | Strings = Field("all", description="the tenants that it may touch, or `all`")
+
+
+class InternalSettings(Model):
+    """The internal listener."""
+
+    listen: Listen | None = Field(None, description="metrics, readiness and the API move here; unset: no API")
+    api_keys: Annotated[tuple[InternalKeySettings, ...], BeforeValidator(lambda value: tuple(value))] = Field(
+        (), description="keys of the internal API"
+    )
+
+
+class TlsSettings(Model):
+    """TLS of the public listener."""
+
+    cert_file: str | None = Field(None, description="certificate chain in PEM")
+    key_file: str | None = Field(None, description="private key in PEM")
+    min_version: Literal["1.2", "1.3"] = Field("1.2", description="oldest TLS version that is spoken")
+
+    @field_validator("min_version", mode="before")
+    @classmethod
+    def _number_as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, float) else value
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> TlsSettings:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise PydanticCustomError("tls", "cert_file and key_file belong together")
+        return self
+
+
+class TracingSettings(Model):
+    """Traces over OTLP."""
+
+    endpoint: str | None = Field(None, description="base of the collector, such as http://host:4318; unset: no traces")
+    protocol: Literal["grpc", "http"] = Field("http", description="how the collector is spoken to")
+    sample_ratio: float = Field(0.01, ge=0, le=1, description="share of messages that are traced")
+    headers: dict[str, Secret] = Field({}, description="headers of each export")
+
+
+class MetricsSettings(Model):
+    """Metrics over OTLP, besides /metrics."""
+
+    otlp_endpoint: str | None = Field(None, description="base of the collector; unset: Prometheus only")
+    interval_s: int = Field(15, ge=1, le=3600, description="between two exports")
+
+
+class HttpLimitsSettings(Model):
+    """Bounds before the upgrade."""
+
+    handshake_timeout_ms: int = Field(5000, ge=100, le=60000, description="for a whole request to arrive")
+    max_half_open: int = Field(1000, ge=1, description="sockets without a whole request; beyond, the oldest is closed")
+    max_header_bytes: int = Field(16384, ge=1024, le=1048576, description="largest request line or header field")
+
+
+class GatewaySettings(Model):
+    """The process."""
+
+    listen: Listen = Field(ListenAddress("0.0.0.0", 8080), description="host:port, [::]:8080 or unix:/path")
+    ping_interval_ms: int = Field(20000, ge=5000, le=120000, description="between two pings of a connection")
+    idle_timeout_ms: int = Field(
+        60000, ge=10000, le=600000, validate_default=True, description="without a pong or a whole message: close 4001; above the ping interval"
+    )
+    writer_send_timeout_ms: int = Field(1500, ge=50, le=60000, description="without progress in sending: close 4000")
+    drain_grace_ms: int = Field(2000, ge=0, le=600000, description="for all connections to end after SIGTERM")
+    handshake_limit: HandshakeLimitSettings = Field(HandshakeLimitSettings(), description="limits on handshakes")
+    compression: bool = Field(False, description="negotiate permessage-deflate, without context takeover")
+    flush: FlushSettings = Field(FlushSettings(), description="pacing of writes")
+    diagnostics: DiagnosticsSettings = Field(DiagnosticsSettings(), description="for conformance suites")
+    internal: InternalSettings = Field(InternalSettings(), description="the internal listener")
+    trusted_proxies: Strings = Field((), description="networks whose X-Forwarded-For is believed")
+    tls: TlsSettings = Field(TlsSettings(), description="TLS of the public listener")
+    tracing: TracingSettings = Field(TracingSettings(), description="traces")
+    metrics: MetricsSettings = Field(MetricsSettings(), description="metrics over OTLP")
+    limits: HttpLimitsSettings = Field(HttpLimitsSettings(), description="bounds before the upgrade")
+
+    @field_validator("idle_timeout_ms")
+    @classmethod
+    def _above_ping(cls, value: int, info: Any) -> int:
+        if value <= info.data.get("ping_interval_ms", 0):
+            raise PydanticCustomError("idle", "must be greater than ping_interval_ms")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError as exc:
+                raise PydanticCustomError("network", "{one} is not a network in CIDR form", {"one": one}) from exc
+        return value
+
+
+class LoggingSettings(Model):
+    """Logs on standard error."""
+
+    format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal, else JSON")
+    level: Level = Field("info", description="the least level that is logged")
+    levels: dict[str, Level] = Field({}, description="a component's own level")
+
+
+class Settings(Model):
+    """wsprism.yaml."""
+
+    version: Literal[1] = Field(description="1")
+    gateway: GatewaySettings = Field(GatewaySettings(), description="the process")
+    logging: LoggingSettings = Field(LoggingSettings(), description="logs")
+    tenants: Annotated[
+        tuple[TenantSettings, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+    ] = Field(description="the tenants", min_length=1)
+
+    @field_validator("tenants")
+    @classmethod
+    def _unique_ids(cls, value: tuple[TenantSettings, ...]) -> tuple[TenantSettings, ...]:
+        seen: set[str] = set()
+        for tenant in value:
+            if tenant.id in seen:
+                raise PydanticCustomError("duplicate_id", "two tenants have the id {id}", {"id": tenant.id})
+            seen.add(tenant.id)
+        return value

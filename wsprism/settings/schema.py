@@ -1,0 +1,32 @@
+"""The JSON Schema of wsprism.yaml (draft 2020-12), for editors: any scalar may also be an ``${ENV}`` reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsprism.settings.models import Settings
+
+__all__ = ["json_schema"]
+
+_REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
+_SCALARS = {"integer", "number", "boolean"}
+
+
+def json_schema() -> dict[str, Any]:
+    """A new copy of the schema."""
+    schema = Settings.model_json_schema()
+    opened = _open_for_references(schema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "wsprism.yaml"} | opened
+
+
+def _open_for_references(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_open_for_references(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    opened = {key: value if key == "default" else _open_for_references(value) for key, value in node.items()}
+    is_choice = "const" in node or "enum" in node
+    if node.get("type") in _SCALARS or (is_choice and node.get("type") == "string"):
+        outside = {key: opened.pop(key) for key in ("default", "description", "title") if key in opened}
+        return {"anyOf": [opened, _REFERENCE], **outside}
+    return opened

@@ -1,0 +1,199 @@
+"""One tenant of the configuration: limits, policy, qos, auth, services."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from wsprism.policy.allowlist import AllowlistError, ExtAllowlist, HotAllowlist
+from wsprism.settings.auth import Auth
+from wsprism.settings.base import Count, Model, Strings
+
+__all__ = ["LimitsSettings", "PolicySettings", "QosSettings", "ServicesSettings", "SessionsSettings", "TenantSettings"]
+
+RESERVED_FOR_MSGPACK = (*range(0x80, 0x90), 0xDE, 0xDF)
+
+
+class LimitsSettings(Model):
+    """Exact limits; 0 is unlimited for every count."""
+
+    max_frame_bytes: int = Field(4096, gt=0, description="largest message, all fragments together; larger is closed 1009")
+    max_sessions_total: Count = Field(0, description="sessions of the tenant")
+    max_rooms_total: Count = Field(0, description="rooms of the tenant")
+    max_users_per_room: Count = Field(0, description="different users in one room")
+    max_rooms_per_user: Count = Field(0, description="different rooms of one user")
+
+
+class SessionsSettings(Model):
+    """How many sessions one user may have."""
+
+    mode: Literal["single", "multi"] = Field("multi", description="`single` requires max_sessions_per_user: 1")
+    max_sessions_per_user: Count = Field(4, description="sessions of one user; 0 is unlimited")
+    on_exceed: Literal["deny", "kick_oldest"] = Field("deny", description="what happens to one session too many")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_is_one(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("mode") == "single" and "max_sessions_per_user" not in value:
+            return value | {"max_sessions_per_user": 1}
+        return value
+
+    @field_validator("max_sessions_per_user")
+    @classmethod
+    def _single_requires_one(cls, value: int, info: Any) -> int:
+        if info.data.get("mode") == "single" and value != 1:
+            raise PydanticCustomError("single", "must be 1 when mode is single")
+        return value
+
+
+class PolicySettings(Model):
+    """What is allowed, and how often."""
+
+    rate_limit_rps: float = Field(200, gt=0, description="messages per second, both lanes together")
+    rate_limit_burst: int = Field(400, gt=0, description="messages at once")
+    rate_limit_scope: Literal["tenant", "connection", "both"] = Field("connection", description="whose bucket is charged")
+    rate_limit_close_after_ms: Count = Field(0, description="close 4002 after being over the limit this long; 0 = never")
+    max_protocol_errors: Count = Field(16, description="faulty messages in a row before close 4503; 0 = never")
+    ext_allowlist: Strings = Field(("room:join", "room:leave"), description="`svc:type` or `svc:*`; empty denies all")
+    hot_allowlist: Strings = Field((), description="`id:opcode` or `id:*`; empty denies all")
+    sessions: SessionsSettings = Field(SessionsSettings(), description="sessions of one user")
+    hot_error_mode: Literal["sys_error", "silent"] = Field("sys_error", description="whether a hot error is answered")
+    hot_requires_active_room: bool = Field(True, description="false: without a room a frame returns to its sender")
+    hot_framing: Literal["compact", "versioned"] = Field("compact", description="the header of hot frames")
+    publish_requires_membership: bool = Field(True, description="only members publish into a room")
+    allow_msgpack: bool = Field(True, description="whether `wsprism.v1.msgpack` is negotiated")
+
+    @field_validator("ext_allowlist")
+    @classmethod
+    def _ext_entries(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _check_entries(ExtAllowlist, value)
+        return value
+
+    @field_validator("hot_allowlist")
+    @classmethod
+    def _hot_entries(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _check_entries(HotAllowlist, value)
+        return value
+
+
+def _check_entries(allowlist: type[ExtAllowlist | HotAllowlist], entries: tuple[str, ...]) -> None:
+    bad = []
+    for entry in entries:
+        try:
+            allowlist.compile([entry])
+        except AllowlistError as error:
+            bad.append(error)
+    if bad:
+        names = ", ".join(repr(error.entry) for error in bad)
+        raise PydanticCustomError("allowlist", "bad entry {names}: must be {allowed}", {"names": names, "allowed": bad[0].allowed})
+
+
+class QosSettings(Model):
+    """Bounds and behaviour of every connection's outbound queue."""
+
+    control_max_messages: int = Field(256, ge=8, description="control messages; more close the connection 4000")
+    reliable_max_bytes: int = Field(1_048_576, ge=1024, description="bytes of ext messages; more close it 4000")
+    reliable_max_messages: int = Field(8192, ge=1, description="ext messages; more close it 4000")
+    hot_max_frames: int = Field(512, ge=1, description="hot frames; the oldest is dropped for one more")
+    reliable_weight: int = Field(4, ge=1, le=64, description="share of a congested socket for ext")
+    hot_weight: int = Field(4, ge=1, le=64, description="share of a congested socket for hot")
+    conflate: str = Field("none", description="`none`, `sender`, `sender_opcode` or `key:<n>` (first n payload bytes)")
+    hot_flush_ms: int = Field(0, ge=0, le=1000, description="hot frames leave at most this often; 0 = at once")
+
+    @field_validator("conflate")
+    @classmethod
+    def _conflate(cls, value: str) -> str:
+        key = re.fullmatch(r"key:([0-9]{1,3})", value)
+        if value not in ("none", "sender", "sender_opcode") and not (key and 1 <= int(key[1]) <= 255):
+            raise PydanticCustomError("conflate", "must be none, sender, sender_opcode or key:<1-255>")
+        return value
+
+
+class ChatSettings(Model):
+    """Text to every member of a room."""
+
+    kind: Literal["chat"] = Field(description="text to every member of a room")
+
+
+class EchoSettings(Model):
+    """To every member of the active room, the sender included."""
+
+    kind: Literal["echo"] = Field(description="to every member of the active room, the sender included")
+    include_sender: bool = Field(False, description="frames go out with their sender's user id")
+
+
+class RelaySettings(Model):
+    """To every other member of the active room."""
+
+    kind: Literal["relay"] = Field(description="to every other member of the active room")
+    include_sender: bool = Field(False, description="frames go out with their sender's user id")
+
+
+def _expand(value: Any) -> Any:
+    """`name: kind` is `name: {kind: kind}`."""
+    if not isinstance(value, dict):
+        return value
+    return {name: {"kind": one} if isinstance(one, str) else one for name, one in value.items()}
+
+
+def _expand_ids(value: Any) -> Any:
+    expanded = _expand(value)
+    if not isinstance(expanded, dict):
+        return expanded
+    return {int(key) if isinstance(key, str) and re.fullmatch(r"[0-9]{1,3}", key) else key: one for key, one in expanded.items()}
+
+
+HotId = Annotated[int, Field(ge=0, le=255)]
+HotServiceSettings = Annotated[EchoSettings | RelaySettings, Discriminator("kind")]
+
+
+class ServicesSettings(Model):
+    """What messages can reach. `room` and `sys` are always there."""
+
+    ext: Annotated[dict[str, ChatSettings], BeforeValidator(_expand, json_schema_input_type=Any)] = Field(
+        {"chat": ChatSettings(kind="chat")}, description="name of the service to its kind (`chat`)"
+    )
+    hot: Annotated[dict[HotId, HotServiceSettings], BeforeValidator(_expand_ids, json_schema_input_type=Any)] = Field(
+        {1: EchoSettings(kind="echo")}, description="service id to its kind (`echo`, `relay`)"
+    )
+
+    @field_validator("ext")
+    @classmethod
+    def _own_names(cls, value: dict[str, ChatSettings]) -> dict[str, ChatSettings]:
+        taken = {"room", "sys"} & set(value)
+        if taken:
+            raise PydanticCustomError("service_name", "{names} is built in", {"names": ", ".join(sorted(taken))})
+        return value
+
+
+class TenantSettings(Model):
+    """One isolated tenant."""
+
+    id: str = Field(description="unique; clients name it in `?tenant=`", min_length=1, max_length=64)
+    limits: LimitsSettings = Field(LimitsSettings(), description="exact limits")
+    policy: PolicySettings = Field(PolicySettings(), description="what is allowed")
+    qos: QosSettings = Field(QosSettings(), description="outbound queues")
+    auth: Auth = Field((), description="how tickets are judged; none: every ticket is refused")
+    services: ServicesSettings = Field(ServicesSettings(), description="what messages can reach")
+    allowed_origins: Strings | None = Field(None, description="origins of browsers; unset: any")
+
+    @field_validator("id")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip() or not value.isprintable():
+            raise PydanticCustomError("tenant_id", "must not be blank and must be printable")
+        return value
+
+    @model_validator(mode="after")
+    def _no_reserved_ids(self) -> TenantSettings:
+        reserved = sorted(set(self.services.hot) & set(RESERVED_FOR_MSGPACK))
+        if self.policy.allow_msgpack and reserved:
+            raise PydanticCustomError(
+                "reserved_id",
+                "hot service id {ids} begins like a MessagePack map: choose another or set policy.allow_msgpack: false",
+                {"ids": ", ".join(map(str, reserved))},
+            )
+        return self
