@@ -5,7 +5,7 @@ say who is written to next, and when. Standard library only; it has never heard 
 """
 
 from qos.conflation import Conflation, ConflationKind
-from qos.counters import ClassCounters, LaneCounters
+from qos.counters import LaneCounters
 from qos.dirty import DirtyLists
 from qos.errors import BlockError, ConflationSyntaxError, QosError
 from qos.frame import Block, Frame
@@ -17,7 +17,6 @@ from qos.pacing import Pacer
 __all__ = [
     "Block",
     "BlockError",
-    "ClassCounters",
     "Conflation",
     "ConflationKind",
     "ConflationSyntaxError",

@@ -14,8 +14,8 @@ from qos.frame import Frame
 
 __all__ = ["QUANTUM_BYTES", "Backlog", "Taken"]
 
-QUANTUM_BYTES: Final = 2048
-"""What a lane of weight 1 may send in a round."""
+QUANTUM_BYTES: Final = 512
+"""What a lane may send in a round, for each unit of its weight."""
 
 
 class Taken(NamedTuple):

@@ -1,8 +1,8 @@
 """The errors of this package: all of them are the caller's mistakes, none happens on the message path.
 
-    QosError
-      ConflationSyntaxError   operator: not a conflation rule
-      BlockError              us: frames that cannot make a block
+QosError
+  ConflationSyntaxError   operator: not a conflation rule
+  BlockError              us: frames that cannot make a block
 """
 
 from __future__ import annotations

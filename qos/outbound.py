@@ -24,6 +24,7 @@ _OVERFLOW: Final = Verdict.OVERFLOW
 _CLOSED: Final = Verdict.CLOSED
 _CONTROL: Final = Lane.CONTROL
 _RELIABLE: Final = Lane.RELIABLE
+_HOT: Final = Lane.HOT
 
 
 class OutboundQueue:
@@ -64,8 +65,6 @@ class OutboundQueue:
         self._reliable_count = self._reliable_bytes = 0
         self._hot_count = self._hot_bytes = 0
 
-    # -- what stands here
-
     @property
     def empty(self) -> bool:
         """Whether there is nothing to take."""
@@ -94,13 +93,11 @@ class OutboundQueue:
             return self._reliable_count, self._reliable_bytes
         return self._hot_count, self._hot_bytes
 
-    # -- in
-
     def offer_block(self, block: Block) -> Verdict:
         """Take one room turn's frames, in their order."""
         if not self._direct:
             return self._offer_frames(block)
-        limits = self._limits
+        limits, counters = self._limits, self._counters
         reliable_count, hot_count = block.reliable_count, block.hot_count
         reliable_total, hot_total = self._reliable_count, self._hot_count
         if reliable_count:
@@ -112,15 +109,14 @@ class OutboundQueue:
             hot_total += hot_count
             if hot_total > limits.hot_max_frames:
                 return self._offer_frames(block)
-            counters = self._counters.hot
-            counters.offered += hot_count
-            counters.offered_bytes += block.hot_bytes
+            hot_bytes = block.hot_bytes
+            counters.offered[2] += hot_count
+            counters.offered_bytes[2] += hot_bytes
             self._hot_count = hot_total
-            self._hot_bytes += block.hot_bytes
+            self._hot_bytes += hot_bytes
         if reliable_count:
-            counters = self._counters.reliable
-            counters.offered += reliable_count
-            counters.offered_bytes += block.reliable_bytes
+            counters.offered[1] += reliable_count
+            counters.offered_bytes[1] += block.reliable_bytes
             self._reliable_count = reliable_total
             self._reliable_bytes = reliable_bytes
         if self._first is None:
@@ -137,7 +133,7 @@ class OutboundQueue:
     def offer(self, frame: Frame) -> Verdict:
         """Take one frame."""
         if not self._open:
-            self._counters.of(frame.lane).refuse(1, len(frame.data))
+            self._counters.refuse(frame.lane, len(frame.data))
             return _CLOSED
         verdict = self._verdict_before(frame.lane)
         return verdict if self._push(frame) else _OVERFLOW
@@ -159,7 +155,7 @@ class OutboundQueue:
         """What taking a frame of ``lane`` answers, as things stand before it."""
         if self._reliable_count or self._control:
             return _QUEUED
-        if self._hot_count and not (self.hold_hot and lane is not Lane.HOT):
+        if self._hot_count and not (self.hold_hot and lane is not _HOT):
             return _QUEUED
         return _WAKE
 
@@ -167,12 +163,9 @@ class OutboundQueue:
         """Take a frame of any class; False when its class refused it, which has closed the queue."""
         lane = frame.lane
         size = len(frame.data)
-        counters = self._counters.of(lane)
-        counters.offered += 1
-        counters.offered_bytes += size
+        self._counters.offer(lane, size)
         if self._is_full(lane, size):
-            counters.dropped += 1
-            counters.dropped_bytes += size
+            self._counters.drop(lane, size)
             self.close()
             return False
         if lane is _CONTROL:
@@ -215,17 +208,14 @@ class OutboundQueue:
     def _push_hot(self, frame: Frame, size: int) -> None:
         """Put an offered hot frame into the backlog, at the cost of the oldest when there are too many."""
         backlog = self._exploded()
-        counters = self._counters.hot
         replaced_bytes = backlog.push_hot(frame)
         self._hot_bytes += size
         if replaced_bytes >= 0:
-            counters.conflated += 1
-            counters.conflated_bytes += replaced_bytes
+            self._counters.conflate(_HOT, 1, replaced_bytes)
             self._hot_bytes -= replaced_bytes
         elif self._hot_count >= max(self._limits.hot_max_frames, 1):
             dropped_bytes = len(backlog.pop_hot().data)
-            counters.dropped += 1
-            counters.dropped_bytes += dropped_bytes
+            self._counters.drop(_HOT, dropped_bytes)
             self._hot_bytes -= dropped_bytes
         else:
             self._hot_count += 1
@@ -250,10 +240,7 @@ class OutboundQueue:
         count, size_bytes = backlog.start_conflation()
         self._hot_count -= count
         self._hot_bytes -= size_bytes
-        self._counters.hot.conflated += count
-        self._counters.hot.conflated_bytes += size_bytes
-
-    # -- out
+        self._counters.conflate(_HOT, count, size_bytes)
 
     def take(self, max_bytes: int, *, hot: bool = True) -> bytes:
         """Everything that fits into ``max_bytes``, counted as sent: control, then reliable and hot.
@@ -262,22 +249,17 @@ class OutboundQueue:
         """
         first = self._first
         reliable_count, hot_count = self._reliable_count, self._hot_count
-        if (
-            first is None
-            or self._control
-            or self._reliable_bytes + self._hot_bytes > max_bytes
-            or (hot_count and not hot)
-        ):
+        size_bytes = self._reliable_bytes + self._hot_bytes
+        if first is None or self._control or size_bytes > max_bytes or (hot_count and not hot):
             return self._take_some(max_bytes, hot)
+        counters = self._counters
         if reliable_count:
-            counters = self._counters.reliable
-            counters.sent += reliable_count
-            counters.sent_bytes += self._reliable_bytes
+            counters.sent[1] += reliable_count
+            counters.sent_bytes[1] += self._reliable_bytes
             self._reliable_count = self._reliable_bytes = 0
         if hot_count:
-            counters = self._counters.hot
-            counters.sent += hot_count
-            counters.sent_bytes += self._hot_bytes
+            counters.sent[2] += hot_count
+            counters.sent_bytes[2] += self._hot_bytes
             self._hot_count = self._hot_bytes = 0
         self._first = None
         rest = self._rest
@@ -299,7 +281,7 @@ class OutboundQueue:
         if self._first is not None and (self._reliable_count or hot):
             if hot or not self._hot_count:
                 room_bytes = self._take_blocks(parts, room_bytes)
-            if self._first is not None and not (parts and hot):
+            if self._first is not None and (not parts or not hot):
                 self._exploded()
         if self._backlog is not None:
             taken = self._backlog.take(parts, room_bytes, hot=hot)
@@ -309,14 +291,12 @@ class OutboundQueue:
 
     def _take_control(self, parts: list[bytes], room_bytes: int) -> int:
         control = self._control or []
-        counters = self._counters.control
         for data in control:
             if len(data) > room_bytes and parts:
                 break
             parts.append(data)
             room_bytes -= len(data)
-            counters.sent_bytes += len(data)
-        counters.sent += len(parts)
+            self._counters.send(_CONTROL, 1, len(data))
         self._control = control[len(parts) :] or None
         return room_bytes
 
@@ -334,7 +314,7 @@ class OutboundQueue:
             taken += 1
             if type(entry) is Block:
                 self._count_sent(entry.reliable_count, entry.reliable_bytes, entry.hot_count, entry.hot_bytes)
-            elif entry.lane is _RELIABLE:  # type: ignore[union-attr]
+            elif entry.lane is _RELIABLE:
                 self._count_sent(1, len(data), 0, 0)
             else:
                 self._count_sent(0, 0, 1, len(data))
@@ -347,19 +327,14 @@ class OutboundQueue:
         self._reliable_bytes -= reliable_bytes
         self._hot_count -= hot_count
         self._hot_bytes -= hot_bytes
-        reliable, hot = self._counters.reliable, self._counters.hot
-        reliable.sent += reliable_count
-        reliable.sent_bytes += reliable_bytes
-        hot.sent += hot_count
-        hot.sent_bytes += hot_bytes
+        self._counters.send(_RELIABLE, reliable_count, reliable_bytes)
+        self._counters.send(_HOT, hot_count, hot_bytes)
 
     def _settle_backlog(self) -> None:
         """Give the backlog's memory back once it is empty, and go on with whole blocks."""
         if not self._backlog:
             self._backlog = None
             self._direct = self._open and not self._congested
-
-    # -- states
 
     def set_congested(self, congested: bool) -> None:
         """Say whether the transport is full. While it is, frames are kept by class and conflation acts."""
@@ -381,7 +356,7 @@ class OutboundQueue:
             return
         backlog = self._exploded()
         backlog.clear_hot()
-        self._counters.hot.discard(self._hot_count, self._hot_bytes)
+        self._counters.discard(_HOT, self._hot_count, self._hot_bytes)
         self._hot_count = self._hot_bytes = 0
         self._settle_backlog()
 
@@ -394,11 +369,11 @@ class OutboundQueue:
         """Discard what is queued and take nothing more. Idempotent."""
         self._open = self._direct = False
         for lane in Lane:
-            self._counters.of(lane).discard(*self.queued(lane))
+            self._counters.discard(lane, *self.queued(lane))
         self._first = self._rest = self._control = self._backlog = None
         self._reliable_count = self._reliable_bytes = 0
         self._hot_count = self._hot_bytes = 0
 
     def _refuse(self, frames: Sequence[Frame]) -> None:
         for frame in frames:
-            self._counters.of(frame.lane).refuse(1, len(frame.data))
+            self._counters.refuse(frame.lane, len(frame.data))

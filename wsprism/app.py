@@ -12,6 +12,7 @@ import logging
 import signal
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -30,7 +31,7 @@ from wsprism.realtime.outlet import Outlet
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
 from wsprism.realtime.sweeper import Sweeper
 from wsprism.services import ChatService, EchoService, RelayService, RoomService
-from wsprism.settings import HandshakeLimitSettings, Settings, TenantSettings
+from wsprism.settings import HandshakeLimitSettings, ListenAddress, Settings, TenantSettings
 from wsprism.transport.server import Handler, HttpServer
 from wsprism.transport.upgrade import Upgrader
 
@@ -94,9 +95,10 @@ class GatewayProcess:
     # Life
 
     @property
-    def port(self) -> int | None:
-        """The TCP port that the public listener has."""
-        return self._server.port
+    def address(self) -> ListenAddress:
+        """Where the public listener listens, with the port that it got."""
+        listen = self.settings.gateway.listen
+        return listen if self._server.port is None else replace(listen, port=self._server.port)
 
     async def start(self) -> None:
         """Serve. Raises OperatorError when the address cannot be had."""
@@ -106,13 +108,18 @@ class GatewayProcess:
         await self._server.start(self.settings.gateway.listen)
         self._sweeper.start()
 
-    async def drain(self) -> None:
-        """Stop accepting, tell every client, flush and close them, then stop; within ``drain_grace_ms``."""
-        grace_s = self.settings.gateway.drain_grace_ms / 1000
+    def begin_drain(self) -> None:
+        """Fail readiness, take nobody new, tell every client and close it once its queue is flushed."""
+        grace_ms = self.settings.gateway.drain_grace_ms
         self._upgrader.draining = True
-        _log.info("draining", extra={"connections": self.connections(), "grace_ms": self.settings.gateway.drain_grace_ms})
+        _log.info("draining", extra={"connections": self.connections(), "grace_ms": grace_ms})
         if self._gateway is not None:
-            self._gateway.tell_control(DrainTenant(reconnect_after_ms=self.settings.gateway.drain_grace_ms))
+            self._gateway.tell_control(DrainTenant(reconnect_after_ms=grace_ms))
+
+    async def drain(self) -> None:
+        """``begin_drain``, wait for the clients, then ``stop``; within ``drain_grace_ms``."""
+        grace_s = self.settings.gateway.drain_grace_ms / 1000
+        self.begin_drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 await self._upgrader.wait_until_empty()
@@ -166,7 +173,7 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, on_signal)
     process = GatewayProcess(settings)
     await process.start()
-    _announce(settings)
+    _announce(settings, process.address)
     gc.collect()
     gc.freeze()
     await stop.wait()
@@ -183,8 +190,7 @@ async def serve(settings: Settings) -> None:
     _log.info("stopped")
 
 
-def _announce(settings: Settings) -> None:
-    listen = settings.gateway.listen
+def _announce(settings: Settings, listen: ListenAddress) -> None:
     _log.info("🚀 wsPrism Gateway active at %s", listen)
     for tenant in settings.tenants:
         _log.info('Loaded configuration for tenant: "%s"', tenant.id)

@@ -23,7 +23,7 @@ def configure_logging(format: str, level: str, levels: Mapping[str, str]) -> Non
     on_terminal = sys.stderr.isatty()
     as_json = format == "json" or (format == "auto" and not on_terminal)
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=on_terminal)
+        structlog.processors.JSONRenderer(ensure_ascii=False) if as_json else structlog.dev.ConsoleRenderer(colors=on_terminal)
     )
     final: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if as_json:

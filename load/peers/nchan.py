@@ -34,7 +34,6 @@ http {{
   nchan_message_buffer_length 20000;
   nchan_message_timeout 5s;
   nchan_max_channel_subscribers 100000;
-  nchan_subscriber_first_message newest;
   server {{
     listen {host}:{port} backlog=4096;
     location = /ready {{ return 200; }}

@@ -37,7 +37,7 @@ def load_settings(path: str | os.PathLike[str], env: Mapping[str, str] | None = 
             settings = Settings.model_validate(document.data)
         except ValidationError as error:
             faulty = {fault.path for fault in faults}
-            found = [_fault(document, details) for details in error.errors(include_url=False)]
+            found = [_fault(document, details) for details in _telling(error.errors(include_url=False))]
             faults += [fault for fault in found if fault.path not in faulty]
     if faults or settings is None:
         raise SettingsError(sorted(faults, key=lambda fault: fault.line))
@@ -70,6 +70,16 @@ def _plain(value: Any, show: typing.Callable[[SecretStr], str]) -> Any:
     if isinstance(value, tuple):
         return [_plain(one, show) for one in value]
     return value
+
+
+def _telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without "too short" for a list whose items are faulty themselves."""
+    return [
+        one
+        for one in errors
+        if one["type"] != "too_short"
+        or not any(other is not one and other["loc"][: len(one["loc"])] == one["loc"] for other in errors)
+    ]
 
 
 def _fault(document: Document, details: ErrorDetails) -> Fault:

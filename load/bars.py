@@ -1,0 +1,132 @@
+"""The bars to reach, as data, and whether a set of results reaches them.
+
+A bar compares one figure of the gateway with a fixed limit or with a reference case of the same run. Nothing is said
+about a bar whose figures were not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from load.results import Case, Results
+from load.shapes import SHAPES
+
+__all__ = ["BARS", "Bar", "Verdict", "judge"]
+
+_ALL_HOT = tuple(shape.name for shape in SHAPES if "hot" in shape.lanes and "ext" in shape.lanes)
+_GROWTH_TOLERANCE = 1.1
+_NOISE = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """``figure`` of ``case`` is at most ``limit`` times ``reference``'s (or at most ``limit`` itself, without one)."""
+
+    case: Case
+    figure: str
+    limit: float
+    stretch: float | None = None
+    reference: Case | None = None
+    at_least: bool = False
+    only_stretch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A bar with what was measured: ``value`` is the ratio where there is a reference."""
+
+    bar: Bar
+    value: float
+    passed: bool
+    stretched: bool | None
+
+
+def _ours(shape: str, lane: str = "ext") -> Case:
+    return Case(shape, "wsprism", lane)
+
+
+def _to_nats(shape: str, figure: str, limit: float, stretch: float | None = None, lane: str = "ext") -> Bar:
+    return Bar(_ours(shape, lane), figure, limit, stretch, Case(shape, "nats", "ext"))
+
+
+def _fixed(shape: str, figure: str, limit: float, stretch: float | None = None, *, at_least: bool = False) -> Bar:
+    return Bar(_ours(shape), figure, limit, stretch, at_least=at_least)
+
+
+def _hot_not_dearer() -> Iterator[Bar]:
+    for shape in _ALL_HOT:
+        figures = ("largest_per_s",) if shape == "largest" else ("us_per_delivery", "p99_ms")
+        for figure in figures:
+            at_least = figure == "largest_per_s"
+            limit = 1 / _NOISE if at_least else _NOISE
+            yield Bar(_ours(shape, "hot"), figure, limit, reference=_ours(shape), at_least=at_least)
+
+
+def _growth() -> Iterator[Bar]:
+    sizes = (10, 100, 1000, 10_000)
+    for lane in ("ext", "hot"):
+        for smaller, larger in zip(sizes, sizes[1:], strict=False):
+            reference = _ours(f"growth-{smaller}", lane)
+            yield Bar(_ours(f"growth-{larger}", lane), "us_per_delivery", _GROWTH_TOLERANCE, reference=reference)
+
+
+_FLUSHED = Case("matches-20hz-flush20", "wsprism", "hot")
+_NATS_20HZ = Case("matches-20hz", "nats", "ext")
+
+BARS: tuple[Bar, ...] = (
+    _to_nats("room200-40k", "us_per_delivery", 1.1, 0.9),
+    _to_nats("room200-40k", "p99_ms", 1.0),
+    _to_nats("room200-800k", "p99_ms", 1.0, 0.6),
+    _to_nats("room200-800k", "cpu_share", 0.9, 0.6),
+    _fixed("room200-2m", "sustained", 1, at_least=True),
+    _to_nats("room200-2m", "p99_ms", 1.0, 0.5),
+    _fixed("room1000-1.6m", "sustained", 1, at_least=True),
+    _to_nats("room1000-1.6m", "p99_ms", 0.5),
+    Bar(_ours("room1000-1.6m"), "p99_ms", 30, only_stretch=True),
+    _to_nats("stage10000", "p99_ms", 0.8, 0.5),
+    _fixed("stage10000", "neighbour_p99_ms", 20, 10),
+    _to_nats("matches-10hz", "p99_ms", 0.5),
+    _to_nats("matches-10hz", "us_per_delivery", 1.1, 0.9),
+    _to_nats("matches-20hz", "p99_ms", 0.5),
+    _to_nats("matches-20hz", "us_per_delivery", 1.1, 0.9),
+    Bar(_FLUSHED, "cpu_share", 0.75, 0.5, _NATS_20HZ),
+    Bar(_FLUSHED, "p99_ms", 1.0, None, _NATS_20HZ),
+    _to_nats("pairs", "us_per_delivery", 1.0),
+    _to_nats("echo-20k", "us_per_delivery", 1.0),
+    Bar(_ours("echo-20k"), "us_per_delivery", 1.0, reference=Case("echo-20k", "nchan", "ext"), only_stretch=True),
+    _fixed("idle-10k", "kib_per_connection", 18, 16),
+    _fixed("handshakes", "handshakes_per_s", 2500, at_least=True),
+    Bar(_ours("handshakes"), "us_per_handshake", 240, only_stretch=True),
+    *_growth(),
+    *(
+        Bar(_ours("slow-reader", lane), "p99_ms", 1.25, reference=_ours("slow-control", lane))
+        for lane in ("ext", "hot")
+    ),
+    *(Bar(_ours("slow-reader", lane), "rss_growth_mib", 8) for lane in ("ext", "hot")),
+    *_hot_not_dearer(),
+)
+
+
+def _reaches(value: float, limit: float, at_least: bool) -> bool:
+    return value >= limit if at_least else value <= limit
+
+
+def judge(results: Results) -> list[Verdict]:
+    """A verdict for every bar whose figures are there."""
+    verdicts = []
+    for bar in BARS:
+        value = _value(bar, results)
+        if value is not None:
+            stretched = None if bar.stretch is None else _reaches(value, bar.stretch, bar.at_least)
+            verdicts.append(Verdict(bar, value, _reaches(value, bar.limit, bar.at_least), stretched))
+    return verdicts
+
+
+def _value(bar: Bar, results: Results) -> float | None:
+    own = results.median(bar.case.shape, bar.case.server, bar.case.lane).get(bar.figure)
+    if own is None or bar.reference is None:
+        return own
+    reference = results.median(bar.reference.shape, bar.reference.server, bar.reference.lane)
+    other = reference.get(bar.figure)
+    return own / other if other else None

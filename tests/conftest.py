@@ -1,0 +1,70 @@
+"""A gateway in this process, on a free port of the loopback, for tests with real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wsprism.app import GatewayProcess
+from wsprism.settings import load_settings
+
+ACME = {
+    "id": "acme",
+    "auth": {"kind": "dev"},
+    "policy": {
+        "ext_allowlist": ["room:*", "chat:send"],
+        "hot_allowlist": ["1:*", "2:*", "9:1"],
+        "rate_limit_rps": 100_000,
+        "rate_limit_burst": 100_000,
+        "sessions": {"max_sessions_per_user": 0},
+    },
+    "services": {"ext": {"chat": "chat"}, "hot": {1: "echo", 2: {"kind": "relay", "include_sender": True}}},
+}
+
+StartGateway = Callable[..., Awaitable["Running"]]
+
+
+class Running:
+    """A started gateway and where it is."""
+
+    def __init__(self, process: GatewayProcess) -> None:
+        self.process = process
+        self.port = process.address.port
+        self.base = f"http://127.0.0.1:{self.port}"
+
+
+def merge(base: dict[str, object], changes: dict[str, object]) -> dict[str, object]:
+    """``base`` with ``changes``, mapping by mapping."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) and key != "hot" else value
+    return merged
+
+
+@pytest.fixture
+async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
+    """Starts gateways: ``await start_gateway(acme={...}, gateway={...}, tenants=[...])``."""
+    started: list[GatewayProcess] = []
+
+    async def start(
+        *, acme: dict[str, object] | None = None, gateway: dict[str, object] | None = None, tenants: list[object] | None = None
+    ) -> Running:
+        config = {
+            "version": 1,
+            "gateway": merge({"listen": "127.0.0.1:0", "drain_grace_ms": 1000}, gateway or {}),
+            "tenants": [merge(ACME, acme or {}), *(tenants or [])],
+        }
+        path = tmp_path / f"wsprism-{len(started)}.yaml"
+        path.write_text(yaml.safe_dump(config))
+        process = GatewayProcess(load_settings(path))
+        await process.start()
+        started.append(process)
+        return Running(process)
+
+    yield start
+    for process in started:
+        await process.stop()

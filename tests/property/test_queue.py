@@ -1,0 +1,237 @@
+"""The outbound queue against a naive model that keeps three plain lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qos import Block, Frame, Lane, LaneCounters, OutboundQueue, QueueLimits, Verdict
+from qos.backlog import QUANTUM_BYTES
+
+Item = tuple[Hashable | None, bytes]
+
+LIMITS = QueueLimits(
+    control_max_messages=3, reliable_max_bytes=300, reliable_max_messages=6, hot_max_frames=4, hot_weight=2
+)
+
+
+@dataclass
+class Model:
+    """What the queue promises, said as plainly as possible."""
+
+    lanes: dict[Lane, list[Item]] = field(default_factory=lambda: {lane: [] for lane in Lane})
+    congested: bool = False
+    open: bool = True
+    offered: int = 0
+    dropped: int = 0
+    conflated: int = 0
+    discarded: int = 0
+    sent: int = 0
+
+    def offer(self, lane: Lane, key: Hashable | None, data: bytes) -> bool:
+        self.offered += 1
+        if not self.open:
+            self.discarded += 1
+            return False
+        items = self.lanes[lane]
+        if lane is Lane.HOT:
+            self._offer_hot(items, key, data)
+            return True
+        limits = LIMITS
+        size = sum(len(item[1]) for item in items) + len(data)
+        full = len(items) >= (
+            limits.control_max_messages if lane is Lane.CONTROL else limits.reliable_max_messages
+        ) or (lane is Lane.RELIABLE and size > limits.reliable_max_bytes)
+        if items and full:
+            self.dropped += 1
+            self.close()
+            return False
+        items.append((key, data))
+        return True
+
+    def _offer_hot(self, items: list[Item], key: Hashable | None, data: bytes) -> None:
+        if self.congested and key is not None and any(item[0] == key for item in items):
+            at = next(at for at, item in enumerate(items) if item[0] == key)
+            items[at] = (key, data)
+            self.conflated += 1
+            return
+        items.append((key, data))
+        if len(items) > LIMITS.hot_max_frames:
+            items.pop(0)
+            self.dropped += 1
+
+    def congest(self, congested: bool) -> None:
+        if congested and not self.congested:
+            waiting, self.lanes[Lane.HOT] = self.lanes[Lane.HOT], []
+            self.congested = True
+            for key, data in waiting:
+                self._offer_hot(self.lanes[Lane.HOT], key, data)
+        self.congested = congested
+
+    def drop_hot(self) -> None:
+        self.discarded += len(self.lanes[Lane.HOT])
+        self.lanes[Lane.HOT].clear()
+
+    def close(self) -> None:
+        self.open = False
+        for items in self.lanes.values():
+            self.discarded += len(items)
+            items.clear()
+
+    def expect_sent(self, data: bytes, max_bytes: int, hot: bool) -> None:
+        """``data`` is a beginning of every class, control before the rest, and fits."""
+        urgent = self.lanes[Lane.CONTROL] + self.lanes[Lane.RELIABLE]
+        assert bool(data) == bool(urgent or (hot and self.lanes[Lane.HOT]))
+        taken = 0
+        others_seen = False
+        size = len(data)
+        while data:
+            lane = next(lane for lane in Lane if self.lanes[lane] and data.startswith(self.lanes[lane][0][1]))
+            assert hot or lane is not Lane.HOT
+            assert not (others_seen and lane is Lane.CONTROL)
+            others_seen = others_seen or lane is not Lane.CONTROL
+            assert lane is Lane.CONTROL or not self.lanes[Lane.CONTROL]
+            data = data[len(self.lanes[lane].pop(0)[1]) :]
+            taken += 1
+        self.sent += taken
+        assert size <= max_bytes or taken == 1
+
+    def check(self, queue: OutboundQueue, counters: LaneCounters) -> None:
+        for lane, items in self.lanes.items():
+            assert queue.queued(lane) == (len(items), sum(len(item[1]) for item in items))
+            assert counters.queued[lane] == len(items)
+            assert counters.queued_bytes[lane] == sum(len(item[1]) for item in items)
+        assert queue.empty == (not any(self.lanes.values()))
+        assert queue.urgent == bool(self.lanes[Lane.CONTROL] or self.lanes[Lane.RELIABLE])
+        assert sum(counters.offered) == self.offered
+        assert sum(counters.sent) == self.sent
+        assert sum(counters.dropped) == self.dropped
+        assert sum(counters.conflated) == self.conflated
+        assert sum(counters.discarded) == self.discarded
+
+
+SIZES = st.one_of(st.integers(6, 60), st.just(400))
+DATA_FRAMES = st.tuples(st.sampled_from([Lane.RELIABLE, Lane.HOT]), st.sampled_from([None, "a", "b", "c"]), SIZES)
+STEPS = st.one_of(
+    st.tuples(
+        st.just("offer"), st.tuples(st.sampled_from(list(Lane)), st.sampled_from([None, "a", "b"]), SIZES)
+    ),
+    st.tuples(st.just("block"), st.lists(DATA_FRAMES, min_size=1, max_size=4)),
+    st.tuples(st.just("block"), st.lists(DATA_FRAMES, min_size=1, max_size=2)),
+    st.tuples(st.just("take"), st.tuples(st.sampled_from([20, 90, 100_000]), st.sampled_from([True, True, False]))),
+    st.tuples(st.just("congest"), st.booleans()),
+    st.tuples(st.just("drop_hot"), st.none()),
+    st.tuples(st.sampled_from(["offer_control"]), st.integers(6, 60)),
+)
+
+
+class Run:
+    """A queue and its model, given the same steps."""
+
+    def __init__(self, hold_hot: bool) -> None:
+        self.counters = LaneCounters()
+        self.queue = OutboundQueue(LIMITS, self.counters, hold_hot=hold_hot)
+        self.model = Model()
+        self._serial = 0
+
+    def frame(self, lane: Lane, key: Hashable | None, size: int) -> Frame:
+        self._serial += 1
+        return Frame(self._serial.to_bytes(4, "big").ljust(size, b"\xff"), lane, key)
+
+    def offered(self, frames: list[Frame], offer: Callable[[], Verdict]) -> None:
+        was_open, was_empty, was_urgent = self.model.open, self.queue.empty, self.queue.urgent
+        verdict = offer()
+        taken = [self.model.offer(frame.lane, frame.key, frame.data) for frame in frames]
+        urgent = any(frame.lane is not Lane.HOT for frame in frames)
+        if not was_open:
+            assert verdict is Verdict.CLOSED
+        elif not all(taken):
+            assert verdict is Verdict.OVERFLOW
+        elif was_empty or (self.queue.hold_hot and urgent and not was_urgent):
+            assert verdict is Verdict.WAKE
+        else:
+            assert verdict is Verdict.QUEUED
+
+    def step(self, name: str, value: object) -> None:
+        queue, model = self.queue, self.model
+        match name, value:
+            case "offer", (Lane() as lane, key, int(size)):
+                frame = self.frame(lane, key, size)
+                self.offered([frame], lambda: queue.offer(frame))
+            case "offer_control", int(size):
+                frame = self.frame(Lane.CONTROL, None, size)
+                self.offered([frame], lambda: queue.offer(frame))
+            case "block", list(rows):
+                frames = [self.frame(*row) for row in rows]
+                self.offered(frames, lambda: queue.offer_block(Block(frames)))
+            case "take", (int(max_bytes), bool(hot)):
+                model.expect_sent(queue.take(max_bytes, hot=hot), max_bytes, hot)
+            case "congest", bool(congested):
+                queue.set_congested(congested)
+                model.congest(congested)
+            case _:
+                queue.drop_hot()
+                model.drop_hot()
+        model.check(queue, self.counters)
+
+
+@settings(max_examples=400, deadline=None)
+@given(hold_hot=st.booleans(), steps=st.lists(STEPS, max_size=40), ending=st.sampled_from(["seal", "close"]))
+def test_queue_keeps_every_promise_of_the_model(
+    hold_hot: bool, steps: list[tuple[str, object]], ending: str
+) -> None:
+    run = Run(hold_hot)
+    for name, value in steps:
+        run.step(name, value)
+    if ending == "seal":
+        run.queue.seal()
+        run.model.drop_hot()
+        run.model.open = False
+    else:
+        run.queue.close()
+        run.model.close()
+    run.model.check(run.queue, run.counters)
+    run.step("offer", (Lane.HOT, None, 9))
+    run.step("block", [(Lane.RELIABLE, None, 9), (Lane.HOT, "a", 9)])
+    while not run.queue.empty:
+        run.step("take", (50, True))
+    assert run.counters.queued == [0, 0, 0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    weights=st.tuples(st.integers(1, 8), st.integers(1, 8)),
+    sizes=st.tuples(st.lists(st.integers(2, 3000), min_size=1), st.lists(st.integers(2, 3000), min_size=1)),
+    budgets=st.lists(st.integers(1, 40_000), min_size=1, max_size=10),
+)
+def test_backlogged_lanes_share_bytes_by_weight_within_a_quantum(
+    weights: tuple[int, int], sizes: tuple[list[int], list[int]], budgets: list[int]
+) -> None:
+    limits = QueueLimits(
+        reliable_max_bytes=10**9,
+        reliable_max_messages=10**6,
+        hot_max_frames=10**6,
+        reliable_weight=weights[0],
+        hot_weight=weights[1],
+    )
+    counters = LaneCounters()
+    queue = OutboundQueue(limits, counters)
+    queue.set_congested(True)
+    serial = 0
+
+    def refill() -> None:
+        nonlocal serial
+        for lane, lengths in ((Lane.RELIABLE, sizes[0]), (Lane.HOT, sizes[1])):
+            while queue.queued(lane)[1] < 45_000:
+                queue.offer(Frame(bytes(lengths[serial % len(lengths)]), lane))
+                serial += 1
+
+    for budget in budgets:
+        refill()
+        queue.take(budget)
+        rounds = [counters.sent_bytes[lane] / weight for lane, weight in zip((1, 2), weights, strict=True)]
+        slack = QUANTUM_BYTES + sum(3000 / weight for weight in weights)
+        assert abs(rounds[0] - rounds[1]) <= slack
