@@ -1,0 +1,84 @@
+"""A gateway as a process of its own, as an operator runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+__all__ = ["GatewayCommand"]
+
+START_TIMEOUT_S = 20.0
+
+
+class GatewayCommand:
+    """``async with GatewayCommand(config_text, directory) as gateway`` runs ``python -m wsprism --config ...``."""
+
+    def __init__(self, config: str, directory: Path) -> None:
+        self._path = directory / "wsprism.yaml"
+        self._path.write_text(config)
+        self._process: asyncio.subprocess.Process
+        self._reader: asyncio.Task[None]
+        self._listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.log: list[str] = []
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "wsprism",
+            "--config",
+            str(self._path),
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONWARNINGS": "error"},
+        )
+        self._reader = asyncio.create_task(self._read())
+        async with asyncio.timeout(START_TIMEOUT_S):
+            self.port = await self._listening
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+        await self._reader
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def wait(self, timeout_s: float) -> int:
+        """The exit code, within ``timeout_s``; all of the log has been read then."""
+        async with asyncio.timeout(timeout_s):
+            code = await self._process.wait()
+            await self._reader
+        return code
+
+    def messages(self) -> list[dict[str, object]]:
+        """The log so far, record by record."""
+        return [json.loads(line) for line in self.log]
+
+    async def _read(self) -> None:
+        assert self._process.stderr is not None
+        async for raw in self._process.stderr:
+            line = raw.decode()
+            self.log.append(line)
+            found = re.search(r"active at .*:(\d+)", line)
+            if found and not self._listening.done():
+                self._listening.set_result(int(found[1]))
+        if not self._listening.done():
+            self._listening.set_exception(RuntimeError("the gateway did not start:\n" + "".join(self.log)))
