@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from load.results import Case, Results
 from load.shapes import SHAPES
@@ -66,7 +67,7 @@ def _hot_not_dearer() -> Iterator[Bar]:
 def _growth() -> Iterator[Bar]:
     sizes = (10, 100, 1000, 10_000)
     for lane in ("ext", "hot"):
-        for smaller, larger in zip(sizes, sizes[1:], strict=False):
+        for smaller, larger in pairwise(sizes):
             reference = _ours(f"growth-{smaller}", lane)
             yield Bar(_ours(f"growth-{larger}", lane), "us_per_delivery", _GROWTH_TOLERANCE, reference=reference)
 

@@ -78,9 +78,10 @@ def _cases(shapes: Sequence[Shape], peers: Sequence[Peer], lanes: str, runs: int
 
 def _run_once(shape: Shape, peer: Peer, lane: str, timing: Timing) -> Figures:
     flush_ms = shape.hot_flush_ms
-    with serve(peer, core=_SERVER_CORE, hot_flush_ms=flush_ms) as server, asyncio.Runner(
-        loop_factory=uvloop.new_event_loop
-    ) as runner:
+    with (
+        serve(peer, core=_SERVER_CORE, hot_flush_ms=flush_ms) as server,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         gc.collect()
         gc.disable()
         try:
@@ -114,8 +115,8 @@ def _about(peers: Sequence[Peer], missing: Sequence[str], timing: Timing, runs: 
     about = describe()
     about |= {peer.name: peer.version() for peer in peers}
     about["method"] = (
-        f"server on core {_SERVER_CORE}, open-loop generator on core {_GENERATOR_CORE}; {timing.warm_up_s:g} s warm-up, "
-        f"{timing.window_s:g} s window, medians of {runs} runs (least-greatest)"
+        f"server on core {_SERVER_CORE}, open-loop generator on core {_GENERATOR_CORE}; "
+        f"{timing.warm_up_s:g} s warm-up, {timing.window_s:g} s window, medians of {runs} runs (least-greatest)"
     )
     if missing:
         about["missing"] = "; ".join(missing)
@@ -123,7 +124,7 @@ def _about(peers: Sequence[Peer], missing: Sequence[str], timing: Timing, runs: 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run; 0 when every bar that could be judged is reached, 1 when not, 2 for wrong arguments, 130 when interrupted."""
+    """Exit code: 0 every bar that could be judged is reached, 1 one is not, 2 wrong arguments, 130 interrupted."""
     arguments = _arguments(argv)
     if arguments.list:
         print("\n".join(f"{shape.name:22}{shape.title}" for shape in SHAPES))

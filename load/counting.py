@@ -1,8 +1,8 @@
 """Counts messages in received bytes without parsing frames, and reads the time stamps of a sample.
 
 Every payload ends with ``MARK``, which nothing else in any peer's stream contains, so the number of messages is the
-number of marks. A sampled payload has ``SAMPLE`` too, with its intended send time in microseconds as decimal digits before it. A
-mark that two reads cut apart is found because each connection carries its last ``CARRY`` bytes in front of its next
+number of marks. A sampled payload has ``SAMPLE`` too, behind its intended send time in microseconds as decimal digits.
+A mark that two reads cut apart is found because each connection carries its last ``CARRY`` bytes in front of its next
 read. Pure: the sockets are ``swarm``'s, the clock is the caller's.
 """
 
@@ -10,7 +10,18 @@ from __future__ import annotations
 
 from array import array
 
-__all__ = ["CARRY", "MARK", "PAYLOAD_BYTES", "PLACEHOLDER", "SAMPLE", "Receiver", "Tally", "plain_payload", "sampled_payload", "stamp"]
+__all__ = [
+    "CARRY",
+    "MARK",
+    "PAYLOAD_BYTES",
+    "PLACEHOLDER",
+    "SAMPLE",
+    "Receiver",
+    "Tally",
+    "plain_payload",
+    "sampled_payload",
+    "stamp",
+]
 
 MARK = b"<wsprism#bench1>"
 SAMPLE = b"<sampled>"
@@ -41,7 +52,10 @@ def stamp(time_us: int) -> bytes:
 
 
 class Tally:
-    """What one group of connections received: messages, bytes, and latencies (in microseconds) of samples whose intended time is in the window."""
+    """What one group of connections received: messages, bytes, and latencies in microseconds.
+
+    Latencies are of samples whose intended send time is in the window.
+    """
 
     __slots__ = ("bytes", "latencies_us", "received", "since_us", "until_us")
 
@@ -59,7 +73,7 @@ class Tally:
 
 
 class Receiver:
-    """One connection's place in the stream. Call ``prepare`` before bytes are read to ``buffer[CARRY:]``, ``take`` after."""
+    """One connection's place in the stream: ``prepare`` before bytes are read to ``buffer[CARRY:]``, ``take`` after."""
 
     __slots__ = ("_carry", "tally")
 

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ProcessUse", "Stat", "parse_stat", "tree", "use_of"]
+__all__ = ["ProcessUse", "Stat", "busy_s", "parse_stat", "tree", "use_of"]
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -77,3 +77,10 @@ def use_of(root: int, proc: Path = _PROC) -> ProcessUse:
         cpu_s=sum(stat.cpu_ticks for stat in stats) / _TICKS_PER_S,
         rss_bytes=sum(stat.rss_pages for stat in stats) * _PAGE_BYTES,
     )
+
+
+def busy_s(proc: Path = _PROC) -> float:
+    """CPU seconds of all cores since boot that were not idle, with what the hypervisor gave to other guests."""
+    fields = [int(field) for field in (proc / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = fields
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / _TICKS_PER_S

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from load.counting import Tally
+from load.cpu import busy_s
 from load.peers.base import Member
 from load.publisher import Publisher, Sender
 from load.servers import Server
@@ -76,7 +77,7 @@ async def gather_audiences(server: Server, shape: Shape, lane: str) -> list[Audi
         ]
         connections = await connect_all(server.port, greetings)
         senders = [
-            Sender(connection, peer, member, lane)
+            Sender(connection, peer, member, lane, group.burst)
             for connection, (member, publishes, _) in zip(connections, members, strict=True)
             if publishes
         ]
@@ -95,6 +96,7 @@ def accounts(server: Server) -> dict[str, float]:
 class _Moment:
     server_cpu_s: float
     own_cpu_s: float
+    machine_cpu_s: float
     rss_bytes: int
     received: tuple[int, ...]
     at_s: float
@@ -103,7 +105,7 @@ class _Moment:
 def _moment(server: Server, audiences: Sequence[Audience]) -> _Moment:
     use = server.use()
     received = tuple(audience.tally.received for audience in audiences)
-    return _Moment(use.cpu_s, time.process_time(), use.rss_bytes, received, time.monotonic())
+    return _Moment(use.cpu_s, time.process_time(), busy_s(), use.rss_bytes, received, time.monotonic())
 
 
 async def _sleep_until_us(target_us: int) -> None:
@@ -132,10 +134,7 @@ async def run_phase(server: Server, audiences: Sequence[Audience], timing: Timin
     publishers = []
     for audience in audiences:
         audience.tally.window(since_us, until_us)
-        group = audience.group
-        publishers.append(
-            Publisher(audience.senders, group.rate_per_s * factor, group.deliveries_per_s * factor, start_us)
-        )
+        publishers.append(Publisher(audience.senders, audience.group, factor, start_us))
     try:
         await _sleep_until_us(since_us)
         first = _moment(server, audiences)
@@ -162,11 +161,13 @@ def _figures(first: _Moment, last: _Moment, audiences: Sequence[Audience], offer
     elapsed = last.at_s - first.at_s
     delivered = sum(last.received) - sum(first.received)
     cpu_s = last.server_cpu_s - first.server_cpu_s
+    own_s = last.own_cpu_s - first.own_cpu_s
     figures: Figures = {
         "offered_per_s": offered_per_s,
         "delivered_per_s": delivered / elapsed,
         "cpu_share": cpu_s / elapsed,
-        "generator_cpu_share": (last.own_cpu_s - first.own_cpu_s) / elapsed,
+        "generator_cpu_share": own_s / elapsed,
+        "elsewhere_cpu_share": max(0.0, last.machine_cpu_s - first.machine_cpu_s - cpu_s - own_s) / elapsed,
         "rss_mib": last.rss_bytes / 2**20,
         "rss_growth_mib": (last.rss_bytes - first.rss_bytes) / 2**20,
     }

@@ -57,8 +57,8 @@ def panel(series: Series, title: str, x_label: str, left: int) -> str:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-        y_name = _MARGIN + 14 * number
-        parts.append(f'<text x="{left + _WIDTH - _MARGIN}" y="{y_name}" text-anchor="end" fill="{colour}">{escape(name)}</text>')
+        corner = f'x="{left + _WIDTH - _MARGIN}" y="{_MARGIN + 14 * number}"'
+        parts.append(f'<text {corner} text-anchor="end" fill="{colour}">{escape(name)}</text>')
     parts.append(f'<text x="{left + _WIDTH / 2}" y="{_HEIGHT - 14}" text-anchor="middle">{escape(x_label)}</text>')
     return "\n".join(parts)
 
@@ -84,6 +84,7 @@ def render_svg(results: Results) -> str:
     body = "\n".join(panel(*entry, left=place * _WIDTH) for place, entry in enumerate(shown))
     width = max(len(shown), 1) * _WIDTH
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {_HEIGHT}" font-family="sans-serif" font-size="11">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {_HEIGHT}" '
+        'font-family="sans-serif" font-size="11">\n'
         f'<rect width="{width}" height="{_HEIGHT}" fill="white"/>\n{body}\n</svg>\n'
     )

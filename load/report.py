@@ -13,12 +13,15 @@ from load.stats import Figures, spreads
 __all__ = ["bar_rows", "one_line", "render_json", "render_markdown", "render_terminal", "result_rows"]
 
 _TITLES = {shape.name: shape.title for shape in SHAPES}
-_HEADINGS = ("shape", "server", "lane", "rate/s", "p50 ms", "p99 ms", "p99.9 ms", "µs each", "CPU %", "KiB/conn", "lost", "note")
+_FIGURE_HEADINGS = ("rate/s", "p50 ms", "p99 ms", "p99.9 ms", "µs each", "CPU %", "KiB/conn", "lost", "note")
+_HEADINGS = ("shape", "server", "lane", *_FIGURE_HEADINGS)
+_ABSENT = "\N{EN DASH}"
+_TIMES = "\N{MULTIPLICATION SIGN}"
 _BAR_HEADINGS = ("bar", "lane", "measured", "to reach", "verdict", "stretch")
 
 
 def _number(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
+    return _ABSENT if value is None else f"{value:,.{digits}f}"
 
 
 def _spread(outcome: Outcome, name: str, digits: int = 1) -> str:
@@ -39,7 +42,7 @@ def _rate(figures: Figures) -> float | None:
 
 def _lost(figures: Figures) -> str:
     share = figures.get("loss_share")
-    return "–" if share is None else "0" if share == 0 else f"{share:.3%}"
+    return _ABSENT if share is None else "0" if share == 0 else f"{share:.3%}"
 
 
 def _notes(case: Case, figures: Figures) -> str:
@@ -48,6 +51,8 @@ def _notes(case: Case, figures: Figures) -> str:
         notes.append("not sustained")
     if figures.get("generator_limited") or figures.get("generator_cpu_share", 0) > 0.95:
         notes.append("generator at its limit")
+    if figures.get("elsewhere_cpu_share", 0) > 0.15:
+        notes.append(f"{figures['elsewhere_cpu_share']:.0%} of a core used by others")
     if "neighbour_p99_ms" in figures:
         notes.append(f"pair beside: p50 {figures['neighbour_p50_ms']:.1f}, p99 {figures['neighbour_p99_ms']:.1f} ms")
     if case.shape == "slow-reader":
@@ -63,7 +68,7 @@ def _row(case: Case, outcome: Outcome) -> tuple[str, ...]:
     figures = outcome.median
     if not figures:
         failed = outcome.failures[-1].splitlines()[0] if outcome.failures else "not run"
-        return (case.shape, case.server, case.lane, *["–"] * 8, failed)
+        return (case.shape, case.server, case.lane, *[_ABSENT] * 8, failed)
     each = "us_per_handshake" if "us_per_handshake" in figures else "us_per_delivery"
     cpu = figures.get("cpu_share")
     return (
@@ -112,9 +117,11 @@ def bar_rows(verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:
     for verdict in verdicts:
         bar = verdict.bar
         relation = "≥" if bar.at_least else "≤"
-        unit = f" × {_reference_name(bar.case, bar.reference)}" if bar.reference else ""
+        unit = f" {_TIMES} {_reference_name(bar.case, bar.reference)}" if bar.reference else ""
         word = "pass" if verdict.passed else "missed" if bar.only_stretch else "FAIL"
-        stretch = "–" if bar.stretch is None else f"{'yes' if verdict.stretched else 'no'} ({relation} {bar.stretch:g})"
+        stretch = (
+            _ABSENT if bar.stretch is None else f"{'yes' if verdict.stretched else 'no'} ({relation} {bar.stretch:g})"
+        )
         rows.append(
             (
                 f"{bar.case.shape}: {bar.figure}",

@@ -42,7 +42,7 @@ class Schedule:
         return range(first, self.next)
 
 
-def sample_every(deliveries_per_s: float, senders: int, samples_per_s: float = 60_000) -> int:
+def sample_every(deliveries_per_s: float, senders: int, samples_per_s: float = 20_000) -> int:
     """Which part (one in n) of messages carries a stamp, chosen so that every sender's turn comes."""
     every = max(1, round(deliveries_per_s / samples_per_s))
     while gcd(every, senders) != 1:

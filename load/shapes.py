@@ -22,13 +22,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """``rooms`` rooms of ``members`` each; ``senders`` of each room's members publish, ``rate_per_s`` messages in all."""
+    """``rooms`` rooms of ``members`` each; ``senders`` members of each room publish ``rate_per_s`` messages in all."""
 
     rooms: int
     members: int
     senders: int
     rate_per_s: float
     tenant: str = "bench"
+    burst: int = 1
+    """How many messages a sender writes at once, in one write."""
     stalled: int = 0
     """Further members of the first room that join and never read; not counted."""
 
@@ -77,9 +79,10 @@ def _matches(hz: int, suffix: str = "", **changes: int) -> Shape:
     return Shape(f"matches-{hz}hz{suffix}", title, (group,))
 
 
-def _echo(messages_per_s: int) -> Shape:
-    group = Group(200, 1, 1, messages_per_s)
-    return Shape(f"echo-{messages_per_s // 1000}k", f"echo: 200 connections, {messages_per_s:,}/s", (group,))
+def _echo(messages_per_s: int, burst: int = 1) -> Shape:
+    group = Group(200, 1, 1, messages_per_s, burst=burst)
+    title = f"echo: 200 connections, {messages_per_s:,}/s" + (f", written {burst} at a time" if burst > 1 else "")
+    return Shape(f"echo-{messages_per_s // 1000}k", title, (group,))
 
 
 _STAGE = Group(1, 10_000, 10, 10)
@@ -97,7 +100,7 @@ SHAPES: tuple[Shape, ...] = (
     _matches(20, "-flush20", hot_flush_ms=20),
     Shape("pairs", "pairs: 1,000 rooms of 2, everyone at 5 Hz", (Group(1000, 2, 2, 10_000),)),
     _echo(20_000),
-    _echo(80_000),
+    _echo(80_000, burst=4),
     Shape("idle-10k", "10,000 idle connections", (Group(1000, 10, 0, 0),), Kind.IDLE, lanes=("ext",)),
     Shape("handshakes", "handshakes with authentication", (Group(1, 1, 0, 0),), Kind.HANDSHAKES, lanes=("ext",)),
     *(_growth(members) for members in (10, 100, 1000, 10_000)),

@@ -1,4 +1,7 @@
-"""The shapes that are not a steady rate: idle connections, handshakes, and the search for the largest sustained rate."""
+"""The shapes that are no steady rate: idle connections, handshakes, and the search for the largest sustained rate.
+
+Each returns one run's figures; ``bench`` calls ``run_shape``.
+"""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Connection(asyncio.BufferedProtocol):
         assert self._greeting is not None
         self.transport.write(self._greeting.request)
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # type: ignore[override]  # noqa: ARG002 - one size for all
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - one size for all
         """The shared buffer, with this connection's carry in front."""
         self.receiver.prepare(_BUFFER)
         return _READS

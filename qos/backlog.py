@@ -116,12 +116,25 @@ class Backlog:
         deficits = self._deficits
         heads = (len(reliable_queue[0].data), len(hot_queue[0].data))
         turn = self._turn
-        while True:
-            if not self._granted:
-                deficits[turn] += self._quanta[turn]
-                self._granted = True
+        if self._granted:
             if heads[turn] <= deficits[turn]:
-                self._turn = turn
                 return turn
             turn ^= 1
-            self._granted = False
+        self._skip_rounds(heads)
+        while True:
+            deficits[turn] += self._quanta[turn]
+            if heads[turn] <= deficits[turn]:
+                self._turn = turn
+                self._granted = True
+                return turn
+            turn ^= 1
+
+    def _skip_rounds(self, heads: tuple[int, int]) -> None:
+        """Grant at once what the rounds in which neither head could leave would: large frames span hundreds of them."""
+        deficits, quanta = self._deficits, self._quanta
+        reliable_rounds = (heads[0] - deficits[0] - 1) // quanta[0]
+        hot_rounds = (heads[1] - deficits[1] - 1) // quanta[1]
+        rounds = min(reliable_rounds, hot_rounds)
+        if rounds > 0:
+            deficits[0] += rounds * quanta[0]
+            deficits[1] += rounds * quanta[1]

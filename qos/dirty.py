@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 
 class DirtyLists(Generic[T]):
-    """First in, first out in each list. An item marked twice is listed twice: mark on `Verdict.WAKE` only."""
+    """First in, first out in each list. An item marked twice is listed twice: mark on `Verdict.WAKE` only.
+
+    ``slice_size`` is 1 or more; below 2 there is no half to give, and all is one list while the second is in use.
+    """
 
     __slots__ = ("_first", "_second", "_slice_size")
 
@@ -39,7 +42,7 @@ class DirtyLists(Generic[T]):
         With a second list the first has half a slice, and what is over that goes to the second's end. Alone it has all.
         """
         first, second = self._first, self._second
-        share = max(self._slice_size // 2, 1) if second else self._slice_size
+        share = self._slice_size // 2 if second else self._slice_size
         items = [first.popleft() for _ in range(min(share, len(first)))]
         if second:
             if first:

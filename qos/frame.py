@@ -32,15 +32,15 @@ class Frame:
 
 
 class Block:
-    """The reliable and hot frames of one room turn, in their order.
+    """The reliable and hot frames of one room turn, in their order. ``data`` is all of them joined.
 
     Raises `BlockError` for no frames at all and for a control frame among them.
     """
 
     __slots__ = (
-        "_data",
         "_run",
         "_run_data",
+        "data",
         "frames",
         "hot_bytes",
         "hot_count",
@@ -51,7 +51,6 @@ class Block:
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self.frames = frames
-        self._data: bytes | None = None
         self._run: list[Frame | Block] | None = None
         self._run_data = b""
         reliable_count = reliable_bytes = hot_count = hot_bytes = 0
@@ -72,16 +71,7 @@ class Block:
         self.hot_count = hot_count
         self.hot_bytes = hot_bytes
         self.size_bytes = reliable_bytes + hot_bytes
-
-    @property
-    def data(self) -> bytes:
-        """All frames joined; joined once, however many queues ask."""
-        data = self._data
-        if data is None:
-            frames = self.frames
-            data = frames[0].data if len(frames) == 1 else b"".join([frame.data for frame in frames])
-            self._data = data
-        return data
+        self.data = frames[0].data if len(frames) == 1 else b"".join([frame.data for frame in frames])
 
     def join_run(self, rest: list[Frame | Block]) -> bytes:
         """This block and what stands behind it, joined. The members of a room mostly hold the same run: the last one

@@ -23,7 +23,9 @@ def connect_url(base: str, tenant: str = "acme", ticket: str | None = "dev", **q
 class Client:
     """One connection. ``async with Client(base, ticket="dev:ann") as ann`` waits for ``sys.authed``."""
 
-    def __init__(self, base: str, *, ticket: str = "dev", tenant: str = "acme", sid: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, base: str, *, ticket: str = "dev", tenant: str = "acme", sid: str | None = None, **options: Any
+    ) -> None:
         query = {"sid": sid} if sid is not None else {}
         self._url = connect_url(base, tenant, ticket, **query)
         self._options = options
@@ -37,7 +39,9 @@ class Client:
         assert self.authed["type"] == "authed", self.authed
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         await self.close()
 
     async def open(self) -> None:

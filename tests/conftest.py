@@ -11,7 +11,7 @@ import yaml
 from wsprism.app import GatewayProcess
 from wsprism.settings import load_settings
 
-ACME = {
+ACME: dict[str, object] = {
     "id": "acme",
     "auth": {"kind": "dev"},
     "policy": {
@@ -51,7 +51,10 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
     started: list[GatewayProcess] = []
 
     async def start(
-        *, acme: dict[str, object] | None = None, gateway: dict[str, object] | None = None, tenants: list[object] | None = None
+        *,
+        acme: dict[str, object] | None = None,
+        gateway: dict[str, object] | None = None,
+        tenants: list[object] | None = None,
     ) -> Running:
         config = {
             "version": 1,

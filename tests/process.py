@@ -44,7 +44,9 @@ class GatewayCommand:
             self.port = await self._listening
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()

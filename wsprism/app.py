@@ -20,6 +20,7 @@ from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
 from qos import Pacer
 from wsprism.adapters.authenticators import build_authenticator
 from wsprism.adapters.metrics import CONTENT_TYPE_LATEST, Metrics
+from wsprism.errors import OperatorError
 from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
 from wsprism.ports import ExtService, HotService
 from wsprism.protocol.codes import CloseCode
@@ -162,7 +163,11 @@ class GatewayProcess:
 
 
 async def serve(settings: Settings) -> None:
-    """Run a gateway until SIGTERM or SIGINT has drained it; a second signal ends the wait."""
+    """Run a gateway until SIGTERM or SIGINT has drained it; a second signal ends the wait.
+
+    Raises OperatorError when it cannot start, or when a key asks for what this version does not have.
+    """
+    _refuse_unavailable(settings)
     loop = asyncio.get_running_loop()
     stop, hurry = asyncio.Event(), asyncio.Event()
 
@@ -188,6 +193,28 @@ async def serve(settings: Settings) -> None:
     else:
         draining.result()
     _log.info("stopped")
+
+
+def _refuse_unavailable(settings: Settings) -> None:
+    """A key that would be silently without effect stops the start."""
+    gateway = settings.gateway
+    asked = {
+        "gateway.internal": gateway.internal.listen is not None or bool(gateway.internal.api_keys),
+        "gateway.trusted_proxies": bool(gateway.trusted_proxies),
+        "gateway.tls": gateway.tls.cert_file is not None,
+        "gateway.tracing": gateway.tracing.endpoint is not None,
+        "gateway.metrics.otlp_endpoint": gateway.metrics.otlp_endpoint is not None,
+        "gateway.diagnostics.echo_path": gateway.diagnostics.echo_path is not None,
+    }
+    asked |= {
+        f"tenants[{position}].auth kind {auth.kind}": True
+        for position, tenant in enumerate(settings.tenants)
+        for auth in tenant.auth
+        if auth.kind not in ("dev", "tokens")
+    }
+    names = [name for name, is_asked in asked.items() if is_asked]
+    if names:
+        raise OperatorError("not available in this version: " + ", ".join(names))
 
 
 def _announce(settings: Settings, listen: ListenAddress) -> None:

@@ -1,6 +1,6 @@
 """How log records look: one line of JSON for machines, aligned text for a terminal.
 
-Components log through the standard ``logging`` with fields in ``extra``; structlog renders them. Set up once, by ``app``.
+Components log through the standard ``logging`` with fields in ``extra``; structlog renders them. Set up by the CLI.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ __all__ = ["configure_logging"]
 def configure_logging(format: str, level: str, levels: Mapping[str, str]) -> None:
     """Send every record to standard error.
 
-    ``format`` is ``json``, ``console`` or ``auto`` (console on a terminal); ``levels`` gives components (``connection``,
-    ``tenant``, ``http`` ...) their own level.
+    ``format`` is ``json``, ``console`` or ``auto`` (console on a terminal); ``levels`` gives components
+    (``connection``, ``tenant``, ``http`` ...) their own level.
     """
     on_terminal = sys.stderr.isatty()
     as_json = format == "json" or (format == "auto" and not on_terminal)
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False) if as_json else structlog.dev.ConsoleRenderer(colors=on_terminal)
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=on_terminal)
     )
     final: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if as_json:

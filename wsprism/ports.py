@@ -124,7 +124,12 @@ class ExtService(Protocol):
 class HotService(Protocol):
     """A service of the hot lane: says to whom a frame of the active room goes."""
 
-    include_sender: bool
-    """Whether the frame goes out with its sender's user id."""
-    echo: bool
-    """Whether the sender gets its own frame too."""
+    @property
+    def include_sender(self) -> bool:
+        """Whether the frame goes out with its sender's user id."""
+        ...
+
+    @property
+    def echo(self) -> bool:
+        """Whether the sender gets its own frame too."""
+        ...

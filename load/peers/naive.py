@@ -10,6 +10,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import aiohttp
 import uvloop
@@ -62,7 +63,7 @@ class Naive:
         return None
 
     def version(self) -> str:
-        return f"aiohttp {aiohttp.__version__}, one send_str for each recipient, uvloop {uvloop.__version__}"
+        return f"aiohttp {aiohttp.__version__}, one send_str for each recipient, uvloop {version('uvloop')}"
 
     def command(self, options: Options) -> Sequence[str]:
         return [sys.executable, "-m", "load.peers.naive", str(options.port)]

@@ -61,9 +61,7 @@ class Nchan:
     def command(self, options: Options) -> Sequence[str]:
         module = next(path for path in _MODULES if path.exists())
         path = options.directory / "nginx.conf"
-        path.write_text(
-            _CONFIGURATION.format(directory=options.directory, module=module, host=HOST, port=options.port)
-        )
+        path.write_text(_CONFIGURATION.format(directory=options.directory, module=module, host=HOST, port=options.port))
         return ["nginx", "-e", "stderr", "-p", str(options.directory), "-c", str(path)]
 
     def ready(self, port: int) -> bool:

@@ -25,7 +25,12 @@ tenants:
 
 _TENANT = """\
   - id: {tenant}
-    limits: {{max_frame_bytes: 4096, max_sessions_total: 100000, max_rooms_total: 100000, max_users_per_room: 100000, max_rooms_per_user: 100}}
+    limits:
+      max_frame_bytes: 4096
+      max_sessions_total: 100000
+      max_rooms_total: 100000
+      max_users_per_room: 100000
+      max_rooms_per_user: 100
     policy:
       ext_allowlist: ["room:*", "chat:*"]
       hot_allowlist: ["1:*"]

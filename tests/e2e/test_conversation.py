@@ -133,7 +133,9 @@ async def test_a_messagepack_client_and_a_json_client_share_a_room(start_gateway
         assert msgspec.msgpack.decode(await packed.receive_hot())["type"] == "joined"
         async with Client(gateway.base) as plain:
             await plain.join("r")
-            await packed.ws.send_bytes(msgspec.msgpack.encode({"v": 1, "svc": "chat", "type": "send", "data": {"msg": "ü"}}))
+            await packed.ws.send_bytes(
+                msgspec.msgpack.encode({"v": 1, "svc": "chat", "type": "send", "data": {"msg": "ü"}})
+            )
             expected = {"v": 1, "svc": "chat", "type": "msg", "room": "r", "data": {"from": "user:mp", "msg": "ü"}}
             assert await plain.receive() == expected
             assert msgspec.msgpack.decode(await packed.receive_hot()) == expected

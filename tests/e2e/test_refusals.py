@@ -38,7 +38,9 @@ async def handshake(gateway: Running, path: str, **headers: str) -> tuple[int, d
         ("/nowhere", 404, "BAD_REQUEST"),
     ],
 )
-async def test_a_refused_handshake_says_why_as_json(start_gateway: StartGateway, path: str, status: int, code: str) -> None:
+async def test_a_refused_handshake_says_why_as_json(
+    start_gateway: StartGateway, path: str, status: int, code: str
+) -> None:
     gateway = await start_gateway()
     got, body, _ = await handshake(gateway, path)
     assert (got, body["code"]) == (status, code)
@@ -72,6 +74,17 @@ async def test_a_full_tenant_answers_503_until_a_session_ends(start_gateway: Sta
         pass
 
 
+async def test_a_page_of_another_origin_is_refused_and_a_client_without_one_is_not(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(acme={"allowed_origins": ["https://game.example", "https://*.play.example"]})
+    path = "/v1/ws?tenant=acme&ticket=wrong"
+    evil = ("https://evil.example", "https://play.example", "http://game.example", "https://game.example.evil.example")
+    for origin in evil:
+        assert (await handshake(gateway, path, Origin=origin))[0] == 403
+    for origin in ("https://game.example", "https://eu.play.example"):
+        assert (await handshake(gateway, path, Origin=origin))[0] == 401
+    assert (await handshake(gateway, path))[0] == 401
+
+
 async def test_a_ticket_may_come_as_a_header_or_a_subprotocol(start_gateway: StartGateway) -> None:
     gateway = await start_gateway()
     async with aiohttp.ClientSession() as session:
@@ -100,7 +113,9 @@ async def test_a_ticket_may_come_as_a_header_or_a_subprotocol(start_gateway: Sta
         ('{"v":1,"svc":"sys","type":"reboot"}', "NOT_ALLOWED"),
     ],
 )
-async def test_a_bad_message_is_answered_and_the_connection_lives(start_gateway: StartGateway, text: str, code: str) -> None:
+async def test_a_bad_message_is_answered_and_the_connection_lives(
+    start_gateway: StartGateway, text: str, code: str
+) -> None:
     gateway = await start_gateway()
     async with Client(gateway.base) as client:
         await client.ws.send_str(text)
@@ -108,7 +123,9 @@ async def test_a_bad_message_is_answered_and_the_connection_lives(start_gateway:
         await client.join("r")
 
 
-@pytest.mark.parametrize("frame", [b"", b"\x01", b"\x01\x01", b"\x01\x01\x01abc", b"\x01\x01\x04\x01a", b"\x09\x02\x00", b"\x63\x01\x00"])
+@pytest.mark.parametrize(
+    "frame", [b"", b"\x01", b"\x01\x01", b"\x01\x01\x01abc", b"\x01\x01\x04\x01a", b"\x09\x02\x00", b"\x63\x01\x00"]
+)
 async def test_a_bad_hot_frame_is_answered_or_not_as_configured(start_gateway: StartGateway, frame: bytes) -> None:
     loud = await start_gateway()
     silent = await start_gateway(acme={"policy": {"hot_error_mode": "silent"}})
@@ -122,7 +139,9 @@ async def test_a_bad_hot_frame_is_answered_or_not_as_configured(start_gateway: S
         await client.expect_silence()
 
 
-async def test_a_hot_frame_without_a_room_returns_to_its_sender_when_that_is_allowed(start_gateway: StartGateway) -> None:
+async def test_a_hot_frame_without_a_room_returns_to_its_sender_when_that_is_allowed(
+    start_gateway: StartGateway,
+) -> None:
     gateway = await start_gateway(acme={"policy": {"hot_requires_active_room": False}})
     async with Client(gateway.base) as client:
         await client.ws.send_bytes(b"\x01\x01\x00me")

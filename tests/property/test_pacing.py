@@ -1,4 +1,4 @@
-"""The pacer's promises over long runs, and the two lists that neither lose, repeat nor starve."""
+"""The pacer's promises over long runs, and the two lists that neither lose nor repeat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from qos import DirtyLists, Pacer
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     share=st.floats(0.3, 0.95),
     durations=st.lists(st.floats(0.0001, 0.003), min_size=50, max_size=200),
@@ -24,7 +24,7 @@ def test_a_busy_process_sends_for_its_share_of_the_time(share: float, durations:
     assert now <= busy / share + 0.011
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     share=st.floats(0.01, 1.0),
     max_delay_s=st.floats(0.0, 0.1),
@@ -43,34 +43,26 @@ def test_no_hold_is_longer_than_the_cap_whatever_the_clock_does(
         now += duration
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     slice_size=st.integers(1, 6),
     steps=st.lists(st.one_of(st.booleans(), st.none()), max_size=80),
 )
-def test_every_marked_item_leaves_once_and_no_later_than_its_turn(
-    slice_size: int, steps: list[bool | None]
-) -> None:
+def test_every_marked_item_leaves_once_in_full_slices(slice_size: int, steps: list[bool | None]) -> None:
     lists: DirtyLists[int] = DirtyLists(slice_size)
     marked = 0
-    due: dict[int, int] = {}
     taken: list[int] = []
-    slices = 0
 
     def take() -> None:
-        nonlocal slices
         waiting = len(lists)
         items = lists.next_slice()
-        slices += 1
-        assert len(items) == min(waiting, slice_size) or (slice_size == 1 and len(items) == 1)
+        assert len(items) == min(waiting, slice_size)
         taken.extend(items)
-        assert all(slices <= due[item] for item in items)
 
     for large in steps:
         if large is None:
             take()
         else:
-            due[marked] = slices + 2 * (len(lists) + 1) + 80
             lists.mark(marked, large)
             marked += 1
     while len(lists):

@@ -116,15 +116,13 @@ class Model:
 SIZES = st.one_of(st.integers(6, 60), st.just(400))
 DATA_FRAMES = st.tuples(st.sampled_from([Lane.RELIABLE, Lane.HOT]), st.sampled_from([None, "a", "b", "c"]), SIZES)
 STEPS = st.one_of(
-    st.tuples(
-        st.just("offer"), st.tuples(st.sampled_from(list(Lane)), st.sampled_from([None, "a", "b"]), SIZES)
-    ),
+    st.tuples(st.just("offer"), st.tuples(st.sampled_from(list(Lane)), st.sampled_from([None, "a", "b"]), SIZES)),
     st.tuples(st.just("block"), st.lists(DATA_FRAMES, min_size=1, max_size=4)),
     st.tuples(st.just("block"), st.lists(DATA_FRAMES, min_size=1, max_size=2)),
     st.tuples(st.just("take"), st.tuples(st.sampled_from([20, 90, 100_000]), st.sampled_from([True, True, False]))),
     st.tuples(st.just("congest"), st.booleans()),
     st.tuples(st.just("drop_hot"), st.none()),
-    st.tuples(st.sampled_from(["offer_control"]), st.integers(6, 60)),
+    st.tuples(st.just("offer_control"), st.integers(6, 60)),
 )
 
 
@@ -178,11 +176,9 @@ class Run:
         model.check(queue, self.counters)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(hold_hot=st.booleans(), steps=st.lists(STEPS, max_size=40), ending=st.sampled_from(["seal", "close"]))
-def test_queue_keeps_every_promise_of_the_model(
-    hold_hot: bool, steps: list[tuple[str, object]], ending: str
-) -> None:
+def test_queue_keeps_every_promise_of_the_model(hold_hot: bool, steps: list[tuple[str, object]], ending: str) -> None:
     run = Run(hold_hot)
     for name, value in steps:
         run.step(name, value)
@@ -201,7 +197,7 @@ def test_queue_keeps_every_promise_of_the_model(
     assert run.counters.queued == [0, 0, 0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     weights=st.tuples(st.integers(1, 8), st.integers(1, 8)),
     sizes=st.tuples(st.lists(st.integers(2, 3000), min_size=1), st.lists(st.integers(2, 3000), min_size=1)),
@@ -225,7 +221,7 @@ def test_backlogged_lanes_share_bytes_by_weight_within_a_quantum(
     def refill() -> None:
         nonlocal serial
         for lane, lengths in ((Lane.RELIABLE, sizes[0]), (Lane.HOT, sizes[1])):
-            while queue.queued(lane)[1] < 45_000:
+            while queue.queued(lane)[1] < 42_000:
                 queue.offer(Frame(bytes(lengths[serial % len(lengths)]), lane))
                 serial += 1
 

@@ -63,6 +63,6 @@ def _build(settings: AuthSettings) -> Authenticator:
         case DevAuth():
             return DevAuthenticator()
         case TokensAuth():
-            return TokensAuthenticator({ticket: user for ticket, user in settings.tokens.items()})
+            return TokensAuthenticator(dict(settings.tokens))
         case _:
             raise NotImplementedError(settings.kind)

@@ -25,7 +25,12 @@ _PONG: Final = 0xA
 _FIN: Final = 0x80
 _RSV1: Final = 0x40
 _RSV23: Final = 0x30
-_DEFLATE_TAIL: Final = b"\x00\x00\xff\xff"
+
+_DEFLATE_END: Final = b"\x00\x00\xff\xff" + b"\x01\x00\x00\xff\xff"
+"""What the sender took off (RFC 7692 §7.2.1), and an empty last block: only a whole message reaches its end."""
+
+_AFTER_LAST_BLOCK: Final = frozenset({b"", _DEFLATE_END, b"\x00" + _DEFLATE_END})
+"""What may be left once inflated: the sender's own last block makes ours superfluous (RFC 7692 §7.2.3.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +75,20 @@ class FrameDecoder:
     without context takeover (RFC 7692 §7.2.2); without it RSV1 is a violation.
     """
 
-    __slots__ = ("_buffer", "_compressed", "_deflate", "_done", "_fragments", "_max_bytes", "_needed_bytes", "_opcode")
+    __slots__ = (
+        "_buffer",
+        "_compressed",
+        "_deflate",
+        "_done",
+        "_fragments",
+        "_max_bytes",
+        "_needed_bytes",
+        "_next_max_bytes",
+        "_opcode",
+    )
 
     def __init__(self, max_message_bytes: int, *, deflate: bool = False) -> None:
-        self._max_bytes = max_message_bytes
+        self._max_bytes = self._next_max_bytes = max_message_bytes
         self._deflate = deflate
         self._buffer: bytearray | None = None
         self._needed_bytes = 0
@@ -88,8 +103,11 @@ class FrameDecoder:
         return len(self._buffer or b"") + len(self._fragments or b"")
 
     def limit(self, max_message_bytes: int) -> None:
-        """Bound the messages that begin from here on."""
-        self._max_bytes = max_message_bytes
+        """Bound the messages that begin from here on; one that has begun keeps its bound."""
+        self._next_max_bytes = max_message_bytes
+        begun = self._fragments is not None or (self._buffer is not None and self._buffer[0] & 0x08 == 0)
+        if not begun:
+            self._max_bytes = max_message_bytes
 
     def feed(self, data: bytes) -> list[Event]:
         """Decode what ``data`` completes. After a Violation or a Close everything further is ignored."""
@@ -116,6 +134,8 @@ class FrameDecoder:
                 if mask_at > end:
                     break
                 length = int.from_bytes(data[position + 2 : mask_at], "big")
+                if length < (126 if mask_at - position == 4 else 0x10000) or length >> 63:
+                    return self._fail(events, Violation(CloseCode.PROTOCOL_ERROR, "invalid length encoding"))
             if first & 0x08 == 0 and length > self._max_bytes - len(self._fragments or b""):
                 return self._fail(events, Violation(CloseCode.TOO_BIG, "message too large"))
             payload_at = mask_at + 4
@@ -187,9 +207,10 @@ class FrameDecoder:
         return self._message(self._opcode, bytes(fragments), compressed=self._compressed)
 
     def _message(self, opcode: int, payload: bytes, *, compressed: bool) -> Event:
+        max_bytes, self._max_bytes = self._max_bytes, self._next_max_bytes
         if compressed:
-            inflated = self._inflate(payload)
-            if type(inflated) is Violation:
+            inflated = _inflate(payload, max_bytes)
+            if isinstance(inflated, Violation):
                 return inflated
             payload = inflated
         if opcode == _BINARY:
@@ -198,16 +219,6 @@ class FrameDecoder:
             return payload.decode()
         except UnicodeDecodeError:
             return Violation(CloseCode.INVALID_DATA, "text is not UTF-8")
-
-    def _inflate(self, payload: bytes) -> bytes | Violation:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        try:
-            inflated = inflater.decompress(payload + _DEFLATE_TAIL, self._max_bytes + 1)
-        except zlib.error:
-            return Violation(CloseCode.INVALID_DATA, "message does not inflate")
-        if len(inflated) > self._max_bytes:
-            return Violation(CloseCode.TOO_BIG, "message too large")
-        return inflated
 
     def _fail(self, events: list[Event], violation: Violation) -> list[Event]:
         self._finish()
@@ -226,6 +237,20 @@ def _unmask(key: bytes, payload: bytes, length: int) -> bytes:
         return payload
     repeated = (key * ((length + 3) // 4))[:length]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(length, "little")
+
+
+def _inflate(payload: bytes, max_bytes: int) -> bytes | Violation:
+    """RFC 7692 §7.2.2. Blocks behind a last one are refused: no sender in use makes them, and each costs a new inflater."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        inflated = inflater.decompress(payload + _DEFLATE_END, max_bytes + 1)
+    except zlib.error:
+        return Violation(CloseCode.INVALID_DATA, "message does not inflate")
+    if len(inflated) > max_bytes:
+        return Violation(CloseCode.TOO_BIG, "message too large")
+    if not inflater.eof or inflater.unused_data not in _AFTER_LAST_BLOCK:
+        return Violation(CloseCode.INVALID_DATA, "message does not inflate")
+    return inflated
 
 
 def _close_event(payload: bytes) -> Event:

@@ -14,10 +14,10 @@ from enum import Enum, auto
 from fnmatch import fnmatchcase
 from typing import Any
 
-from actors import Actor, ActorRef
-from qos import Frame, Lane
 import msgspec
 
+from actors import Actor, ActorRef
+from qos import Frame, Lane
 from wsprism.effects import JoinRoom, LeaveRoom, ListMembers, Publish, Refuse, Reply
 from wsprism.errors import InternalError
 from wsprism.policy.decisions import Denied, Reason
@@ -91,7 +91,7 @@ class Connection(Actor):
     """``refused`` is the tenant's no to this session: it is told to the client as soon as the socket is there."""
 
     def __init__(self, tenant: TenantContext, session: Session, refused: Denied | None = None) -> None:
-        self.tenant = tenant
+        self._tenant = tenant
         self.session = session
         self.state = State.OPENING
         self.close_code: int | None = None
@@ -106,6 +106,10 @@ class Connection(Actor):
         self._held_back: deque[str | bytes] = deque()
         self._faults_in_row = 0
         self._refreshing = False
+
+    @property
+    def tenant(self) -> str:
+        return self._tenant.id
 
     @property
     def user(self) -> str:
@@ -149,24 +153,22 @@ class Connection(Actor):
     # What the client says
 
     def _on_message(self, message: str | bytes) -> None:
-        if type(message) is str:
-            self._on_ext(message)
-        elif self._codec.binary and _begins_with_map(message):  # type: ignore[arg-type]
-            self._on_ext(message)
+        if isinstance(message, bytes) and not (self._codec.binary and _begins_with_map(message)):
+            self._on_hot(message)
         else:
-            self._on_hot(message)  # type: ignore[arg-type]
+            self._on_ext(message)
 
     def _on_ext(self, payload: str | bytes) -> None:
         counters = self._counters
         counters.messages_in_ext += 1
         counters.bytes_in_ext += len(payload)
         envelope = self._codec.decode(payload)
-        now = self.tenant.now()
+        now = self._tenant.now()
         if not self._limiter.allow(now):
             self._refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many messages", envelope.seq)
             self._close_if_too_long_over_limit(now)
             return
-        if type(envelope) is EnvelopeFault:
+        if isinstance(envelope, EnvelopeFault):
             self._on_fault(envelope)
             return
         self._faults_in_row = 0
@@ -174,7 +176,7 @@ class Connection(Actor):
         if svc == "sys":
             self._on_sys(envelope)
             return
-        rules = self.tenant.rules
+        rules = self._tenant.rules
         if not rules.ext_allowlist.allows(svc, envelope.type):
             self._refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
             return
@@ -191,7 +193,7 @@ class Connection(Actor):
         reason = Reason.UNSUPPORTED_VERSION if fault.code is ErrorCode.UNSUPPORTED_VERSION else Reason.BAD_REQUEST
         self._refuse(reason, fault.code, fault.msg, fault.seq)
         self._faults_in_row += 1
-        most = self.tenant.rules.max_protocol_errors
+        most = self._tenant.rules.max_protocol_errors
         if most and self._faults_in_row >= most:
             self._close(CloseConnection(CloseCode.PROTOCOL_ERRORS, "too many protocol errors"))
 
@@ -207,14 +209,14 @@ class Connection(Actor):
         counters = self._counters
         counters.messages_in_hot += 1
         counters.bytes_in_hot += len(raw)
-        now = self.tenant.now()
+        now = self._tenant.now()
         if not self._limiter.allow(now):
             counters.decisions.count(Reason.RATE_LIMITED_HOT)
             self._close_if_too_long_over_limit(now)
             return
-        rules = self.tenant.rules
+        rules = self._tenant.rules
         frame = decode_hot(raw, rules.hot_framing)
-        if type(frame) is HotFault:
+        if isinstance(frame, HotFault):
             self._refuse_hot(Reason.BAD_REQUEST_HOT, ErrorCode.BAD_REQUEST, frame.reason)
             return
         service_id = frame.service_id
@@ -284,11 +286,11 @@ class Connection(Actor):
         ref = self._rooms.get(room)
         if ref is not None:
             taken = ref.tell(publication)
-        elif self.tenant.rules.publish_requires_membership:
+        elif self._tenant.rules.publish_requires_membership:
             self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
             return
         else:
-            taken = self.tenant.ref.tell(PublishToRoom(room, publication))
+            taken = self._tenant.ref.tell(PublishToRoom(room, publication))
         if not taken:
             self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", seq)
 
@@ -302,7 +304,9 @@ class Connection(Actor):
     def _join(self, effect: JoinRoom, envelope: Envelope) -> None:
         patterns = self.session.principal.rooms
         if patterns is not None and not any(fnmatchcase(effect.room, pattern) for pattern in patterns):
-            self._refuse(Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not join the room", envelope.seq)
+            self._refuse(
+                Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not join the room", envelope.seq
+            )
             return
         self._ask_tenant(JoinRequest(self.session, effect.room, envelope.seq), effect.room, envelope.seq)
 
@@ -314,7 +318,7 @@ class Connection(Actor):
         self._ask_tenant(LeaveRequest(self.session, room, envelope.seq), room, envelope.seq)
 
     def _ask_tenant(self, request: JoinRequest | LeaveRequest, room: str, seq: int | None) -> None:
-        if self.tenant.ref.tell(request):
+        if self._tenant.ref.tell(request):
             self._awaiting = room
         else:
             self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the gateway is overloaded", seq)
@@ -339,7 +343,7 @@ class Connection(Actor):
             self._close(CloseConnection(CloseCode.TOO_MANY_SESSIONS, "too many sessions", notice))
             return
         self._move(State.OPEN)
-        self._outlet.send(sysmsg.authed(self.tenant.id, session.user, session.sid, session.trace_id))
+        self._outlet.send(sysmsg.authed(self._tenant.id, session.user, session.sid, session.trace_id))
         _log.info("connection opened", extra=self._log_fields())
 
     def _on_join_accepted(self, message: JoinAccepted) -> None:
@@ -396,7 +400,7 @@ class Connection(Actor):
         self._outlet.send(sysmsg.error(code, msg, self.session.trace_id, seq), Lane.CONTROL)
 
     def _refuse_hot(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
-        if self.tenant.rules.hot_errors_silent:
+        if self._tenant.rules.hot_errors_silent:
             self._counters.decisions.count(reason)
         else:
             self._refuse(reason, code, msg, seq)
@@ -407,7 +411,7 @@ class Connection(Actor):
 
     def _refresh(self, envelope: Envelope) -> None:
         data = self.decode_data(envelope, RefreshData)
-        if type(data) is DataFault:
+        if isinstance(data, DataFault):
             self._refuse(Reason.BAD_REQUEST, ErrorCode.BAD_REQUEST, data.msg, envelope.seq)
             return
         if self._refreshing:
@@ -415,9 +419,9 @@ class Connection(Actor):
             return
         self._refreshing = True
         seq = envelope.seq
-        request = TicketRequest(self.tenant.id, data.ticket, self.session.remote_address)
+        request = TicketRequest(self._tenant.id, data.ticket, self.session.remote_address)
         self.context.run(
-            self.tenant.authenticator.authenticate(request),
+            self._tenant.authenticator.authenticate(request),
             on_result=lambda principal: Refreshed(principal, seq),
             on_error=lambda _: Refreshed(None, seq),
         )
@@ -439,7 +443,7 @@ class Connection(Actor):
     def _log_fields(self) -> dict[str, Any]:
         session = self.session
         return {
-            "tenant": self.tenant.id,
+            "tenant": self._tenant.id,
             "user": session.user,
             "sid": session.sid,
             "remote": session.remote_address,
@@ -449,7 +453,7 @@ class Connection(Actor):
     def _log_closed(self) -> None:
         code = self.close_code if self.close_code is not None else _ABNORMAL_CLOSURE
         self._counters.closed[code] += 1
-        lasted_s = round(self.tenant.now() - self.session.opened_at, 3)
+        lasted_s = round(self._tenant.now() - self.session.opened_at, 3)
         fields = {"code": code, "reason": self.close_reason, "lasted_s": lasted_s}
         _log.info("connection closed", extra=self._log_fields() | fields)
 

@@ -168,7 +168,14 @@ class ExtPublication:
     __slots__ = ("ack", "data", "sender", "seq", "svc", "type")
 
     def __init__(
-        self, svc: str, type: str, data: Any, *, sender: Session | None = None, seq: int | None = None, ack: bool = False
+        self,
+        svc: str,
+        type: str,
+        data: Any,
+        *,
+        sender: Session | None = None,
+        seq: int | None = None,
+        ack: bool = False,
     ) -> None:
         self.svc = svc
         self.type = type

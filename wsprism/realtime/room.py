@@ -75,7 +75,7 @@ class Room(Actor):
             return
         self._turn = []
         large = len(self._roster) > SLICE_SIZE // 2
-        withheld = {publication.sender for publication in turn if type(publication) is HotPublication and not publication.echo}
+        withheld = {one.sender for one in turn if isinstance(one, HotPublication) and not one.echo}
         for wire, members in self._members.items():
             frames = [self._frame(publication, wire) for publication in turn]
             block = Block(frames)
@@ -89,7 +89,7 @@ class Room(Actor):
         self._acknowledge(turn)
 
     def _frame(self, publication: ExtPublication | HotPublication, wire: WireFormat) -> Frame:
-        if type(publication) is HotPublication:
+        if isinstance(publication, HotPublication):
             return Frame(publication.frame, Lane.HOT, publication.key)
         message = sysmsg.publication(publication.svc, publication.type, self.name, publication.data)
         return Frame(wire.encode(message), Lane.RELIABLE, None)
@@ -99,7 +99,7 @@ class Room(Actor):
         own = [
             frame
             for publication, frame in zip(turn, frames, strict=True)
-            if publication.sender is not session or type(publication) is ExtPublication or publication.echo
+            if publication.sender is not session or isinstance(publication, ExtPublication) or publication.echo
         ]
         if own:
             session.outlet.offer_block(Block(own))
@@ -129,9 +129,7 @@ class Room(Actor):
     def _tell_members(self, message: MembersQuery) -> None:
         session = message.session
         users = len({member.user for member in self._roster})
-        session.outlet.send(
-            sysmsg.room_members(self.name, users=users, sessions=len(self._roster), seq=message.seq)
-        )
+        session.outlet.send(sysmsg.room_members(self.name, users=users, sessions=len(self._roster), seq=message.seq))
 
     def _close(self, _: CloseRoom) -> None:
         self.context.stop()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from qos import Conflation, QueueLimits
 from wsprism.policy.allowlist import ExtAllowlist, HotAllowlist
 from wsprism.policy.limits import Limits
+from wsprism.policy.origins import OriginList
 from wsprism.policy.ratelimit import RateLimiter, RateScope, TokenBucket
 from wsprism.policy.sessions import OnExceed, SessionPolicy
 from wsprism.protocol.hot import Framing
@@ -44,6 +45,7 @@ class TenantRules:
     ext_allowlist: ExtAllowlist
     hot_allowlist: HotAllowlist
     services: ServiceRegistry
+    allowed_origins: OriginList | None
     hot_framing: Framing
     hot_errors_silent: bool
     hot_requires_active_room: bool
@@ -122,6 +124,7 @@ def compile_rules(settings: TenantSettings, services: ServiceRegistry) -> Tenant
         ext_allowlist=ExtAllowlist.compile(policy.ext_allowlist),
         hot_allowlist=HotAllowlist.compile(policy.hot_allowlist),
         services=services,
+        allowed_origins=OriginList(settings.allowed_origins) if settings.allowed_origins is not None else None,
         hot_framing=Framing(policy.hot_framing),
         hot_errors_silent=policy.hot_error_mode == "silent",
         hot_requires_active_room=policy.hot_requires_active_room,

@@ -1,4 +1,4 @@
-"""A tenant: its sessions, its rooms, its limits. It supervises its connections and rooms and shares nothing with others.
+"""A tenant: its sessions, its rooms, its limits. It supervises its connections and rooms.
 
 Every check and the change that it allows happen in one synchronous step of this actor.
 """
@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from actors import Actor, ActorRef, Directive, MailboxSpec, Supervision, Terminated
+from actors import Actor, Directive, MailboxSpec, Supervision, Terminated
 from qos import OutboundQueue
 from wsprism.policy.decisions import Denied
 from wsprism.policy.sessions import Deny

@@ -34,7 +34,9 @@ class WireFormat:
 
 
 WIRE_FORMATS: Final = {
-    (codec.name, deflated): WireFormat(codec, deflated=deflated) for codec in (JSON, MSGPACK) for deflated in (False, True)
+    (codec.name, deflated): WireFormat(codec, deflated=deflated)
+    for codec in (JSON, MSGPACK)
+    for deflated in (False, True)
 }
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from wsprism.settings.address import ListenAddress
-from wsprism.settings.document import Document, render_path, read_document
+from wsprism.settings.document import Document, read_document, render_path
 from wsprism.settings.faults import Fault, SettingsError
 from wsprism.settings.models import Settings
 

@@ -30,7 +30,7 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Link(asyncio.Protocol):
-    """Created for a session just before the upgrade; ``attach`` makes it live. ``on_lost`` is called once at the end."""
+    """Created for a session just before the upgrade, live from ``attach`` on. ``on_lost`` is called once at the end."""
 
     __slots__ = (
         "_connection",
@@ -69,7 +69,7 @@ class Link(asyncio.Protocol):
         self._undelivered: list[Event] = []
 
     def attach(self, transport: asyncio.Transport, *, polled: bool = False) -> None:
-        """Speak over ``transport`` from here on. ``polled``: it will not call ``pause_writing`` and ``resume_writing``."""
+        """Speak over ``transport`` from here on. ``polled``: it does not tell when it is full or has drained."""
         self._transport = transport
         self._polled = polled
         _tune(transport)

@@ -65,7 +65,9 @@ class _Relay:
 
 def can_detach(protocol: Any, transport: Any) -> bool:
     """Whether aiohttp and the transport are as ``take_over`` knows them."""
-    return hasattr(transport, "set_protocol") and hasattr(protocol, "transport") and hasattr(protocol, "connection_lost")
+    return (
+        hasattr(transport, "set_protocol") and hasattr(protocol, "transport") and hasattr(protocol, "connection_lost")
+    )
 
 
 async def take_over(request: web.BaseRequest, link: Link, response_head: bytes) -> web.StreamResponse:

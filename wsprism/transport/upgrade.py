@@ -122,6 +122,10 @@ class Upgrader:
         tenant = self._tenants.get(handshake.tenant)
         if tenant is None:
             return _UNKNOWN_TENANT
+        origin = request.headers.get("Origin")
+        origins = tenant.rules.allowed_origins
+        if origins is not None and origin is not None and not origins.allows(origin):
+            return _ORIGIN
         principal = await self._authenticate(request, handshake, tenant, remote)
         if principal is None:
             return _TICKET
