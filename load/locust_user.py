@@ -12,7 +12,7 @@ import os
 import time
 import uuid
 
-import gevent
+import gevent  # type: ignore[import-untyped]
 import websocket
 from locust import User
 

@@ -5,7 +5,7 @@ Room sizes come from how many users of a class run. See load/README.md for comma
 
 from __future__ import annotations
 
-import gevent
+import gevent  # type: ignore[import-untyped]
 import websocket
 from locust import constant_pacing, constant_throughput, task
 

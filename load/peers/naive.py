@@ -16,8 +16,8 @@ import aiohttp
 import uvloop
 from aiohttp import web
 
+from load.client_frames import text_frame, upgrade_request
 from load.peers.base import HOST, Member, Options, http_get
-from load.websocket import text_frame, upgrade_request
 
 __all__ = ["Naive", "application"]
 

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
+from load.client_frames import binary_frame, upgrade_request
 from load.peers.base import HOST, Member, Options, first_line_of, http_get
-from load.websocket import binary_frame, upgrade_request
 
 __all__ = ["Nats"]
 

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from load.client_frames import text_frame, upgrade_request
 from load.peers.base import HOST, Member, Options, first_line_of, http_get
-from load.websocket import text_frame, upgrade_request
 
 __all__ = ["Nchan"]
 

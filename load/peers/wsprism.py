@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from platform import python_version
 
+from load.client_frames import binary_frame, text_frame, upgrade_request
 from load.peers.base import HOST, Member, Options, http_get
 from load.prometheus import total_by_name
-from load.websocket import binary_frame, text_frame, upgrade_request
 
 __all__ = ["WsPrism"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -18,6 +18,18 @@ LIMITS = QueueLimits(
 )
 
 
+class Tally:
+    """Messages and bytes of each lane that went one way."""
+
+    def __init__(self) -> None:
+        self.messages, self.size_bytes = [0, 0, 0], [0, 0, 0]
+
+    def add(self, lane: Lane, items: Iterable[Item]) -> None:
+        for _, data in items:
+            self.messages[lane] += 1
+            self.size_bytes[lane] += len(data)
+
+
 @dataclass
 class Model:
     """What the queue promises, said as plainly as possible."""
@@ -25,16 +37,16 @@ class Model:
     lanes: dict[Lane, list[Item]] = field(default_factory=lambda: {lane: [] for lane in Lane})
     congested: bool = False
     open: bool = True
-    offered: int = 0
-    dropped: int = 0
-    conflated: int = 0
-    discarded: int = 0
-    sent: int = 0
+    offered: Tally = field(default_factory=Tally)
+    dropped: Tally = field(default_factory=Tally)
+    conflated: Tally = field(default_factory=Tally)
+    discarded: Tally = field(default_factory=Tally)
+    sent: Tally = field(default_factory=Tally)
 
     def offer(self, lane: Lane, key: Hashable | None, data: bytes) -> bool:
-        self.offered += 1
+        self.offered.add(lane, [(key, data)])
         if not self.open:
-            self.discarded += 1
+            self.discarded.add(lane, [(key, data)])
             return False
         items = self.lanes[lane]
         if lane is Lane.HOT:
@@ -46,7 +58,7 @@ class Model:
             limits.control_max_messages if lane is Lane.CONTROL else limits.reliable_max_messages
         ) or (lane is Lane.RELIABLE and size > limits.reliable_max_bytes)
         if items and full:
-            self.dropped += 1
+            self.dropped.add(lane, [(key, data)])
             self.close()
             return False
         items.append((key, data))
@@ -55,13 +67,12 @@ class Model:
     def _offer_hot(self, items: list[Item], key: Hashable | None, data: bytes) -> None:
         if self.congested and key is not None and any(item[0] == key for item in items):
             at = next(at for at, item in enumerate(items) if item[0] == key)
+            self.conflated.add(Lane.HOT, [items[at]])
             items[at] = (key, data)
-            self.conflated += 1
             return
         items.append((key, data))
         if len(items) > LIMITS.hot_max_frames:
-            items.pop(0)
-            self.dropped += 1
+            self.dropped.add(Lane.HOT, [items.pop(0)])
 
     def congest(self, congested: bool) -> None:
         if congested and not self.congested:
@@ -72,13 +83,13 @@ class Model:
         self.congested = congested
 
     def drop_hot(self) -> None:
-        self.discarded += len(self.lanes[Lane.HOT])
+        self.discarded.add(Lane.HOT, self.lanes[Lane.HOT])
         self.lanes[Lane.HOT].clear()
 
     def close(self) -> None:
         self.open = False
-        for items in self.lanes.values():
-            self.discarded += len(items)
+        for lane, items in self.lanes.items():
+            self.discarded.add(lane, items)
             items.clear()
 
     def expect_sent(self, data: bytes, max_bytes: int, hot: bool) -> None:
@@ -94,23 +105,30 @@ class Model:
             assert not (others_seen and lane is Lane.CONTROL)
             others_seen = others_seen or lane is not Lane.CONTROL
             assert lane is Lane.CONTROL or not self.lanes[Lane.CONTROL]
-            data = data[len(self.lanes[lane].pop(0)[1]) :]
+            item = self.lanes[lane].pop(0)
+            self.sent.add(lane, [item])
+            data = data[len(item[1]) :]
             taken += 1
-        self.sent += taken
         assert size <= max_bytes or taken == 1
 
-    def check(self, queue: OutboundQueue, counters: LaneCounters) -> None:
+    def check(self, queue: OutboundQueue) -> None:
         for lane, items in self.lanes.items():
             assert queue.queued(lane) == (len(items), sum(len(item[1]) for item in items))
-            assert counters.queued[lane] == len(items)
-            assert counters.queued_bytes[lane] == sum(len(item[1]) for item in items)
         assert queue.empty == (not any(self.lanes.values()))
         assert queue.urgent == bool(self.lanes[Lane.CONTROL] or self.lanes[Lane.RELIABLE])
-        assert sum(counters.offered) == self.offered
-        assert sum(counters.sent) == self.sent
-        assert sum(counters.dropped) == self.dropped
-        assert sum(counters.conflated) == self.conflated
-        assert sum(counters.discarded) == self.discarded
+        assert queue.control_count == len(self.lanes[Lane.CONTROL])
+
+
+def check_account(counters: LaneCounters, models: Sequence[Model]) -> None:
+    """Every counter is the sum over the models, and nothing that was offered is missing."""
+    for way in ("offered", "sent", "dropped", "conflated", "discarded"):
+        tallies: list[Tally] = [getattr(model, way) for model in models]
+        assert getattr(counters, way) == [sum(tally.messages[lane] for tally in tallies) for lane in Lane], way
+        sizes = [sum(tally.size_bytes[lane] for tally in tallies) for lane in Lane]
+        assert getattr(counters, f"{way}_bytes") == sizes, way
+    standing = [[data for model in models for _, data in model.lanes[lane]] for lane in Lane]
+    assert counters.queued == [len(items) for items in standing]
+    assert counters.queued_bytes == [sum(map(len, items)) for items in standing]
 
 
 SIZES = st.one_of(st.integers(6, 60), st.just(400))
@@ -173,7 +191,8 @@ class Run:
             case _:
                 queue.drop_hot()
                 model.drop_hot()
-        model.check(queue, self.counters)
+        model.check(queue)
+        check_account(self.counters, [model])
 
 
 @settings(max_examples=150, deadline=None)
@@ -189,12 +208,57 @@ def test_queue_keeps_every_promise_of_the_model(hold_hot: bool, steps: list[tupl
     else:
         run.queue.close()
         run.model.close()
-    run.model.check(run.queue, run.counters)
+    run.model.check(run.queue)
+    check_account(run.counters, [run.model])
     run.step("offer", (Lane.HOT, None, 9))
     run.step("block", [(Lane.RELIABLE, None, 9), (Lane.HOT, "a", 9)])
     while not run.queue.empty:
         run.step("take", (50, True))
     assert run.counters.queued == [0, 0, 0]
+
+
+MEMBER_STEPS = st.one_of(
+    st.tuples(st.just("block"), st.lists(DATA_FRAMES, min_size=1, max_size=3)),
+    st.tuples(st.just("take"), st.tuples(st.integers(0, 2), st.sampled_from([40, 100_000]))),
+    st.tuples(st.just("congest"), st.tuples(st.integers(0, 2), st.booleans())),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(steps=st.lists(MEMBER_STEPS, max_size=40))
+def test_members_share_blocks_and_an_account_and_nothing_else(steps: list[tuple[str, object]]) -> None:
+    counters = LaneCounters()
+    members = [(OutboundQueue(LIMITS, counters), Model()) for _ in range(3)]
+    serial = 0
+    published: list[tuple[Block, list[bytes]]] = []
+    for name, value in steps:
+        match name, value:
+            case "block", list(rows):
+                frames = []
+                for lane, key, size in rows:
+                    serial += 1
+                    frames.append(Frame(serial.to_bytes(4, "big").ljust(size, b"\xff"), lane, key))
+                block = Block(frames)
+                published.append((block, [frame.data for frame in frames]))
+                for queue, model in members:
+                    queue.offer_block(block)
+                    for frame in frames:
+                        model.offer(frame.lane, frame.key, frame.data)
+            case "take", (int(at), int(max_bytes)):
+                queue, model = members[at]
+                model.expect_sent(queue.take(max_bytes), max_bytes, True)
+            case "congest", (int(at), bool(congested)):
+                queue, model = members[at]
+                queue.set_congested(congested)
+                model.congest(congested)
+            case _:
+                raise AssertionError(name)
+        for queue, model in members:
+            model.check(queue)
+        check_account(counters, [model for _, model in members])
+    for block, data in published:
+        assert [frame.data for frame in block.frames] == data
+        assert block.data == b"".join(data)
 
 
 @settings(max_examples=40, deadline=None)

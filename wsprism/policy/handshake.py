@@ -1,4 +1,4 @@
-"""The handshake limiter: a bucket per address first, then one for all, so that one address cannot use up everybody's."""
+"""The handshake limiter: a bucket per address first, then one for all, so that one cannot use up everybody's."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from wsprism.protocol.codes import ErrorCode
 __all__ = ["HandshakeLimiter", "HandshakeRates", "address_key"]
 
 _IPV6_SITE_BITS = 64
+_LONGEST_RETRY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +71,4 @@ def address_key(address: str) -> str:
 
 
 def _denied(reason: Reason, bucket: TokenBucket, now: float) -> Denied:
-    return Denied(reason, ErrorCode.RATE_LIMITED, max(1, math.ceil(bucket.retry_after_s(now))))
+    return Denied(reason, ErrorCode.RATE_LIMITED, max(1, math.ceil(min(bucket.retry_after_s(now), _LONGEST_RETRY_S))))

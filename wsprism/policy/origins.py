@@ -10,7 +10,7 @@ _WILDCARD = "://*."
 
 
 class OriginList:
-    """Entries such as ``https://example.com`` and ``https://*.example.com`` (any depth below, not the domain itself)."""
+    """Entries such as ``https://example.com`` and ``https://*.example.com`` (any depth below, not itself)."""
 
     __slots__ = ("_exact", "_suffixes")
 

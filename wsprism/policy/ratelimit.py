@@ -53,7 +53,9 @@ class RateLimiter:
 
     __slots__ = ("_close_after_s", "_connection", "_over_since", "_tenant")
 
-    def __init__(self, *, connection: TokenBucket | None, tenant: TokenBucket | None, close_after_s: float = 0.0) -> None:
+    def __init__(
+        self, *, connection: TokenBucket | None, tenant: TokenBucket | None, close_after_s: float = 0.0
+    ) -> None:
         self._connection = connection
         self._tenant = tenant
         self._close_after_s = close_after_s
@@ -76,4 +78,6 @@ class RateLimiter:
 
     def must_close(self, now: float) -> bool:
         """Whether every message has been refused for ``close_after_s`` (0: never)."""
-        return bool(self._close_after_s) and self._over_since is not None and now - self._over_since >= self._close_after_s
+        return (
+            bool(self._close_after_s) and self._over_since is not None and now - self._over_since >= self._close_after_s
+        )

@@ -13,6 +13,9 @@ from wsprism.protocol.codes import ErrorCode
 __all__ = ["Admit", "Deny", "EvictReason", "OnExceed", "SessionLike", "SessionPolicy"]
 
 
+_TOO_MANY_SESSIONS = Denied(Reason.TOO_MANY_SESSIONS, ErrorCode.TOO_MANY_SESSIONS)
+
+
 class SessionLike(Protocol):
     """What the decision looks at."""
 
@@ -45,7 +48,7 @@ class Admit:
 class Deny:
     """The new session may not come in."""
 
-    denied: Denied = Denied(Reason.TOO_MANY_SESSIONS, ErrorCode.TOO_MANY_SESSIONS)
+    denied: Denied = _TOO_MANY_SESSIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,6 +11,10 @@ from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 __all__ = ["Listen", "ListenAddress", "parse_listen"]
+
+
+_PORT = re.compile(r"[0-9]{1,5}")
+_HOST = re.compile(r"[A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,11 @@ def parse_listen(text: str) -> ListenAddress:
             raise ValueError(text)
         return ListenAddress(path=path)
     host, colon, port = text.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    if not colon or not _PORT.fullmatch(port) or int(port) > 65535:
         raise ValueError(text)
     if host.startswith("[") and host.endswith("]"):
         host = str(ipaddress.IPv6Address(host[1:-1]))
-    elif ":" in host:
+    elif not _HOST.fullmatch(host):
         raise ValueError(text)
     return ListenAddress(host=host or "127.0.0.1", port=int(port))
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from wsprism.settings.base import Model, Secret
+from wsprism.settings.base import Model, Secret, to_tuple
 
 __all__ = ["Auth", "AuthSettings", "DevAuth", "JwtAuth", "OneTimeAuth", "TokensAuth", "WebhookAuth"]
 
 Algorithm = Literal["HS256", "HS384", "HS512", "RS256", "PS256", "ES256", "EdDSA"]
+
+
+Text = Annotated[str, Field(min_length=1)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
 
 
 class DevAuth(Model):
@@ -24,20 +28,20 @@ class TokensAuth(Model):
     """A fixed map of tickets."""
 
     kind: Literal["tokens"] = Field(description="a fixed map of tickets")
-    tokens: dict[str, str] = Field(description="ticket to user id, the id exactly as written", min_length=1)
+    tokens: dict[Text, Text] = Field(description="ticket to user id, the id exactly as written", min_length=1)
 
 
 class JwtAuth(Model):
     """A signed JSON Web Token."""
 
     kind: Literal["jwt"] = Field(description="a signed JSON Web Token")
-    algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(lambda value: tuple(value))] = Field(
+    algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(to_tuple)] = Field(
         description="the algorithms that are accepted; the token's own word is never asked", min_length=1
     )
     secret: Secret | None = Field(None, description="the shared key of HS algorithms")
     public_key: str | None = Field(None, description="a public key in PEM")
     public_key_file: str | None = Field(None, description="a file with a public key in PEM")
-    jwks_url: str | None = Field(None, description="where the issuer publishes its keys")
+    jwks_url: Url | None = Field(None, validate_default=True, description="where the issuer publishes its keys")
     issuer: str | None = Field(None, description="the `iss` that a token must have")
     audience: str | None = Field(None, description="the `aud` that a token must have")
     leeway_s: int = Field(30, ge=0, le=3600, description="tolerated difference of clocks")
@@ -49,14 +53,22 @@ class JwtAuth(Model):
     jwks_lifetime_s: int = Field(300, ge=1, description="how long fetched keys are used")
     jwks_min_refresh_s: int = Field(10, ge=1, description="the least time between two fetches")
 
-    @model_validator(mode="after")
-    def _one_source_of_keys(self) -> JwtAuth:
-        sources = (self.secret, self.public_key, self.public_key_file, self.jwks_url)
-        if sum(source is not None for source in sources) != 1:
+    @field_validator("jwks_url")
+    @classmethod
+    def _one_source_of_keys(cls, value: str | None, info: ValidationInfo) -> str | None:
+        others = [info.data.get(name, "faulty") for name in ("secret", "public_key", "public_key_file")]
+        if "faulty" in others:
+            return value
+        if sum(source is not None for source in (*others, value)) != 1:
             raise PydanticCustomError(
                 "jwt_key", "needs exactly one of secret, public_key, public_key_file and jwks_url"
             )
-        return self
+        shared = others[0] is not None
+        if any(algorithm.startswith("HS") is not shared for algorithm in info.data.get("algorithms", ())):
+            raise PydanticCustomError(
+                "jwt_algorithms", "HS algorithms need secret, and all others a public key or jwks_url"
+            )
+        return value
 
 
 class OneTimeAuth(Model):
@@ -69,7 +81,7 @@ class WebhookAuth(Model):
     """The backend decides."""
 
     kind: Literal["webhook"] = Field(description="the backend decides")
-    url: str = Field(description="where to ask", pattern=r"^https?://")
+    url: Url = Field(description="where to ask")
     timeout_ms: int = Field(2000, ge=50, le=60000, description="after which the ticket is refused")
     secret: Secret = Field(description="signs the question (Standard Webhooks), `whsec_…`")
 
@@ -84,8 +96,9 @@ def _to_list(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
+_OneAuth = Annotated[AuthSettings, Discriminator("kind")]
 Auth = Annotated[
-    tuple[Annotated[AuthSettings, Discriminator("kind")], ...],
-    BeforeValidator(_to_list, json_schema_input_type=Any),
+    tuple[_OneAuth, ...],
+    BeforeValidator(_to_list, json_schema_input_type=_OneAuth | list[_OneAuth] | None),
 ]
 """The field type of a tenant's `auth`."""

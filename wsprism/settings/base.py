@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Count", "Model", "Secret", "Strings"]
+__all__ = ["Count", "Model", "Secret", "Strings", "to_tuple"]
 
 
 class Model(BaseModel):
     """Strict, closed and immutable."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _read_secret(value: Any) -> Any:
@@ -28,7 +28,9 @@ def _read_secret(value: Any) -> Any:
         try:
             value = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as exc:
-            raise PydanticCustomError("secret_file", "the secret's file cannot be read: {why}", {"why": str(exc)}) from exc
+            raise PydanticCustomError(
+                "secret_file", "the secret's file cannot be read: {why}", {"why": str(exc)}
+            ) from exc
     if not isinstance(value, str) or not value:
         raise PydanticCustomError("secret", "must be a string that is not empty, or {{file: path}}")
     return SecretStr(value)
@@ -57,9 +59,10 @@ Count = Annotated[int, Field(ge=0)]
 """A ``max_*`` count; 0 is unlimited."""
 
 
-def _to_tuple(value: Any) -> Any:
+def to_tuple(value: Any) -> Any:
+    """A list of the file as the tuple that a model keeps."""
     return tuple(value) if isinstance(value, list) else value
 
 
-Strings = Annotated[tuple[str, ...], BeforeValidator(_to_tuple)]
+Strings = Annotated[tuple[str, ...], BeforeValidator(to_tuple)]
 """A list of strings."""

@@ -1,7 +1,8 @@
 """A YAML file as plain data, with the line of every key: strict, bounded, and with ``${ENV}`` replaced.
 
-Keys are taken as they are written (``on`` is a key, not a truth); a key that appears twice is a fault, as is a tag, an
-alias that contains itself, and a document that aliases blow up.
+Keys are taken as they are written (``on`` is a key, not a truth), and so are values that YAML 1.1 would read in base 60
+or 8 (``1:2``, ``010``). A key that appears twice is a fault, as is a tag, an alias that contains itself, and a document
+that aliases blow up.
 """
 
 from __future__ import annotations
@@ -20,19 +21,28 @@ __all__ = ["Document", "read_document"]
 Path = tuple[str | int, ...]
 
 MAX_NODES = 200_000
+MAX_INTEGER_BITS = 64
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_MERGE_TAG = "tag:yaml.org,2002:merge"
-_PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")}
+_ODD_BASE = re.compile(r"[-+]?(0[0-7_]|[0-9_]+:)")
+_MERGE = "tag:yaml.org,2002:merge"
+_AS_WRITTEN = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value", _MERGE}
+_NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+_PLAIN = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")} | _AS_WRITTEN
+_UNREADABLE = (ValueError, OverflowError, KeyError, IndexError, yaml.YAMLError)
+_MASK = "********"
 
 
 @dataclass(slots=True)
 class Document:
-    """``lines`` has the line, from 1, of every key and list item by its path."""
+    """``lines`` has the line, from 1, of every key and list item by its path; ``references`` the text of every value
+    that was nothing but a reference to the environment."""
 
     file: str
     data: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
+    references: dict[Path, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    faulty: set[Path] = field(default_factory=set)
 
     def line_of(self, path: Path) -> int:
         """The line of ``path``, or of the nearest thing around it."""
@@ -40,9 +50,16 @@ class Document:
             path = path[:-1]
         return self.lines.get(path, 1)
 
+    def add_fault(self, line: int, path: Path, problem: str) -> None:
+        """Remember a fault; the same one through another alias counts once."""
+        fault = Fault(self.file, line, render_path(path), problem)
+        self.faulty.add(path)
+        if fault not in self.faults:
+            self.faults.append(fault)
+
 
 def read_document(file: str, env: Mapping[str, str]) -> Document:
-    """Read ``file``. What is wrong in its parts stands in ``faults``; raises SettingsError when it is no YAML at all."""
+    """Read ``file``. What is wrong in its parts stands in ``faults``; raises SettingsError when it is no YAML."""
     document = Document(file)
     loader: yaml.SafeLoader | None = None
     try:
@@ -56,12 +73,17 @@ def read_document(file: str, env: Mapping[str, str]) -> Document:
     except OSError as exc:
         raise SettingsError([Fault(file, 0, "", f"cannot be read: {exc.strerror}")]) from exc
     except UnicodeDecodeError as exc:
-        raise SettingsError([Fault(file, 0, "", "is not UTF-8")]) from exc
+        raise SettingsError([Fault(file, exc.object[: exc.start].count(b"\n") + 1, "", "is not UTF-8")]) from exc
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark is not None else 0
         raise SettingsError([Fault(file, line, "", f"is not YAML: {exc.problem}")]) from exc
-    except (yaml.YAMLError, RecursionError) as exc:
-        raise SettingsError([Fault(file, 0, "", f"is not YAML: {type(exc).__name__}")]) from exc
+    except yaml.reader.ReaderError as exc:
+        line = text[: exc.position].count("\n") + 1
+        raise SettingsError([Fault(file, line, "", f"is not YAML: {exc.reason}")]) from exc
+    except RecursionError as exc:
+        raise SettingsError([Fault(file, 0, "", "is nested too deep")]) from exc
+    except (ValueError, OverflowError) as exc:
+        raise SettingsError([Fault(file, 0, "", f"is not YAML: {exc}")]) from exc
     finally:
         if loader is not None:
             loader.dispose()
@@ -78,10 +100,12 @@ class _Builder:
 
     def build(self, node: yaml.Node, path: Path) -> Any:
         self._nodes += 1
-        if self._nodes > MAX_NODES or id(node) in self._open:
+        if id(node) in self._open:
+            raise SettingsError([Fault(self._document.file, _line(node), "", "an alias contains itself")])
+        if self._nodes > MAX_NODES:
             raise SettingsError([Fault(self._document.file, _line(node), "", "aliases make the document too large")])
         self._document.lines.setdefault(path, _line(node))
-        if node.tag not in _PLAIN_TAGS:
+        if node.tag not in _PLAIN:
             self._fault(node, path, f"the tag {node.tag.removeprefix('tag:yaml.org,2002:')!r} is not allowed")
             return None
         if isinstance(node, yaml.ScalarNode):
@@ -95,29 +119,61 @@ class _Builder:
             self._open.discard(id(node))
 
     def _mapping(self, node: yaml.Node, path: Path) -> dict[str, Any]:
-        own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
+        for source in reversed(self._merge_sources(node, path)):
+            merged |= self.build(source, path)
+        own: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == _MERGE_TAG:
-                for source in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
-                    built = self.build(source, path)
-                    if isinstance(built, dict):
-                        merged = built | merged
+            if key_node.tag == _MERGE:
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self._fault(key_node, path, "a key must be a plain word")
                 continue
-            key = str(key_node.value)
+            key = self._text(key_node, path)
+            if key is None:
+                continue
             if key in own:
                 self._fault(key_node, (*path, key), "the key appears twice")
             self._document.lines[*path, key] = _line(key_node)
             own[key] = self.build(value_node, (*path, key))
         return merged | own
 
+    def _merge_sources(self, node: yaml.Node, path: Path) -> list[yaml.MappingNode]:
+        """What ``<<`` names, the strongest first."""
+        found: list[yaml.MappingNode] = []
+        merges = [(key, value) for key, value in node.value if key.tag == _MERGE]
+        for key, value in merges:
+            sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            mappings = [source for source in sources if isinstance(source, yaml.MappingNode)]
+            if len(mappings) < len(sources):
+                self._fault(key, (*path, "<<"), "only a mapping, or a list of mappings, can be merged")
+            found += mappings
+        if len(merges) > 1:
+            self._fault(merges[1][0], (*path, "<<"), "the key appears twice")
+        return found
+
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
-        text = str(node.value)
-        if "${" not in text:
-            return self._construct(node, path)
+        text = self._text(node, path)
+        if text is None:
+            return None
+        if text == node.value:
+            try:
+                return self._construct(node)
+            except _UNREADABLE:
+                self._fault(node, path, f"cannot be read as a value, found {text[:80]!r}")
+                return None
+        if not _REFERENCE.fullmatch(node.value):
+            return text
+        self._document.references[path] = text
+        tag = self._loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+        try:
+            return self._construct(yaml.ScalarNode(tag, text, node.start_mark, node.end_mark))
+        except _UNREADABLE:
+            return text
+
+    def _text(self, node: yaml.ScalarNode, path: Path) -> str | None:
+        """The text of a scalar, references replaced; None after a fault."""
+        raw = str(node.value)
         missing: list[str] = []
 
         def replace(match: re.Match[str]) -> str:
@@ -128,33 +184,47 @@ class _Builder:
                 missing.append(match[1])
             return value or ""
 
-        replaced = _REFERENCE.sub(replace, text)
+        if "${" in _REFERENCE.sub("", raw):
+            self._fault(node, path, "has a ${ that begins neither ${NAME} nor ${NAME:-default}")
+            return None
+        text = _REFERENCE.sub(replace, raw)
         for name in missing:
             self._fault(node, path, f"the environment has no {name}, and ${{{name}:-default}} gives no default")
-        if missing or not _REFERENCE.fullmatch(text):
-            return replaced
-        tag = self._loader.resolve(yaml.ScalarNode, replaced, (True, False))
-        return self._construct(yaml.ScalarNode(tag, replaced, node.start_mark, node.end_mark), path)
-
-    def _construct(self, node: yaml.ScalarNode, path: Path) -> Any:
-        if node.tag == "tag:yaml.org,2002:timestamp":
-            return node.value
-        try:
-            return self._loader.construct_object(node)
-        except (ValueError, yaml.YAMLError):
-            self._fault(node, path, f"cannot be read as a value, found {node.value!r}")
+        if not missing and not _is_unicode(text):
+            self._fault(node, path, "is not text: it has half a character (a lone surrogate)")
             return None
+        return None if missing else text
+
+    def _construct(self, node: yaml.ScalarNode) -> Any:
+        if node.tag in _AS_WRITTEN or (node.tag in _NUMBERS and _ODD_BASE.match(node.value)):
+            return node.value
+        value = self._loader.construct_object(node)
+        if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+            raise OverflowError
+        return value
 
     def _fault(self, node: yaml.Node, path: Path, problem: str) -> None:
-        self._document.faults.append(Fault(self._document.file, _line(node), render_path(path), problem))
+        self._document.add_fault(_line(node), path, problem)
 
 
 def render_path(path: Path) -> str:
-    """``("tenants", 0, "id")`` as ``tenants[0].id``."""
+    """``("tenants", 0, "id")`` as ``tenants[0].id``. A ticket, which is a key of `tokens`, is a secret."""
     text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    for position, part in enumerate(path):
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        shown = _MASK if path[:position][-1:] == ("tokens",) else part if part.isprintable() else ascii(part)
+        text += f".{shown}" if text else shown
     return text
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _line(node: yaml.Node) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import json
+import operator
 import os
 import types
 import typing
@@ -15,33 +17,64 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from wsprism.settings.address import ListenAddress
-from wsprism.settings.document import Document, read_document, render_path
-from wsprism.settings.faults import Fault, SettingsError
+from wsprism.settings.document import Document, read_document
+from wsprism.settings.faults import SettingsError
 from wsprism.settings.models import Settings
 
 __all__ = ["configuration_hash", "load_settings", "masked"]
 
 _MASK = "********"
 _SHOWN_CHARACTERS = 80
+_WANTS_TEXT = {"string_type", "secret"}
+_ABOUT_THE_WHOLE = {"jwt_key", "jwt_algorithms", "tls"}
+_KINDS = {"union_tag_invalid", "union_tag_not_found"}
+_MESSAGES = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "model_attributes_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "string_type": "must be a string",
+    "too_short": "must not be empty",
+    "tuple_type": "must be a list",
+}
 
 
 def load_settings(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> Settings:
     """Read and validate ``path``. Raises SettingsError with every fault that was found."""
     document = read_document(os.fspath(path), os.environ if env is None else env)
-    faults = list(document.faults)
     settings: Settings | None = None
     if not isinstance(document.data, dict):
-        faults.append(Fault(document.file, 1, "", "must be a mapping with version, gateway and tenants"))
+        document.add_fault(1, (), "must be a mapping with version, gateway and tenants")
     else:
-        try:
-            settings = Settings.model_validate(document.data)
-        except ValidationError as error:
-            faulty = {fault.path for fault in faults}
-            found = [_fault(document, details) for details in _telling(error.errors(include_url=False))]
-            faults += [fault for fault in found if fault.path not in faulty]
-    if faults or settings is None:
-        raise SettingsError(sorted(faults, key=lambda fault: fault.line))
+        settings, found = _validate(document)
+        if _take_references_as_text(document, found):
+            settings, found = _validate(document)
+        for details in found:
+            _add_fault(document, details)
+    if document.faults or settings is None:
+        raise SettingsError(sorted(document.faults, key=lambda fault: fault.line))
     return settings
+
+
+def _validate(document: Document) -> tuple[Settings | None, list[ErrorDetails]]:
+    try:
+        return Settings.model_validate(document.data, context={"tenant_ids": set()}), []
+    except ValidationError as error:
+        return None, _telling(error.errors(include_url=False))
+
+
+def _take_references_as_text(document: Document, found: list[ErrorDetails]) -> bool:
+    """A reference that was read as a number, where text is wanted, is that text: ``${SECRET}`` may be ``123``."""
+    changed = False
+    for details in found:
+        path = _locate(document.data, details["loc"])[0]
+        if details["type"] in _WANTS_TEXT and path in document.references:
+            holder = functools.reduce(operator.getitem, path[:-1], document.data)
+            holder[path[-1]] = document.references[path]
+            changed = True
+    return changed
 
 
 def masked(settings: Settings) -> dict[str, Any]:
@@ -63,13 +96,21 @@ def _plain(value: Any, show: typing.Callable[[SecretStr], str]) -> Any:
     if isinstance(value, BaseModel):
         shown = {name: _plain(getattr(value, name), show) for name in type(value).model_fields}
         if "tokens" in shown:
-            shown["tokens"] = {show(SecretStr(ticket)): user for ticket, user in shown["tokens"].items()}
+            users = list(shown["tokens"].items())
+            shown["tokens"] = {
+                _ticket(number, show(SecretStr(one))): user for number, (one, user) in enumerate(users, 1)
+            }
         return shown
     if isinstance(value, dict):
         return {str(key): _plain(one, show) for key, one in value.items()}
     if isinstance(value, tuple):
         return [_plain(one, show) for one in value]
     return value
+
+
+def _ticket(number: int, shown: str) -> str:
+    """Masked tickets are told apart by their number."""
+    return f"{shown} {number}" if shown == _MASK else shown
 
 
 def _telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -82,45 +123,71 @@ def _telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     ]
 
 
-def _fault(document: Document, details: ErrorDetails) -> Fault:
-    path = _real_path(document.data, details["loc"], last_may_miss=details["type"] == "missing")
-    return Fault(document.file, document.line_of(path), render_path(path), _problem(details, path))
+def _add_fault(document: Document, details: ErrorDetails) -> None:
+    location = details["loc"][:-1] if details["type"] in _ABOUT_THE_WHOLE else details["loc"]
+    path, models = _locate(document.data, location)
+    if details["type"] in _KINDS and _kind_is_given(document, path):
+        path = (*path, "kind")
+    if path not in document.faulty:
+        document.add_fault(document.line_of(path), path, _problem(details, models))
 
 
-def _real_path(data: Any, location: tuple[int | str, ...], *, last_may_miss: bool) -> tuple[int | str, ...]:
-    """``location`` without what pydantic adds of its own: the tags of unions."""
+def _locate(data: Any, location: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], list[type[BaseModel]]]:
+    """Where pydantic's ``location`` is in the file (it has tags of unions besides), and the models that apply there."""
     path: list[int | str] = []
+    models: list[type[BaseModel]] = [Settings]
     for number, part in enumerate(location):
-        key: int | str | None = None
-        if isinstance(data, dict):
-            key = part if part in data else str(part) if str(part) in data else None
-            value = data.get(key)
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            key, value = part, data[part]
-        elif isinstance(part, int) and number and isinstance(location[number - 1], str):
+        tagged = [model for model in models if part in _tags(model)]
+        if tagged and isinstance(location[number - 1], int):
+            models = tagged
             continue
-        if key is not None:
-            path.append(key)
-            data = value
-        elif last_may_miss and number == len(location) - 1:
+        fields = [model.model_fields[part] for model in models if isinstance(part, str) and part in model.model_fields]
+        if isinstance(data, list) and isinstance(part, int) and part < len(data):
             path.append(part)
-    return tuple(path)
+            data = data[part]
+        elif isinstance(data, dict) and (part in data or str(part) in data):
+            path.append(part if part in data else str(part))
+            data = data[path[-1]]
+        elif isinstance(data, dict) and fields:
+            path.append(part)
+            data = None
+        models = [model for one in fields for model in _models_in(one.annotation)] or models
+    return tuple(path), models
 
 
-def _problem(details: ErrorDetails, path: tuple[int | str, ...]) -> str:
-    found = _shown(details["input"])
-    match details["type"]:
+def _kind_is_given(document: Document, path: tuple[int | str, ...]) -> bool:
+    value = functools.reduce(operator.getitem, path, document.data)
+    return isinstance(value, dict) and "kind" in value
+
+
+def _problem(details: ErrorDetails, models: list[type[BaseModel]]) -> str:
+    kind, value = details["type"], details["input"]
+    match kind:
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            names = _field_names(details["loc"][:-1])
-            close = difflib.get_close_matches(str(path[-1] if path else ""), names, 1)
-            hint = f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(names)}" if names else ""
-            return f"unknown key, found {found}{hint}"
+            return f"unknown key{_hint(str(details['loc'][-1]), models)}"
         case "union_tag_invalid" | "union_tag_not_found":
-            return f"kind must be one of {details.get('ctx', {}).get('expected_tags', 'the known kinds')}, found {found}"
-    message = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be").replace("Tuple", "List")
-    return f"{message}, found {found}"
+            kinds = ", ".join(dict.fromkeys(tag for model in models for tag in _tags(model)))
+            given = value.get("kind") if isinstance(value, dict) else value
+            return f"the kind must be one of {kinds}, found {'none' if given is None else _shown(given)}"
+        case "secret":
+            return f"{details['msg']}, found {'nothing' if value is None or value == '' else 'something else'}"
+    message = _MESSAGES.get(kind) or details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if kind in _ABOUT_THE_WHOLE or kind == "secret_file":
+        return message
+    message = f"{message}, found {_shown(value)}"
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return f"{message}; quote it to make it a string"
+    if kind in ("int_type", "float_type") and isinstance(value, str) and value.strip("+-").isdigit():
+        return f"{message}; write it without quotes and leading zeros"
+    return message
+
+
+def _hint(name: str, models: list[type[BaseModel]]) -> str:
+    names = list(dict.fromkeys(field for model in models for field in model.model_fields))
+    close = difflib.get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(names)}"
 
 
 def _shown(value: Any) -> str:
@@ -128,24 +195,10 @@ def _shown(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
-    text = repr(value)
+    if value is None:
+        return "nothing"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-
-
-def _field_names(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that the model at ``location`` knows."""
-    candidates: list[type[BaseModel]] = [Settings]
-    for part in location:
-        inner: list[type[BaseModel]] = []
-        for model in candidates:
-            if isinstance(part, str) and part in model.model_fields:
-                inner += _models_in(model.model_fields[part].annotation)
-        tagged = [model for model in candidates if part in _tags(model)]
-        candidates = inner or tagged or candidates
-    names: dict[str, None] = {}
-    for model in candidates:
-        names |= dict.fromkeys(model.model_fields)
-    return list(names)
 
 
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from wsprism.settings.address import Listen, ListenAddress
-from wsprism.settings.base import Model, Secret, Strings
+from wsprism.settings.base import Model, Secret, Strings, to_tuple
 from wsprism.settings.tenants import TenantSettings
 
 __all__ = ["GatewaySettings", "HandshakeLimitSettings", "LoggingSettings", "Settings"]
@@ -31,14 +31,25 @@ class HandshakeLimitSettings(Model):
 class FlushSettings(Model):
     """Pacing of writes."""
 
-    share: float = Field(0.67, gt=0, le=1, description="largest part of the loop's time that sending takes; 1 = never hold")
+    share: float = Field(
+        0.67, gt=0, le=1, description="largest part of the loop's time that sending takes; 1 = never hold"
+    )
     max_delay_ms: int = Field(10, ge=0, le=100, description="the longest that anything is held to gather writes")
 
 
 class DiagnosticsSettings(Model):
     """For conformance suites."""
 
-    echo_path: str | None = Field(None, pattern=r"^/[!-~]+$", description="a path that echoes WebSocket messages; unset: none")
+    echo_path: str | None = Field(
+        None, pattern=r"^/[!-~]+$", description="a path that echoes WebSocket messages; unset: none"
+    )
+
+
+def _all_or_ids(value: Any) -> Any:
+    ids = to_tuple(value)
+    if value != "all" and not (isinstance(ids, tuple) and all(isinstance(one, str) for one in ids)):
+        raise PydanticCustomError("all_or_ids", "must be all, or a list of tenant ids")
+    return ids
 
 
 class InternalKeySettings(Model):
@@ -46,14 +57,16 @@ class InternalKeySettings(Model):
 
     name: str = Field(min_length=1, description="stands in logs in place of the key")
     key: Secret = Field(description="the bearer token")
-    tenants: Literal["all"] | Strings = Field("all", description="the tenants that it may touch, or `all`")
+    tenants: Annotated[Literal["all"] | Strings, BeforeValidator(_all_or_ids)] = Field(
+        "all", description="the tenants that it may touch, or `all`"
+    )
 
 
 class InternalSettings(Model):
     """The internal listener."""
 
     listen: Listen | None = Field(None, description="metrics, readiness and the API move here; unset: no API")
-    api_keys: Annotated[tuple[InternalKeySettings, ...], BeforeValidator(lambda value: tuple(value))] = Field(
+    api_keys: Annotated[tuple[InternalKeySettings, ...], BeforeValidator(to_tuple)] = Field(
         (), description="keys of the internal API"
     )
 
@@ -62,7 +75,7 @@ class TlsSettings(Model):
     """TLS of the public listener."""
 
     cert_file: str | None = Field(None, description="certificate chain in PEM")
-    key_file: str | None = Field(None, description="private key in PEM")
+    key_file: str | None = Field(None, validate_default=True, description="private key in PEM")
     min_version: Literal["1.2", "1.3"] = Field("1.2", description="oldest TLS version that is spoken")
 
     @field_validator("min_version", mode="before")
@@ -70,11 +83,12 @@ class TlsSettings(Model):
     def _number_as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, float) else value
 
-    @model_validator(mode="after")
-    def _both_or_none(self) -> TlsSettings:
-        if (self.cert_file is None) != (self.key_file is None):
+    @field_validator("key_file")
+    @classmethod
+    def _both_or_none(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "cert_file" in info.data and (info.data["cert_file"] is None) != (value is None):
             raise PydanticCustomError("tls", "cert_file and key_file belong together")
-        return self
+        return value
 
 
 class TracingSettings(Model):
@@ -101,13 +115,25 @@ class HttpLimitsSettings(Model):
     max_header_bytes: int = Field(16384, ge=1024, le=1048576, description="largest request line or header field")
 
 
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as exc:
+        raise PydanticCustomError("network", "must be a network in CIDR form ({why})", {"why": str(exc)}) from exc
+    return value
+
+
 class GatewaySettings(Model):
     """The process."""
 
     listen: Listen = Field(ListenAddress("0.0.0.0", 8080), description="host:port, [::]:8080 or unix:/path")
     ping_interval_ms: int = Field(20000, ge=5000, le=120000, description="between two pings of a connection")
     idle_timeout_ms: int = Field(
-        60000, ge=10000, le=600000, validate_default=True, description="without a pong or a whole message: close 4001; above the ping interval"
+        60000,
+        ge=10000,
+        le=600000,
+        validate_default=True,
+        description="without a pong or a whole message: close 4001; above the ping interval",
     )
     writer_send_timeout_ms: int = Field(1500, ge=50, le=60000, description="without progress in sending: close 4000")
     drain_grace_ms: int = Field(2000, ge=0, le=600000, description="for all connections to end after SIGTERM")
@@ -116,7 +142,9 @@ class GatewaySettings(Model):
     flush: FlushSettings = Field(FlushSettings(), description="pacing of writes")
     diagnostics: DiagnosticsSettings = Field(DiagnosticsSettings(), description="for conformance suites")
     internal: InternalSettings = Field(InternalSettings(), description="the internal listener")
-    trusted_proxies: Strings = Field((), description="networks whose X-Forwarded-For is believed")
+    trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(to_tuple)] = Field(
+        (), description="networks whose X-Forwarded-For is believed"
+    )
     tls: TlsSettings = Field(TlsSettings(), description="TLS of the public listener")
     tracing: TracingSettings = Field(TracingSettings(), description="traces")
     metrics: MetricsSettings = Field(MetricsSettings(), description="metrics over OTLP")
@@ -124,19 +152,9 @@ class GatewaySettings(Model):
 
     @field_validator("idle_timeout_ms")
     @classmethod
-    def _above_ping(cls, value: int, info: Any) -> int:
+    def _above_ping(cls, value: int, info: ValidationInfo) -> int:
         if value <= info.data.get("ping_interval_ms", 0):
             raise PydanticCustomError("idle", "must be greater than ping_interval_ms")
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            try:
-                ipaddress.ip_network(one)
-            except ValueError as exc:
-                raise PydanticCustomError("network", "{one} is not a network in CIDR form", {"one": one}) from exc
         return value
 
 
@@ -148,22 +166,19 @@ class LoggingSettings(Model):
     levels: dict[str, Level] = Field({}, description="a component's own level")
 
 
+def _whole_number(value: Any) -> Any:
+    """A Literal takes what is equal, and ``true`` is equal to 1."""
+    if type(value) is not int:
+        raise PydanticCustomError("version", "must be 1")
+    return value
+
+
 class Settings(Model):
     """wsprism.yaml."""
 
-    version: Literal[1] = Field(description="1")
+    version: Annotated[Literal[1], BeforeValidator(_whole_number)] = Field(description="1")
     gateway: GatewaySettings = Field(GatewaySettings(), description="the process")
     logging: LoggingSettings = Field(LoggingSettings(), description="logs")
-    tenants: Annotated[
-        tuple[TenantSettings, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-    ] = Field(description="the tenants", min_length=1)
-
-    @field_validator("tenants")
-    @classmethod
-    def _unique_ids(cls, value: tuple[TenantSettings, ...]) -> tuple[TenantSettings, ...]:
-        seen: set[str] = set()
-        for tenant in value:
-            if tenant.id in seen:
-                raise PydanticCustomError("duplicate_id", "two tenants have the id {id}", {"id": tenant.id})
-            seen.add(tenant.id)
-        return value
+    tenants: Annotated[tuple[TenantSettings, ...], BeforeValidator(to_tuple)] = Field(
+        description="the tenants", min_length=1
+    )

@@ -14,9 +14,8 @@ _SCALARS = {"integer", "number", "boolean"}
 
 def json_schema() -> dict[str, Any]:
     """A new copy of the schema."""
-    schema = Settings.model_json_schema()
-    opened = _open_for_references(schema)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "wsprism.yaml"} | opened
+    opened: dict[str, Any] = _open_for_references(Settings.model_json_schema())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | opened | {"title": "wsprism.yaml"}
 
 
 def _open_for_references(node: Any) -> Any:
@@ -26,7 +25,7 @@ def _open_for_references(node: Any) -> Any:
         return node
     opened = {key: value if key == "default" else _open_for_references(value) for key, value in node.items()}
     is_choice = "const" in node or "enum" in node
-    if node.get("type") in _SCALARS or (is_choice and node.get("type") == "string"):
+    if node.get("type") in _SCALARS or (node.get("type") == "string" and (is_choice or "pattern" in node)):
         outside = {key: opened.pop(key) for key in ("default", "description", "title") if key in opened}
         return {"anyOf": [opened, _REFERENCE], **outside}
     return opened

@@ -5,12 +5,21 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from wsprism.policy.allowlist import AllowlistError, ExtAllowlist, HotAllowlist
+from wsprism.protocol.envelope import is_name
 from wsprism.settings.auth import Auth
-from wsprism.settings.base import Count, Model, Strings
+from wsprism.settings.base import Count, Model, Strings, to_tuple
 
 __all__ = ["LimitsSettings", "PolicySettings", "QosSettings", "ServicesSettings", "SessionsSettings", "TenantSettings"]
 
@@ -20,7 +29,9 @@ RESERVED_FOR_MSGPACK = (*range(0x80, 0x90), 0xDE, 0xDF)
 class LimitsSettings(Model):
     """Exact limits; 0 is unlimited for every count."""
 
-    max_frame_bytes: int = Field(4096, gt=0, description="largest message, all fragments together; larger is closed 1009")
+    max_frame_bytes: int = Field(
+        4096, gt=0, description="largest message, all fragments together; larger is closed 1009"
+    )
     max_sessions_total: Count = Field(0, description="sessions of the tenant")
     max_rooms_total: Count = Field(0, description="rooms of the tenant")
     max_users_per_room: Count = Field(0, description="different users in one room")
@@ -43,10 +54,25 @@ class SessionsSettings(Model):
 
     @field_validator("max_sessions_per_user")
     @classmethod
-    def _single_requires_one(cls, value: int, info: Any) -> int:
+    def _single_requires_one(cls, value: int, info: ValidationInfo) -> int:
         if info.data.get("mode") == "single" and value != 1:
             raise PydanticCustomError("single", "must be 1 when mode is single")
         return value
+
+
+def _entry_of(allowlist: type[ExtAllowlist | HotAllowlist]) -> AfterValidator:
+    def check(entry: str) -> str:
+        try:
+            allowlist.compile([entry])
+        except AllowlistError as error:
+            raise PydanticCustomError("allowlist", "must be {allowed}", {"allowed": error.allowed}) from error
+        return entry
+
+    return AfterValidator(check)
+
+
+ExtEntries = Annotated[tuple[Annotated[str, _entry_of(ExtAllowlist)], ...], BeforeValidator(to_tuple)]
+HotEntries = Annotated[tuple[Annotated[str, _entry_of(HotAllowlist)], ...], BeforeValidator(to_tuple)]
 
 
 class PolicySettings(Model):
@@ -54,41 +80,23 @@ class PolicySettings(Model):
 
     rate_limit_rps: float = Field(200, gt=0, description="messages per second, both lanes together")
     rate_limit_burst: int = Field(400, gt=0, description="messages at once")
-    rate_limit_scope: Literal["tenant", "connection", "both"] = Field("connection", description="whose bucket is charged")
-    rate_limit_close_after_ms: Count = Field(0, description="close 4002 after being over the limit this long; 0 = never")
+    rate_limit_scope: Literal["tenant", "connection", "both"] = Field(
+        "connection", description="whose bucket is charged"
+    )
+    rate_limit_close_after_ms: Count = Field(
+        0, description="close 4002 after being over the limit this long; 0 = never"
+    )
     max_protocol_errors: Count = Field(16, description="faulty messages in a row before close 4503; 0 = never")
-    ext_allowlist: Strings = Field(("room:join", "room:leave"), description="`svc:type` or `svc:*`; empty denies all")
-    hot_allowlist: Strings = Field((), description="`id:opcode` or `id:*`; empty denies all")
+    ext_allowlist: ExtEntries = Field(
+        ("room:join", "room:leave"), description="`svc:type` or `svc:*`; empty denies all"
+    )
+    hot_allowlist: HotEntries = Field((), description="`id:opcode` or `id:*`; empty denies all")
     sessions: SessionsSettings = Field(SessionsSettings(), description="sessions of one user")
     hot_error_mode: Literal["sys_error", "silent"] = Field("sys_error", description="whether a hot error is answered")
     hot_requires_active_room: bool = Field(True, description="false: without a room a frame returns to its sender")
     hot_framing: Literal["compact", "versioned"] = Field("compact", description="the header of hot frames")
     publish_requires_membership: bool = Field(True, description="only members publish into a room")
     allow_msgpack: bool = Field(True, description="whether `wsprism.v1.msgpack` is negotiated")
-
-    @field_validator("ext_allowlist")
-    @classmethod
-    def _ext_entries(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        _check_entries(ExtAllowlist, value)
-        return value
-
-    @field_validator("hot_allowlist")
-    @classmethod
-    def _hot_entries(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        _check_entries(HotAllowlist, value)
-        return value
-
-
-def _check_entries(allowlist: type[ExtAllowlist | HotAllowlist], entries: tuple[str, ...]) -> None:
-    bad = []
-    for entry in entries:
-        try:
-            allowlist.compile([entry])
-        except AllowlistError as error:
-            bad.append(error)
-    if bad:
-        names = ", ".join(repr(error.entry) for error in bad)
-        raise PydanticCustomError("allowlist", "bad entry {names}: must be {allowed}", {"names": names, "allowed": bad[0].allowed})
 
 
 class QosSettings(Model):
@@ -143,7 +151,10 @@ def _expand_ids(value: Any) -> Any:
     expanded = _expand(value)
     if not isinstance(expanded, dict):
         return expanded
-    return {int(key) if isinstance(key, str) and re.fullmatch(r"[0-9]{1,3}", key) else key: one for key, one in expanded.items()}
+    return {
+        int(key) if isinstance(key, str) and re.fullmatch(r"0|[1-9][0-9]{0,2}", key) else key: one
+        for key, one in expanded.items()
+    }
 
 
 HotId = Annotated[int, Field(ge=0, le=255)]
@@ -163,6 +174,9 @@ class ServicesSettings(Model):
     @field_validator("ext")
     @classmethod
     def _own_names(cls, value: dict[str, ChatSettings]) -> dict[str, ChatSettings]:
+        odd = [name for name in value if not is_name(name)]
+        if odd:
+            raise PydanticCustomError("service_name", "{names} cannot be a name", {"names": ", ".join(map(repr, odd))})
         taken = {"room", "sys"} & set(value)
         if taken:
             raise PydanticCustomError("service_name", "{names} is built in", {"names": ", ".join(sorted(taken))})
@@ -182,18 +196,24 @@ class TenantSettings(Model):
 
     @field_validator("id")
     @classmethod
-    def _not_blank(cls, value: str) -> str:
+    def _unique_and_not_blank(cls, value: str, info: ValidationInfo) -> str:
         if not value.strip() or not value.isprintable():
             raise PydanticCustomError("tenant_id", "must not be blank and must be printable")
+        seen = (info.context or {}).get("tenant_ids", set())
+        if value in seen:
+            raise PydanticCustomError("duplicate_id", "two tenants have this id")
+        seen.add(value)
         return value
 
-    @model_validator(mode="after")
-    def _no_reserved_ids(self) -> TenantSettings:
-        reserved = sorted(set(self.services.hot) & set(RESERVED_FOR_MSGPACK))
-        if self.policy.allow_msgpack and reserved:
+    @field_validator("services")
+    @classmethod
+    def _no_reserved_ids(cls, value: ServicesSettings, info: ValidationInfo) -> ServicesSettings:
+        reserved = sorted(set(value.hot) & set(RESERVED_FOR_MSGPACK))
+        policy = info.data.get("policy")
+        if reserved and isinstance(policy, PolicySettings) and policy.allow_msgpack:
             raise PydanticCustomError(
                 "reserved_id",
                 "hot service id {ids} begins like a MessagePack map: choose another or set policy.allow_msgpack: false",
                 {"ids": ", ".join(map(str, reserved))},
             )
-        return self
+        return value

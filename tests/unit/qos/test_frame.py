@@ -31,7 +31,8 @@ def test_a_block_of_one_frame_is_its_bytes() -> None:
 
 
 def test_a_run_is_joined_once_for_all_who_hold_the_same() -> None:
-    block, rest = Block([Frame(b"a", Lane.HOT)]), [Frame(b"b", Lane.HOT), Block([Frame(b"c", Lane.RELIABLE)])]
+    block = Block([Frame(b"a", Lane.HOT)])
+    rest: list[Frame | Block] = [Frame(b"b", Lane.HOT), Block([Frame(b"c", Lane.RELIABLE)])]
     joined = block.join_run(list(rest))
     assert joined == b"abc"
     assert block.join_run(list(rest)) is joined

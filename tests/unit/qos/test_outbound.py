@@ -272,12 +272,12 @@ def test_a_block_beyond_the_hot_bound_drops_the_oldest_and_its_reliable_frames_s
     assert counters.dropped == [0, 0, 2]
 
 
-def test_single_reliable_frames_leave_while_they_fit(queue: OutboundQueue, counters: LaneCounters) -> None:
-    for data in (b"aa", b"bb", b"cc"):
-        queue.offer(reliable(data))
-    assert queue.take(5) == b"aabb"
-    assert (counters.sent, counters.sent_bytes) == ([0, 2, 0], [0, 4, 0])
-    assert queue.take(5) == b"cc"
+def test_single_frames_leave_while_they_fit(queue: OutboundQueue, counters: LaneCounters) -> None:
+    for frame in (reliable(b"aa"), hot(b"bbb"), reliable(b"cc")):
+        queue.offer(frame)
+    assert queue.take(6) == b"aabbb"
+    assert (counters.sent, counters.sent_bytes) == ([0, 1, 1], [0, 2, 3])
+    assert queue.take(6) == b"cc"
 
 
 def test_empty_frames_are_counted_and_leave(queue: OutboundQueue, counters: LaneCounters) -> None:

@@ -1,0 +1,170 @@
+"""A tenant with its actors on a manual clock, and sockets that only remember what was written to them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from actors import ActorSystem
+from actors.testing import ManualScheduler
+from qos import Pacer
+from wsprism.policy.decisions import Denied
+from wsprism.ports import Authenticator, Principal, TicketRequest
+from wsprism.protocol.envelope import JSON
+from wsprism.realtime.flusher import Flusher
+from wsprism.realtime.gateway import Gateway
+from wsprism.realtime.messages import Attached, CloseConnection, OpenSession
+from wsprism.realtime.outlet import Outlet
+from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
+from wsprism.realtime.session import Session
+from wsprism.realtime.wire import WireFormat, wire_format
+from wsprism.services import ChatService, EchoService, RelayService, RoomService
+from wsprism.settings import TenantSettings
+
+__all__ = ["FakeTransport", "Peer", "World", "frames_in"]
+
+
+class FakeTransport:
+    """What the flusher writes to; ``fill`` makes it full, ``drain`` empty again."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self.outlet = outlet
+        self.paused = False
+        self.reading = True
+        self.written = b""
+        self.writes = 0
+        self.ended: str | None = None
+        self.stuck_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+        self.writes += 1
+
+    def buffered_bytes(self) -> int:
+        return self.stuck_bytes
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def close(self) -> None:
+        self.ended = self.ended or "closed"
+
+    def abort(self) -> None:
+        self.ended = self.ended or "aborted"
+
+    def fill(self, stuck_bytes: int = 1) -> None:
+        self.paused = True
+        self.stuck_bytes = stuck_bytes
+
+    def drain(self) -> None:
+        self.paused = False
+        self.stuck_bytes = 0
+        self.outlet.flusher.resume(self.outlet)
+
+
+class Nobody:
+    """Lets ``refresh:<user>`` in."""
+
+    async def authenticate(self, request: TicketRequest) -> Principal | None:
+        scheme, _, user = request.ticket.partition(":")
+        return Principal(user, expires_at=99.0) if scheme == "refresh" else None
+
+
+class Peer:
+    """One connected client: says things and reads what was written to its socket."""
+
+    def __init__(self, world: World, session: Session) -> None:
+        self._world = world
+        self.session = session
+        self.transport = FakeTransport(session.outlet)
+        self._read = 0
+
+    def say(self, *messages: str | bytes | dict[str, Any]) -> None:
+        """What arrives in one read of the socket; then everything settles."""
+        self.session.connection.deliver([json.dumps(one) if isinstance(one, dict) else one for one in messages])
+        self._world.settle()
+
+    def heard(self) -> list[dict[str, Any] | bytes]:
+        """What has been written since the last call: ext messages decoded, others as bytes."""
+        frames = frames_in(self.transport.written[self._read :])
+        self._read = len(self.transport.written)
+        return [json.loads(payload) if opcode == 1 else payload for opcode, payload in frames]
+
+    def types(self) -> list[str]:
+        """The types of the ext messages heard since the last call."""
+        return [one["type"] for one in self.heard() if isinstance(one, dict)]
+
+    def join(self, room: str) -> None:
+        self.say({"v": 1, "svc": "room", "type": "join", "room": room})
+
+    def chat(self, text: str, **fields: Any) -> None:
+        self.say({"v": 1, "svc": "chat", "type": "send", "data": {"msg": text}, **fields})
+
+
+class World:
+    """One tenant, ``settings`` merged over defaults that allow everything."""
+
+    def __init__(self, authenticator: Authenticator | None = None, scheduler: Any = None, **settings: Any) -> None:
+        self.scheduler: Any = scheduler or ManualScheduler()
+        self.failures: list[Exception] = []
+        self.system = ActorSystem(self.scheduler, on_failure=lambda _, error: self.failures.append(error))
+        self.stalled: list[Outlet] = []
+        self.flusher = Flusher(self.scheduler, Pacer(share=1), stall_timeout_s=1.5, on_stall=self._stall)
+        policy = {"ext_allowlist": ["room:*", "chat:*", "crash:*"], "hot_allowlist": ["1:*", "2:*"], "rate_limit_burst": 10**6}
+        policy |= {"sessions": {"max_sessions_per_user": 0}} | settings.pop("policy", {})
+        model = TenantSettings.model_validate({"id": "t", "policy": policy, **settings})
+        self.services = ServiceRegistry({"room": RoomService(), "chat": ChatService("chat")}, {1: EchoService(), 2: RelayService()})
+        rules = compile_rules(model, self.services)
+        self.tenant = TenantContext("t", rules, authenticator or Nobody(), self.scheduler.now)
+        self.gateway = self.system.spawn(lambda: Gateway([self.tenant], self.flusher), name="gateway")
+
+    def _stall(self, outlet: Outlet) -> None:
+        self.stalled.append(outlet)
+        outlet.connection.tell_control(CloseConnection(4000, "no progress", discard=True))
+
+    def settle(self) -> None:
+        """Run everything that is due now."""
+        self.scheduler.run_until_idle()
+
+    async def ask(self, user: str = "u", sid: str | None = None, wire: WireFormat | None = None, **principal: Any) -> Any:
+        """Ask the tenant for a session; what it answers."""
+        question = OpenSession(Principal(user, **principal), sid, wire or wire_format(JSON, deflated=False), "f" * 32, "::1")
+        answer = asyncio.ensure_future(self.tenant.ref.ask(question, 5.0))
+        await asyncio.sleep(0)
+        self.settle()
+        return await answer
+
+    async def connect(self, user: str = "u", sid: str | None = None, **options: Any) -> Peer:
+        """A connected client; its first message is still to be heard."""
+        opened = await self.ask(user, sid, **options)
+        assert not isinstance(opened, Denied), opened
+        return self.attach(opened.session)
+
+    def attach(self, session: Session) -> Peer:
+        peer = Peer(self, session)
+        session.connection.deliver([Attached(peer.transport)])
+        self.settle()
+        return peer
+
+    def connections(self) -> int:
+        return sum(1 for _ in self.tenant.registry)
+
+
+def frames_in(data: bytes) -> list[tuple[int, bytes]]:
+    """Unmasked server frames: opcode and payload of each."""
+    frames = []
+    at = 0
+    while at < len(data):
+        opcode, length = data[at] & 0x0F, data[at + 1]
+        at += 2
+        if length >= 126:
+            size = 2 if length == 126 else 8
+            length = int.from_bytes(data[at : at + size], "big")
+            at += size
+        frames.append((opcode, data[at : at + length]))
+        at += length
+    return frames
