@@ -6,11 +6,15 @@ each lost message is a failed one, so that Locust's failure ratio is the loss ra
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import time
 import uuid
+from collections.abc import Iterator
+from socket import SO_RCVBUF, SOL_SOCKET
+from typing import ClassVar
 
 import gevent  # type: ignore[import-untyped]
 import websocket
@@ -36,7 +40,14 @@ class GatewayUser(User):
     abstract = True
     host = "ws://127.0.0.1:8080"
     lane = "ext"
-    _places = itertools.count()
+    receive_buffer_bytes = 0
+    """The socket's receive buffer; 0 leaves it to the system."""
+    _places: ClassVar[Iterator[int]] = itertools.count()
+
+    def __init_subclass__(cls) -> None:
+        """Each scenario counts its own users, so that rooms fill whatever runs beside it."""
+        super().__init_subclass__()
+        cls._places = itertools.count()
 
     def room(self) -> str:
         """The room to join; called once."""
@@ -61,15 +72,22 @@ class GatewayUser(User):
         """Stop reading and leave."""
         if self._reader is not None:
             self._reader.kill()
-        self.socket.close()
+        self.leave(self.socket)
+
+    def leave(self, socket: websocket.WebSocket) -> None:
+        """Close without waiting for the answer: the library's own ``close`` would swallow Locust's order to stop."""
+        with contextlib.suppress(websocket.WebSocketException, OSError):
+            socket.send_close()
+        socket.shutdown()
 
     def connect(self) -> websocket.WebSocket:
         """A socket that was accepted; the handshake is reported as a request."""
         url = f"{self.host}/v1/ws?tenant={_TENANT}&ticket={_TICKET_PREFIX}{self.name}"
+        options = [(SOL_SOCKET, SO_RCVBUF, self.receive_buffer_bytes)] if self.receive_buffer_bytes else []
         started = time.monotonic()
         fault: Exception | None = None
         try:
-            return websocket.create_connection(url, timeout=30, enable_multithread=False)
+            return websocket.create_connection(url, timeout=30, enable_multithread=False, sockopt=options)
         except Exception as error:
             fault = error
             raise

@@ -101,13 +101,14 @@ class ConnectionStorm(GatewayUser):
             gevent.sleep(0.1)
             return
         socket.recv()
-        socket.close()
+        self.leave(socket)
 
 
 class SlowReader(GatewayUser):
     """Joins match 0, sends 20 times a second, but reads in gulps: reports how old the first frame after a pause is."""
 
     lane = "hot"
+    receive_buffer_bytes = 8192
     wait_time = constant_throughput(20)
 
     def room(self) -> str:

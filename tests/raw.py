@@ -1,0 +1,87 @@
+"""A client on a bare socket, for what no well-behaved library would do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Self
+
+__all__ = ["RawClient", "client_frame"]
+
+HANDSHAKE = (
+    "GET /v1/ws?tenant=acme&ticket={ticket} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+TIMEOUT_S = 5.0
+
+
+def client_frame(payload: bytes, opcode: int = 1, *, fin: bool = True, masked: bool = True, first: int = 0) -> bytes:
+    """One client frame; ``first`` sets further bits of the first byte."""
+    head = bytes([(0x80 if fin else 0) | opcode | first])
+    size = len(payload)
+    mask_bit = 0x80 if masked else 0
+    if size < 126:
+        head += bytes([mask_bit | size])
+    elif size < 65536:
+        head += bytes([mask_bit | 126]) + size.to_bytes(2, "big")
+    else:
+        head += bytes([mask_bit | 127]) + size.to_bytes(8, "big")
+    if not masked:
+        return head + payload
+    key = os.urandom(4)
+    return head + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+
+
+class RawClient:
+    """Upgraded, with ``sys.authed`` read already."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def connect(cls, port: int, ticket: str = "dev", behind: bytes = b"") -> Self:
+        """``behind`` is sent in one piece with the handshake."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HANDSHAKE.format(ticket=ticket).encode() + behind)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT_S)
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        client = cls(reader, writer)
+        assert b'"authed"' in (await client.frame())[1]
+        return client
+
+    async def frame(self) -> tuple[int, bytes]:
+        """The next server frame: opcode and payload; pings are passed over."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while True:
+                first, second = await self.reader.readexactly(2)
+                size = second & 0x7F
+                if size == 126:
+                    size = int.from_bytes(await self.reader.readexactly(2), "big")
+                elif size == 127:
+                    size = int.from_bytes(await self.reader.readexactly(8), "big")
+                payload = await self.reader.readexactly(size)
+                if first & 0x0F != 9:
+                    return first & 0x0F, payload
+
+    async def close_code(self) -> int:
+        """Read up to the Close and return its code."""
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == 8:
+                return int.from_bytes(payload[:2], "big")
+
+    async def ended(self) -> None:
+        """Return once the server has ended the connection."""
+        async with asyncio.timeout(TIMEOUT_S):
+            try:
+                while await self.reader.read(65536):
+                    pass
+            except ConnectionError:
+                pass
+
+    def send(self, *frames: bytes) -> None:
+        self.writer.write(b"".join(frames))
+
+    def abort(self) -> None:
+        self.writer.transport.abort()
