@@ -78,7 +78,7 @@ class GatewayUser(User):
         """Close without waiting for the answer: the library's own ``close`` would swallow Locust's order to stop."""
         with contextlib.suppress(websocket.WebSocketException, OSError):
             socket.send_close()
-        socket.shutdown()
+        socket.shutdown()  # type: ignore[no-untyped-call]
 
     def connect(self) -> websocket.WebSocket:
         """A socket that was accepted; the handshake is reported as a request."""

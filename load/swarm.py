@@ -97,6 +97,7 @@ class Connection(asyncio.BufferedProtocol):
                 return
             if not answer.startswith(b"HTTP/1.1 101"):
                 self._fail()
+                self.transport.abort()
                 return
             self._upgraded = True
             self._head = rest

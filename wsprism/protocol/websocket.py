@@ -230,7 +230,7 @@ class FrameDecoder:
 
 
 def _unmask(key: bytes, payload: bytes, length: int) -> bytes:
-    """RFC 6455 §5.3, as one exclusive-or of two integers: for small messages as fast as native code."""
+    """RFC 6455 §5.3, as one exclusive-or of two integers: the fastest in pure Python up to some 4,000 bytes."""
     if not length:
         return payload
     repeated = (key * ((length + 3) // 4))[:length]
@@ -238,7 +238,7 @@ def _unmask(key: bytes, payload: bytes, length: int) -> bytes:
 
 
 def _inflate(payload: bytes, max_bytes: int) -> bytes | Violation:
-    """RFC 7692 §7.2.2. Stricter in one point: data behind a last block is refused, it would cost an inflater a block."""
+    """RFC 7692 §7.2.2. Stricter in one point: data behind a last block is refused, it costs another inflater."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         inflated = inflater.decompress(payload + _DEFLATE_END, max_bytes + 1)

@@ -42,6 +42,7 @@ class Flusher:
         self._pacer = pacer
         self._dirty: DirtyLists[Outlet] = DirtyLists(SLICE_SIZE)
         self._scheduled = False
+        self._held: dict[float, list[Outlet]] = {}
         self._watched: dict[Outlet, None] = {}
         self._watching: Cancellable | None = None
         self._stall_timeout_s = stall_timeout_s
@@ -57,6 +58,9 @@ class Flusher:
     def mark(self, outlet: Outlet, *, large: bool = False) -> None:
         """``outlet``'s queue has just become non-empty. ``large``: a big room's publication did it."""
         if outlet.blocked or outlet.transport is None:
+            return
+        if outlet.hot_flush_s and not (outlet.hot_due or outlet.queue.urgent):
+            self._hold(outlet)
             return
         self._dirty.mark(outlet, large)
         if not self._scheduled:
@@ -112,7 +116,8 @@ class Flusher:
         if transport is None or outlet.blocked:
             return
         queue = outlet.queue
-        data = queue.take(WRITE_BUDGET_BYTES)
+        hot = outlet.hot_due or not outlet.hot_flush_s
+        data = queue.take(WRITE_BUDGET_BYTES, hot=hot)
         if data:
             self.writes += 1
             transport.write(data)
@@ -120,9 +125,30 @@ class Flusher:
                 self._block(outlet)
                 return
         if not queue.empty:
-            self._dirty.mark(outlet, True)
-        elif outlet.closing is Closing.FLUSHING:
-            self._send_close(outlet)
+            if hot or queue.urgent:
+                self._dirty.mark(outlet, True)
+            else:
+                self._hold(outlet)
+            return
+        outlet.hot_due = False
+        if outlet.closing is not Closing.FLUSHING:
+            return
+        self._send_close(outlet)
+
+    def _hold(self, outlet: Outlet) -> None:
+        """Its hot frames wait for the next tick of their interval; all connections of an interval share the tick."""
+        interval_s = outlet.hot_flush_s
+        held = self._held.get(interval_s)
+        if held is None:
+            held = self._held[interval_s] = []
+            self._scheduler.call_later(interval_s - self._now() % interval_s, self._tick, interval_s)
+        held.append(outlet)
+
+    def _tick(self, interval_s: float) -> None:
+        for outlet in self._held.pop(interval_s):
+            if not outlet.hot_due:
+                outlet.hot_due = True
+                self.mark(outlet)
 
     def _send_close(self, outlet: Outlet) -> None:
         if outlet.closing is Closing.FLUSHING and outlet.transport is not None:

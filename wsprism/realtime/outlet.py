@@ -46,6 +46,8 @@ class Outlet:
         "deadline",
         "flusher",
         "format",
+        "hot_due",
+        "hot_flush_s",
         "linger",
         "peer_has_closed",
         "progress_at",
@@ -54,10 +56,12 @@ class Outlet:
         "transport",
     )
 
-    def __init__(self, queue: OutboundQueue, flusher: Flusher, wire: WireFormat) -> None:
+    def __init__(self, queue: OutboundQueue, flusher: Flusher, wire: WireFormat, hot_flush_s: float = 0.0) -> None:
         self.queue = queue
         self.flusher = flusher
         self.format = wire
+        self.hot_flush_s = hot_flush_s
+        self.hot_due = False
         self.connection: ActorRef
         self.transport: Transport | None = None
         self.closing = Closing.NO

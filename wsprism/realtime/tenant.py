@@ -92,8 +92,9 @@ class Tenant(Actor):
 
     def _connect(self, message: OpenSession, sid: str, refused: Denied | None) -> Session:
         tenant = self.tenant
-        queue = OutboundQueue(tenant.rules.queue_limits, tenant.counters.lanes)
-        outlet = Outlet(queue, self._flusher, message.format)
+        rules = tenant.rules
+        queue = OutboundQueue(rules.queue_limits, tenant.counters.lanes, hold_hot=rules.hot_flush_s > 0)
+        outlet = Outlet(queue, self._flusher, message.format, rules.hot_flush_s)
         session = Session(
             message.principal,
             sid,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
 from wsprism.settings.address import Listen, ListenAddress
@@ -71,17 +71,18 @@ class InternalSettings(Model):
     )
 
 
+def _number_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, float) else value
+
+
 class TlsSettings(Model):
     """TLS of the public listener."""
 
     cert_file: str | None = Field(None, description="certificate chain in PEM")
     key_file: str | None = Field(None, validate_default=True, description="private key in PEM")
-    min_version: Literal["1.2", "1.3"] = Field("1.2", description="oldest TLS version that is spoken")
-
-    @field_validator("min_version", mode="before")
-    @classmethod
-    def _number_as_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, float) else value
+    min_version: Annotated[
+        Literal["1.2", "1.3"], BeforeValidator(_number_as_text), WithJsonSchema({"enum": ["1.2", "1.3", 1.2, 1.3]})
+    ] = Field("1.2", description="oldest TLS version that is spoken")
 
     @field_validator("key_file")
     @classmethod

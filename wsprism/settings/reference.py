@@ -1,4 +1,4 @@
-"""Writes configuration.md and wsprism.schema.json of docs from the models (``python -m wsprism.settings.reference``)."""
+"""Writes docs/configuration.md and docs/wsprism.schema.json: ``python -m wsprism.settings.reference``."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ def _open_for_references(node: Any) -> Any:
         return node
     opened = {key: value if key == "default" else _open_for_references(value) for key, value in node.items()}
     is_choice = "const" in node or "enum" in node
-    if node.get("type") in _SCALARS or (node.get("type") == "string" and (is_choice or "pattern" in node)):
+    type_ = node.get("type")
+    if type_ in _SCALARS or (is_choice and type_ is None) or (type_ == "string" and (is_choice or "pattern" in node)):
         outside = {key: opened.pop(key) for key in ("default", "description", "title") if key in opened}
         return {"anyOf": [opened, _REFERENCE], **outside}
     return opened

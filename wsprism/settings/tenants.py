@@ -19,10 +19,11 @@ from pydantic_core import PydanticCustomError
 from wsprism.policy.allowlist import AllowlistError, ExtAllowlist, HotAllowlist
 from wsprism.protocol.envelope import is_name
 from wsprism.settings.auth import Auth
-from wsprism.settings.base import Count, Model, Strings, to_tuple
+from wsprism.settings.base import Count, Model, to_tuple
 
 __all__ = ["LimitsSettings", "PolicySettings", "QosSettings", "ServicesSettings", "SessionsSettings", "TenantSettings"]
 
+_ORIGIN = re.compile(r"null|[A-Za-z][A-Za-z0-9+.-]*://(\*\.)?[^*/?#\s]+")
 RESERVED_FOR_MSGPACK = (*range(0x80, 0x90), 0xDE, 0xDF)
 
 
@@ -164,12 +165,14 @@ HotServiceSettings = Annotated[EchoSettings | RelaySettings, Discriminator("kind
 class ServicesSettings(Model):
     """What messages can reach. `room` and `sys` are always there."""
 
-    ext: Annotated[dict[str, ChatSettings], BeforeValidator(_expand, json_schema_input_type=Any)] = Field(
-        {"chat": ChatSettings(kind="chat")}, description="name of the service to its kind (`chat`)"
-    )
-    hot: Annotated[dict[HotId, HotServiceSettings], BeforeValidator(_expand_ids, json_schema_input_type=Any)] = Field(
-        {1: EchoSettings(kind="echo")}, description="service id to its kind (`echo`, `relay`)"
-    )
+    ext: Annotated[
+        dict[str, ChatSettings],
+        BeforeValidator(_expand, json_schema_input_type=dict[str, ChatSettings | Literal["chat"]]),
+    ] = Field({"chat": ChatSettings(kind="chat")}, description="name of the service to its kind (`chat`)")
+    hot: Annotated[
+        dict[HotId, HotServiceSettings],
+        BeforeValidator(_expand_ids, json_schema_input_type=dict[str, HotServiceSettings | Literal["echo", "relay"]]),
+    ] = Field({1: EchoSettings(kind="echo")}, description="service id to its kind (`echo`, `relay`)")
 
     @field_validator("ext")
     @classmethod
@@ -183,6 +186,15 @@ class ServicesSettings(Model):
         return value
 
 
+def _origin(entry: str) -> str:
+    if not _ORIGIN.fullmatch(entry):
+        raise PydanticCustomError("origin", "must be an origin: https://example.com, https://*.example.com, or null")
+    return entry
+
+
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(to_tuple)]
+
+
 class TenantSettings(Model):
     """One isolated tenant."""
 
@@ -192,7 +204,7 @@ class TenantSettings(Model):
     qos: QosSettings = Field(QosSettings(), description="outbound queues")
     auth: Auth = Field((), description="how tickets are judged; none: every ticket is refused")
     services: ServicesSettings = Field(ServicesSettings(), description="what messages can reach")
-    allowed_origins: Strings | None = Field(None, description="origins of browsers; unset: any")
+    allowed_origins: Origins | None = Field(None, description="origins of browsers; unset: any")
 
     @field_validator("id")
     @classmethod

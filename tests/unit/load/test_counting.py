@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ def _feed(receiver: Receiver, chunks: list[bytes], now_us: int) -> None:
 
 def _cut(stream: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted({place % (len(stream) + 1) for place in places}), len(stream)]
-    return [stream[a:b] for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [stream[a:b] for a, b in pairwise(edges) if b > a]
 
 
 def test_payloads_have_one_size_and_one_mark() -> None:

@@ -272,10 +272,10 @@ def test_new_bound_holds_for_the_next_message() -> None:
     assert code_of(decoder.feed(frame(FIN | TEXT, b"abcd"))) is CloseCode.TOO_BIG
 
 
-@pytest.mark.parametrize("parts", [(frame(TEXT, b"abc"), frame(FIN | CONTINUATION, b"de"))])
-@pytest.mark.parametrize("at", range(1, 18))
-def test_message_that_has_begun_keeps_its_bound(parts: tuple[bytes, ...], at: int) -> None:
-    stream = b"".join(parts)
+@pytest.mark.parametrize("at", range(1, 17))
+def test_message_that_has_begun_keeps_its_bound(at: int) -> None:
+    stream = frame(TEXT, b"abc") + frame(FIN | CONTINUATION, b"de")
+    assert at < len(stream)
     decoder = FrameDecoder(5)
     assert decoder.feed(stream[:at]) == []
     decoder.limit(2)
@@ -294,11 +294,18 @@ def test_control_frame_that_has_begun_does_not_keep_the_bound() -> None:
 # Compression, RFC 7692 §7.2
 
 
-def test_compressed_message_of_the_rfc_is_read() -> None:
-    """§7.2.3.1 and §7.2.3.2, and §7.2.3.3 to §7.2.3.6 in their turn."""
-    for payload in ("f248cdc9c90700", "000500faff48656c6c6f00", "f348cdc9c9070000", "f248050000 00ffffcac9c90700"):
-        assert decode(frame(FIN | RSV1 | TEXT, bytes.fromhex(payload)), deflate=True) == ["Hello"]
-    assert decode(frame(FIN | RSV1 | TEXT, b"\x00"), deflate=True) == [""]
+@pytest.mark.parametrize(
+    ("payload", "text"),
+    [
+        pytest.param("f248cdc9c90700", "Hello", id="7.2.3.1 one block"),
+        pytest.param("000500faff48656c6c6f00", "Hello", id="7.2.3.3 block without compression"),
+        pytest.param("f348cdc9c9070000", "Hello", id="7.2.3.4 last block"),
+        pytest.param("f248050000 00ffffcac9c90700", "Hello", id="7.2.3.5 two blocks"),
+        pytest.param("00", "", id="7.2.3.6 empty"),
+    ],
+)
+def test_compressed_messages_of_the_rfc_are_read(payload: str, text: str) -> None:
+    assert decode(frame(FIN | RSV1 | TEXT, bytes.fromhex(payload)), deflate=True) == [text]
 
 
 def test_only_the_first_frame_of_a_compressed_message_is_marked() -> None:
@@ -353,12 +360,6 @@ def test_message_that_does_not_inflate_is_refused(payload: bytes) -> None:
 
 
 def test_inflated_text_must_be_utf_8() -> None:
-    assert (
-        code_of(
-            decode(frame(FIN | RSV1 | TEXT, compress(b"\xff"))),
-        )
-        is CloseCode.PROTOCOL_ERROR
-    )
     assert code_of(decode(frame(FIN | RSV1 | TEXT, compress(b"\xff")), deflate=True)) is CloseCode.INVALID_DATA
 
 

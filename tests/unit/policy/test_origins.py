@@ -1,0 +1,48 @@
+"""Which origins may connect."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsprism.policy.origins import OriginList
+
+ORIGINS = OriginList(["https://Example.com", "https://*.example.org", "http://localhost:3000", "null"])
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://example.com",
+        "HTTPS://EXAMPLE.COM",
+        "https://a.example.org",
+        "https://b.a.example.org",
+        "http://localhost:3000",
+        "null",
+    ],
+)
+def test_allowed(origin: str) -> None:
+    assert ORIGINS.allows(origin)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "http://example.com",
+        "https://example.com:8443",
+        "https://a.example.com",
+        "https://example.org",
+        "https://.example.org",
+        "https://evilexample.org",
+        "https://a.example.org.evil.net",
+        "http://a.example.org",
+        "http://localhost",
+        "https://*.example.com",
+    ],
+)
+def test_refused(origin: str) -> None:
+    assert not ORIGINS.allows(origin)
+
+
+def test_an_empty_list_allows_none() -> None:
+    assert not OriginList([]).allows("https://example.com")

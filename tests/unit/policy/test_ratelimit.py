@@ -1,0 +1,128 @@
+"""Token buckets, and a connection's and its tenant's bucket deciding together."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsprism.policy.ratelimit import RateLimiter, TokenBucket
+
+
+def taken(bucket: TokenBucket, now: float, tries: int = 20) -> int:
+    return sum(bucket.take(now) for _ in range(tries))
+
+
+def test_a_bucket_starts_full() -> None:
+    assert taken(TokenBucket(1, 5, now=100.0), 100.0) == 5
+
+
+def test_tokens_come_back_at_the_rate() -> None:
+    bucket = TokenBucket(2, 5, now=0.0)
+    assert taken(bucket, 0.0) == 5
+    assert not bucket.take(0.25)
+    assert taken(bucket, 1.5) == 3
+
+
+def test_a_bucket_never_holds_more_than_its_burst() -> None:
+    bucket = TokenBucket(1000, 5, now=0.0)
+    assert taken(bucket, 0.0) == 5
+    assert taken(bucket, 3600.0) == 5
+
+
+def test_a_refused_take_costs_nothing() -> None:
+    bucket = TokenBucket(1, 1, now=0.0)
+    assert bucket.take(0.0)
+    assert taken(bucket, 0.5) == 0
+    assert bucket.take(1.0)
+
+
+def test_a_clock_that_goes_back_refills_nothing() -> None:
+    bucket = TokenBucket(1, 1, now=10.0)
+    assert bucket.take(10.0)
+    assert not bucket.take(0.0)
+    assert not bucket.take(10.5)
+    assert bucket.take(11.0)
+
+
+def test_retry_after_is_the_time_until_the_next_token() -> None:
+    bucket = TokenBucket(4, 1, now=0.0)
+    assert bucket.retry_after_s(0.0) == 0
+    assert bucket.take(0.0)
+    assert bucket.retry_after_s(0.0) == 0.25
+    assert bucket.retry_after_s(0.125) == 0.125
+    assert bucket.take(0.25)
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(0, 1), (-1, 1), (1, 0), (1, 0.5)])
+def test_a_bucket_that_could_never_give_a_token_is_refused(rate: float, burst: float) -> None:
+    with pytest.raises(ValueError, match="rate above 0"):
+        TokenBucket(rate, burst, now=0.0)
+
+
+def test_without_any_bucket_everything_is_allowed() -> None:
+    limiter = RateLimiter(connection=None, tenant=None)
+    assert all(limiter.allow(0.0) for _ in range(1000))
+
+
+@pytest.mark.parametrize("whose", ["connection", "tenant"])
+def test_one_bucket_alone_limits(whose: str) -> None:
+    bucket = TokenBucket(1, 3, now=0.0)
+    limiter = RateLimiter(
+        connection=bucket if whose == "connection" else None, tenant=bucket if whose == "tenant" else None
+    )
+    assert [limiter.allow(0.0) for _ in range(5)] == [True, True, True, False, False]
+
+
+def test_connections_share_their_tenants_bucket() -> None:
+    tenant = TokenBucket(1, 3, now=0.0)
+    one, other = (RateLimiter(connection=None, tenant=tenant) for _ in range(2))
+    assert one.allow(0.0)
+    assert other.allow(0.0)
+    assert one.allow(0.0)
+    assert not other.allow(0.0)
+
+
+def test_a_connection_over_its_own_limit_does_not_charge_the_tenant() -> None:
+    connection, tenant = TokenBucket(1, 1, now=0.0), TokenBucket(1, 5, now=0.0)
+    limiter = RateLimiter(connection=connection, tenant=tenant)
+    assert [limiter.allow(0.0) for _ in range(4)] == [True, False, False, False]
+    assert taken(tenant, 0.0) == 4
+
+
+def test_a_message_that_the_tenant_refuses_does_not_charge_the_connection() -> None:
+    connection, tenant = TokenBucket(1, 5, now=0.0), TokenBucket(1, 1, now=0.0)
+    limiter = RateLimiter(connection=connection, tenant=tenant)
+    assert [limiter.allow(0.0) for _ in range(4)] == [True, False, False, False]
+    assert taken(connection, 0.0) == 4
+
+
+def limited(close_after_s: float) -> RateLimiter:
+    return RateLimiter(connection=TokenBucket(1, 1, now=0.0), tenant=None, close_after_s=close_after_s)
+
+
+def test_a_connection_refused_for_long_enough_must_close() -> None:
+    limiter = limited(0.5)
+    assert limiter.allow(0.0)
+    assert not limiter.must_close(0.0)
+    assert not limiter.allow(0.25)
+    assert not limiter.must_close(0.25)
+    assert not limiter.allow(0.7)
+    assert not limiter.must_close(0.7)
+    assert limiter.must_close(0.75)
+
+
+def test_an_allowed_message_starts_the_time_anew() -> None:
+    limiter = limited(0.5)
+    assert limiter.allow(0.0)
+    assert not limiter.allow(0.9)
+    assert limiter.allow(1.0)
+    assert not limiter.must_close(9.0)
+    assert not limiter.allow(1.1)
+    assert not limiter.must_close(1.5)
+    assert limiter.must_close(1.6)
+
+
+def test_zero_never_closes() -> None:
+    limiter = limited(0)
+    assert limiter.allow(0.0)
+    assert not limiter.allow(0.1)
+    assert not limiter.must_close(1e9)
