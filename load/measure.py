@@ -153,8 +153,10 @@ async def run_phase(server: Server, audiences: Sequence[Audience], timing: Timin
     figures["late_send_ms"] = max(publisher.latest_us for publisher in publishers) / 1000
     figures["disconnects"] = sum(c.closed for audience in audiences for c in audience.connections)
     figures["sustained"] = float(figures["delivered_per_s"] >= 0.98 * offered_per_s and figures["loss_share"] < 0.001)
-    figures |= _accounted(before, accounts(server), figures["losses"])
-    return figures
+    told = _accounted(before, accounts(server), figures["losses"])
+    if any(audience.group.stalled for audience in audiences):
+        told.pop("unaccounted", None)
+    return figures | told
 
 
 def _figures(first: _Moment, last: _Moment, audiences: Sequence[Audience], offered_per_s: float) -> Figures:

@@ -59,7 +59,7 @@ def _notes(case: Case, figures: Figures) -> str:
         notes.append(f"RSS {figures['rss_growth_mib']:+.1f} MiB")
     if figures.get("disconnects"):
         notes.append(f"{figures['disconnects']:.0f} disconnected")
-    if figures.get("unaccounted") and case.shape != "slow-reader":
+    if figures.get("unaccounted"):
         notes.append(f"{figures['unaccounted']:+,.0f} not in its account")
     return "; ".join(notes)
 

@@ -9,6 +9,7 @@ import asyncio
 import time
 
 from load.counting import Tally
+from load.cpu import busy_s
 from load.measure import Timing, gather_audiences, run_phase, run_steady
 from load.peers.base import Member
 from load.servers import Server
@@ -72,15 +73,16 @@ async def _handshakes(server: Server, lane: str, timing: Timing) -> Figures:  # 
     greetings = [(Greeting(peer.request(m, server.port), peer.login(m), peer.logged_in), Tally()) for m in members]
     connections = await connect_all(server.port, greetings[:_WARM_UP_HANDSHAKES])
     try:
-        first, started, own = server.use().cpu_s, time.monotonic(), time.process_time()
+        first, started, own, busy = server.use().cpu_s, time.monotonic(), time.process_time(), busy_s()
         connections += await connect_all(server.port, greetings[_WARM_UP_HANDSHAKES:])
         elapsed = time.monotonic() - started
-        cpu_s = server.use().cpu_s - first
+        cpu_s, own_s, machine_s = server.use().cpu_s - first, time.process_time() - own, busy_s() - busy
         return {
             "handshakes_per_s": count / elapsed,
             "us_per_handshake": cpu_s / count * 1e6,
             "cpu_share": cpu_s / elapsed,
-            "generator_cpu_share": (time.process_time() - own) / elapsed,
+            "generator_cpu_share": own_s / elapsed,
+            "elsewhere_cpu_share": max(0.0, machine_s - cpu_s - own_s) / elapsed,
         }
     finally:
         for connection in connections:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
-__all__ = ["Client", "connect_url"]
+__all__ = ["Client", "connect_url", "until"]
 
 TIMEOUT_S = 5.0
 
@@ -111,3 +112,10 @@ class Client:
                     return frame.data, frame.extra or ""
                 if frame.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.ERROR):
                     return self.ws.close_code, ""
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> None:
+    """Wait until ``condition()`` holds; the loop runs on in between."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 (the condition is the gateway's own state: nothing signals it)
+            await asyncio.sleep(0.001)

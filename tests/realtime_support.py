@@ -114,10 +114,16 @@ class World:
         self.system = ActorSystem(self.scheduler, on_failure=lambda _, error: self.failures.append(error))
         self.stalled: list[Outlet] = []
         self.flusher = Flusher(self.scheduler, Pacer(share=1), stall_timeout_s=1.5, on_stall=self._stall)
-        policy = {"ext_allowlist": ["room:*", "chat:*", "crash:*"], "hot_allowlist": ["1:*", "2:*"], "rate_limit_burst": 10**6}
+        policy = {
+            "ext_allowlist": ["room:*", "chat:*", "crash:*"],
+            "hot_allowlist": ["1:*", "2:*"],
+            "rate_limit_burst": 10**6,
+        }
         policy |= {"sessions": {"max_sessions_per_user": 0}} | settings.pop("policy", {})
         model = TenantSettings.model_validate({"id": "t", "policy": policy, **settings})
-        self.services = ServiceRegistry({"room": RoomService(), "chat": ChatService("chat")}, {1: EchoService(), 2: RelayService()})
+        self.services = ServiceRegistry(
+            {"room": RoomService(), "chat": ChatService("chat")}, {1: EchoService(), 2: RelayService()}
+        )
         rules = compile_rules(model, self.services)
         self.tenant = TenantContext("t", rules, authenticator or Nobody(), self.scheduler.now)
         self.gateway = self.system.spawn(lambda: Gateway([self.tenant], self.flusher), name="gateway")
@@ -130,9 +136,13 @@ class World:
         """Run everything that is due now."""
         self.scheduler.run_until_idle()
 
-    async def ask(self, user: str = "u", sid: str | None = None, wire: WireFormat | None = None, **principal: Any) -> Any:
+    async def ask(
+        self, user: str = "u", sid: str | None = None, wire: WireFormat | None = None, **principal: Any
+    ) -> Any:
         """Ask the tenant for a session; what it answers."""
-        question = OpenSession(Principal(user, **principal), sid, wire or wire_format(JSON, deflated=False), "f" * 32, "::1")
+        question = OpenSession(
+            Principal(user, **principal), sid, wire or wire_format(JSON, deflated=False), "f" * 32, "::1"
+        )
         answer = asyncio.ensure_future(self.tenant.ref.ask(question, 5.0))
         await asyncio.sleep(0)
         self.settle()

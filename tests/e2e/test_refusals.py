@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import aiohttp
 import pytest
 
-from tests.client import Client, connect_url
+from tests.client import Client, connect_url, until
 from tests.conftest import Running, StartGateway
 
 UPGRADE = {
@@ -247,12 +246,3 @@ async def test_a_clients_close_is_echoed_with_its_code(start_gateway: StartGatew
         await client.ws.close(code=3456)
         assert client.ws.close_code == 3456
     await until(lambda: gateway.process.connections() == 0)
-
-
-async def until(condition: object) -> None:
-    """Wait until ``condition()`` holds."""
-    assert callable(condition)
-    async with asyncio.timeout(5):
-        while not condition():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.sleep(0)

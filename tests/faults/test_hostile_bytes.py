@@ -7,9 +7,8 @@ import logging
 
 import pytest
 
-from tests.client import Client
+from tests.client import Client, until
 from tests.conftest import StartGateway
-from tests.e2e.test_refusals import until
 from tests.raw import RawClient, client_frame
 
 JOIN = b'{"v":1,"svc":"room","type":"join","room":"r"}'
@@ -56,7 +55,7 @@ async def test_fragments_with_a_ping_between_them_are_one_message(start_gateway:
     gateway = await start_gateway()
     client = await RawClient.connect(gateway.process.address.port)
     client.send(client_frame(JOIN[:10], fin=False), client_frame(b"mid", opcode=9), client_frame(JOIN[10:], opcode=0))
-    answers = {opcode: payload for opcode, payload in [await client.frame(), await client.frame()]}
+    answers = dict([await client.frame(), await client.frame()])
     assert answers[0xA] == b"mid"
     assert b'"joined"' in answers[1]
     client.abort()

@@ -1,4 +1,4 @@
-"""A tenant's limits are never overshot, whatever its clients do in whatever order, and what is left at the end is nothing."""
+"""A tenant's limits are never overshot, whatever its clients do in whatever order; at the end nothing is left."""
 
 from __future__ import annotations
 

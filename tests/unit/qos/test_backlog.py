@@ -83,6 +83,16 @@ def test_a_lane_alone_gathers_no_credit() -> None:
     assert lanes_of(parts) == "rhrhrh"
 
 
+def test_what_is_left_of_a_turn_ends_with_the_contention() -> None:
+    backlog = backlog_of([b"r" * 100], [b"h" * QUANTUM_BYTES])
+    backlog.take([], 10**6, hot=True)
+    backlog.reliable.extend(Frame(b"r" * 300, Lane.RELIABLE) for _ in range(3))
+    backlog.hot.extend(Frame(b"h" * QUANTUM_BYTES, Lane.HOT) for _ in range(3))
+    parts: list[bytes] = []
+    backlog.take(parts, 10**6, hot=True)
+    assert lanes_of(parts) == "rhrrhh"
+
+
 def test_without_hot_only_reliable_frames_leave() -> None:
     backlog = backlog_of([b"r1", b"r2"], [b"h"])
     parts: list[bytes] = []

@@ -201,9 +201,19 @@ def test_held_hot_frames_stay_while_the_rest_leaves(counters: LaneCounters) -> N
 
 def test_held_queue_without_hot_frames_gives_its_blocks(counters: LaneCounters) -> None:
     queue = OutboundQueue(QueueLimits(), counters, hold_hot=True)
-    queue.offer_block(Block([reliable(b"aa")]))
-    queue.offer_block(Block([reliable(b"bb")]))
-    assert [queue.take(3, hot=False), queue.take(3, hot=False)] == [b"aa", b"bb"]
+    blocks = [Block([reliable(b"a"), reliable(b"a")]), Block([reliable(b"bb")])]
+    for block in blocks:
+        queue.offer_block(block)
+    assert queue.take(3, hot=False) is blocks[0].data
+    assert queue.take(3, hot=False) == b"bb"
+
+
+def test_held_hot_frames_and_control_have_told_that_there_is_something(counters: LaneCounters) -> None:
+    queue = OutboundQueue(QueueLimits(), counters, hold_hot=True)
+    assert queue.offer_block(Block([hot(b"h")])) is Verdict.WAKE
+    assert queue.offer(control(b"p")) is Verdict.WAKE
+    assert queue.offer_block(Block([reliable(b"a")])) is Verdict.QUEUED
+    assert queue.take(100, hot=False) == b"pa"
 
 
 def test_sealing_keeps_control_and_reliable_and_discards_hot(queue: OutboundQueue, counters: LaneCounters) -> None:
