@@ -124,7 +124,7 @@ def _about(peers: Sequence[Peer], missing: Sequence[str], timing: Timing, runs: 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 every bar that could be judged is reached, 1 one is not, 2 wrong arguments, 130 interrupted."""
+    """Exit code: 0 every bar that could be judged is reached, 1 one is not or a run failed, 2 wrong arguments, 130 interrupted."""
     arguments = _arguments(argv)
     if arguments.list:
         print("\n".join(f"{shape.name:22}{shape.title}" for shape in SHAPES))
@@ -137,7 +137,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     for line in missing:
         print(line, file=sys.stderr)
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     pin(_GENERATOR_CORE)
     timing = Timing(arguments.warm_up, arguments.seconds)
     results = Results()
@@ -157,7 +158,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             path.write_text(text)
     if interrupted:
         return 130
-    return 0 if all(verdict.passed or verdict.bar.only_stretch for verdict in verdicts) else 1
+    missed = any(not verdict.passed and not verdict.bar.only_stretch for verdict in verdicts)
+    failed = any(outcome.failures for outcome in results.outcomes.values())
+    return int(missed or failed)
 
 
 if __name__ == "__main__":

@@ -117,9 +117,8 @@ async def test_both_lanes_under_load_lose_nothing_and_end_cleanly(tmp_path: Path
         assert figures['wsprism_queue_sent_total{class="hot",tenant="acme"}'] == expected * len(peers)
         assert sizes_kib[-1] - sizes_kib[0] < 8 * 1024
         deliveries = 2 * expected * len(peers)
-        print(
-            f"\n{len(peers)} connections, {SECONDS} s: {deliveries} deliveries, RSS {sizes_kib[0]} to {sizes_kib[-1]} KiB"
-        )
+        grown = f"RSS {sizes_kib[0]} to {sizes_kib[-1]} KiB"
+        print(f"\n{len(peers)} connections, {SECONDS} s: {deliveries} deliveries, {grown}")
         gateway.signal(signal.SIGTERM)
         assert await gateway.wait(10) == 0
         await asyncio.gather(*(peer.ended for peer in peers))

@@ -6,6 +6,7 @@ import ipaddress
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.ratelimit import TokenBucket
@@ -14,6 +15,7 @@ from wsprism.protocol.codes import ErrorCode
 __all__ = ["HandshakeLimiter", "HandshakeRates", "address_key"]
 
 _IPV6_SITE_BITS = 64
+_EVICTION_LOOKS = 16
 _LONGEST_RETRY_S = 86_400
 
 
@@ -44,9 +46,9 @@ class HandshakeLimiter:
         rates, key = self._rates, address_key(address)
         bucket = self._by_address.get(key)
         if bucket is None:
+            if 0 < rates.max_ip_entries <= len(self._by_address):
+                self._evict(now)
             bucket = self._by_address[key] = TokenBucket(rates.per_ip_rps, rates.per_ip_burst, now)
-            if len(self._by_address) > rates.max_ip_entries:
-                self._by_address.popitem(last=False)
         else:
             self._by_address.move_to_end(key)
         if not bucket.has_token(now):
@@ -55,6 +57,12 @@ class HandshakeLimiter:
             return _denied(Reason.HANDSHAKE_GLOBAL, self._all, now)
         bucket.take(now)
         return None
+
+    def _evict(self, now: float) -> None:
+        """Forget the least recently seen address that is not being limited; the oldest when the oldest few all are."""
+        oldest = list(islice(self._by_address, _EVICTION_LOOKS))
+        key = next((key for key in oldest if self._by_address[key].has_token(now)), oldest[0])
+        del self._by_address[key]
 
 
 def address_key(address: str) -> str:

@@ -7,6 +7,9 @@ from enum import StrEnum
 __all__ = ["RateLimiter", "RateScope", "TokenBucket"]
 
 
+_QUIET_S = 1.0
+
+
 class TokenBucket:
     """Up to ``burst`` tokens, refilled at ``rate_per_s``; full at ``now``. A clock that goes back refills nothing."""
 
@@ -19,6 +22,11 @@ class TokenBucket:
         self._burst = burst
         self._tokens = float(burst)
         self._updated_at = now
+
+    @property
+    def rate_per_s(self) -> float:
+        """Tokens per second."""
+        return self._rate_per_s
 
     def has_token(self, now: float) -> bool:
         """Whether ``take`` would succeed."""
@@ -49,9 +57,14 @@ class RateScope(StrEnum):
 
 
 class RateLimiter:
-    """One connection's view of its limits. No bucket is charged for a message that the other one refuses."""
+    """One connection's view of its limits. No bucket is charged for a message that the other one refuses.
 
-    __slots__ = ("_close_after_s", "_connection", "_over_since", "_tenant")
+    A connection is over its limit from its first refused message until none has been refused for a while (a second,
+    ``close_after_s`` or two tokens' time). That some messages pass in between, as they do at the bucket's own rate,
+    does not end it. What the tenant's bucket refuses is not held against a connection that has one of its own.
+    """
+
+    __slots__ = ("_close_after_s", "_connection", "_over_since", "_refused_at", "_tenant")
 
     def __init__(
         self, *, connection: TokenBucket | None, tenant: TokenBucket | None, close_after_s: float = 0.0
@@ -60,24 +73,31 @@ class RateLimiter:
         self._tenant = tenant
         self._close_after_s = close_after_s
         self._over_since: float | None = None
+        self._refused_at = 0.0
 
     def allow(self, now: float) -> bool:
         """Charge one message, or refuse it."""
         connection, tenant = self._connection, self._tenant
-        if tenant is None:
-            allowed = connection is None or connection.take(now)
-        else:
-            allowed = (connection is None or connection.has_token(now)) and tenant.take(now)
-            if allowed and connection is not None:
-                connection.take(now)
-        if allowed:
-            self._over_since = None
-        elif self._over_since is None:
-            self._over_since = now
-        return allowed
+        if connection is not None and not connection.has_token(now):
+            self._refused(connection, now)
+            return False
+        if tenant is not None and not tenant.take(now):
+            if connection is None:
+                self._refused(tenant, now)
+            return False
+        if connection is not None:
+            connection.take(now)
+        return True
 
     def must_close(self, now: float) -> bool:
-        """Whether every message has been refused for ``close_after_s`` (0: never)."""
-        return (
-            bool(self._close_after_s) and self._over_since is not None and now - self._over_since >= self._close_after_s
-        )
+        """Whether it has been over its limit for ``close_after_s`` (0: never). To be asked after a refusal."""
+        over_since = self._over_since
+        return bool(self._close_after_s) and over_since is not None and now - over_since >= self._close_after_s
+
+    def _refused(self, bucket: TokenBucket, now: float) -> None:
+        if not self._close_after_s:
+            return
+        quiet_s = max(min(_QUIET_S, self._close_after_s), 2 / bucket.rate_per_s)
+        if self._over_since is None or now - self._refused_at > quiet_s:
+            self._over_since = now
+        self._refused_at = now

@@ -157,7 +157,9 @@ class Upgrader:
         remote: str,
     ) -> tuple[Link, bytes] | Refusal:
         subprotocol = handshake.negotiate(tenant.rules.allow_msgpack)
-        deflated = self._compression and accepts_deflate(request.headers.get("Sec-WebSocket-Extensions", ""))
+        deflated = self._compression and accepts_deflate(
+            ",".join(request.headers.getall("Sec-WebSocket-Extensions", ()))
+        )
         codec = MSGPACK if subprotocol == SUBPROTOCOL_MSGPACK else JSON
         question = OpenSession(
             principal,

@@ -106,3 +106,12 @@ def test_hosts_of_one_ipv6_site_share_a_bucket() -> None:
     assert reasons(limit, "2001:db8::1", 1) == [None]
     assert reasons(limit, "2001:db8::2", 1) == [Reason.HANDSHAKE_IP]
     assert reasons(limit, "2001:db8:0:1::2", 1) == [None]
+
+
+def test_an_address_that_is_being_limited_is_not_forgotten_for_others() -> None:
+    limit = limiter(entries=3, ip_burst=2)
+    assert reasons(limit, "192.0.2.1", 3) == [None, None, Reason.HANDSHAKE_IP]
+    for number in range(10):
+        assert reasons(limit, f"198.51.100.{number}", 1) == [None]
+    assert len(limit) == 3
+    assert reasons(limit, "192.0.2.1", 1) == [Reason.HANDSHAKE_IP]

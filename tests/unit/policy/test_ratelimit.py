@@ -110,15 +110,34 @@ def test_a_connection_refused_for_long_enough_must_close() -> None:
     assert limiter.must_close(0.75)
 
 
-def test_an_allowed_message_starts_the_time_anew() -> None:
+def test_messages_that_pass_at_the_buckets_own_rate_do_not_end_being_over_it() -> None:
+    limiter = RateLimiter(connection=TokenBucket(10, 10, now=0.0), tenant=None, close_after_s=1.0)
+    allowed = 0
+    for tick in range(100):
+        now = tick * 0.05
+        allowed += limiter.allow(now)
+        if limiter.must_close(now):
+            break
+    assert allowed > 10
+    assert 1.5 < now < 2.5
+
+
+def test_a_quiet_while_starts_the_time_anew() -> None:
     limiter = limited(0.5)
     assert limiter.allow(0.0)
     assert not limiter.allow(0.9)
-    assert limiter.allow(1.0)
-    assert not limiter.must_close(9.0)
-    assert not limiter.allow(1.1)
-    assert not limiter.must_close(1.5)
-    assert limiter.must_close(1.6)
+    assert limiter.allow(3.0)
+    assert not limiter.allow(3.1)
+    assert not limiter.must_close(3.1)
+    assert not limiter.must_close(3.5)
+    assert limiter.must_close(3.7)
+
+
+def test_what_the_tenants_bucket_refuses_is_not_held_against_a_connection_with_its_own() -> None:
+    tenant = TokenBucket(1, 1, now=0.0)
+    limiter = RateLimiter(connection=TokenBucket(100, 100, now=0.0), tenant=tenant, close_after_s=0.5)
+    assert [limiter.allow(now / 10) for now in range(9)].count(True) == 1
+    assert not limiter.must_close(0.9)
 
 
 def test_zero_never_closes() -> None:

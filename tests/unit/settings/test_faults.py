@@ -50,7 +50,7 @@ ROOT_FAULTS = [
     ("gateway: {flush: {share: .nan}}", "gateway.flush.share", "must be a finite number, found nan"),
     ("gateway: {flush: {share: half}}", "gateway.flush.share", "must be a number, found 'half'"),
     ("gateway: {tls: {cert_file: a}}", "gateway.tls", "cert_file and key_file belong together"),
-    ("gateway: {tls: {min_version: 1.1}}", "gateway.tls.min_version", "must be '1.2' or '1.3', found 1.1"),
+    ("gateway: {tls: {min_version: 1.1}}", "gateway.tls.min_version", "must be '1.2' or '1.3', found '1.1'"),
     (
         "gateway: {trusted_proxies: [10.0.0.0/8, 10.0.0.1/8]}",
         "gateway.trusted_proxies[1]",
