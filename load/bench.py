@@ -124,7 +124,7 @@ def _about(peers: Sequence[Peer], missing: Sequence[str], timing: Timing, runs: 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 every bar that could be judged is reached, 1 one is not or a run failed, 2 wrong arguments, 130 interrupted."""
+    """Exit code: 0 all judged bars are reached, 1 one is not or a run failed, 2 wrong arguments, 130 interrupted."""
     arguments = _arguments(argv)
     if arguments.list:
         print("\n".join(f"{shape.name:22}{shape.title}" for shape in SHAPES))

@@ -243,7 +243,8 @@ class Connection(Actor):
             if ack:
                 self._outlet.send(sysmsg.ack(frame.seq, session.trace_id))
             return
-        key = rules.conflation.key_for(session, frame.opcode, frame.payload) if rules.conflation.active else None
+        conflation = rules.conflation
+        key = (room, conflation.key_for(session, frame.opcode, frame.payload)) if conflation.active else None
         self._rooms[room].tell(HotPublication(ready, key, sender=session, echo=service.echo, seq=frame.seq, ack=ack))
 
     def _on_ping(self, ping: Ping) -> None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 __all__ = ["Listen", "ListenAddress", "parse_listen"]
@@ -69,5 +69,5 @@ def _validate(value: Any) -> Any:
         raise PydanticCustomError("listen", "must be host:port, [ipv6]:port or unix:/path") from exc
 
 
-Listen = Annotated[ListenAddress, BeforeValidator(_validate), PlainSerializer(str), WithJsonSchema({"type": "string"})]
+Listen = Annotated[ListenAddress, BeforeValidator(_validate), WithJsonSchema({"type": "string"})]
 """The field type of a listener's address."""

@@ -24,7 +24,7 @@ def _read_secret(value: Any) -> Any:
     if isinstance(value, dict):
         path = value.get("file")
         if set(value) != {"file"} or not isinstance(path, str):
-            raise PydanticCustomError("secret", "must be a string or {{file: path}}")
+            raise PydanticCustomError("secret", "must be a string or {file: path}")
         try:
             value = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as exc:
@@ -32,7 +32,7 @@ def _read_secret(value: Any) -> Any:
                 "secret_file", "the secret's file cannot be read: {why}", {"why": str(exc)}
             ) from exc
     if not isinstance(value, str) or not value:
-        raise PydanticCustomError("secret", "must be a string that is not empty, or {{file: path}}")
+        raise PydanticCustomError("secret", "must be a string that is not empty, or {file: path}")
     return SecretStr(value)
 
 

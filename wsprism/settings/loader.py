@@ -51,8 +51,9 @@ def load_settings(path: str | os.PathLike[str], env: Mapping[str, str] | None = 
         settings, found = _validate(document)
         if _take_references_as_text(document, found):
             settings, found = _validate(document)
+        unread = frozenset(document.faulty)
         for details in found:
-            _add_fault(document, details)
+            _add_fault(document, details, unread)
     if document.faults or settings is None:
         raise SettingsError(sorted(document.faults, key=lambda fault: fault.line))
     return settings
@@ -123,12 +124,13 @@ def _telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     ]
 
 
-def _add_fault(document: Document, details: ErrorDetails) -> None:
+def _add_fault(document: Document, details: ErrorDetails, unread: frozenset[tuple[int | str, ...]]) -> None:
     location = details["loc"][:-1] if details["type"] in _ABOUT_THE_WHOLE else details["loc"]
     path, models = _locate(document.data, location)
     if details["type"] in _KINDS and _kind_is_given(document, path):
         path = (*path, "kind")
-    if path not in document.faulty:
+    within = details["type"] in _ABOUT_THE_WHOLE and any(one[: len(path)] == path for one in unread)
+    if path not in document.faulty and not within:
         document.add_fault(document.line_of(path), path, _problem(details, models))
 
 

@@ -127,7 +127,11 @@ def _network(value: str) -> str:
 class GatewaySettings(Model):
     """The process."""
 
-    listen: Listen = Field(ListenAddress("0.0.0.0", 8080), description="host:port, [::]:8080 or unix:/path")
+    listen: Listen = Field(
+        ListenAddress("0.0.0.0", 8080),
+        description="host:port, [::]:8080 or unix:/path",
+        json_schema_extra={"default": "0.0.0.0:8080"},
+    )
     ping_interval_ms: int = Field(20000, ge=5000, le=120000, description="between two pings of a connection")
     idle_timeout_ms: int = Field(
         60000,

@@ -32,7 +32,7 @@ def document(tmp_path: Path, text: str, **env: str) -> Document:
         ("a: 1\n---\nb: 1", 2, "is not YAML: but found another document"),
         ("[" * 5000, 0, "is nested too deep"),
         ("a: 1\nb: &x [*x]", 2, "an alias contains itself"),
-        ("a: &x\n  <<: *x", 2, "an alias contains itself"),
+        ("a: &x\n  <<: *x", 1, "an alias contains itself"),
         ("- version: 1", 1, "must be a mapping with version, gateway and tenants"),
         ("wsprism", 1, "must be a mapping with version, gateway and tenants"),
     ],
@@ -128,6 +128,11 @@ def test_of_several_merged_mappings_the_first_wins(tmp_path: Path) -> None:
     assert found.lines["c", "x"] == 1
 
 
+def test_the_same_fault_through_two_merges_counts_once(tmp_path: Path) -> None:
+    found = document(tmp_path, "c: {<<: [&a {x: !t 1}, *a]}")
+    assert [fault.path for fault in found.faults] == ["c.x"]
+
+
 def test_an_own_key_keeps_its_line_whether_it_stands_before_or_after_the_merge(tmp_path: Path) -> None:
     found = document(tmp_path, "a: &a {x: 1}\nb:\n  x: 2\n  <<: *a\nc:\n  <<: *a\n  x: 3")
     assert found.lines["b", "x"] == 3
@@ -154,7 +159,7 @@ def test_a_fault_behind_an_alias_counts_once_for_each_place(config: Configuratio
 
 def test_a_reference_is_read_as_yaml_reads_its_value(tmp_path: Path) -> None:
     env = {"N": "5", "F": "0.5", "B": "true", "S": "a: [b", "E": "", "Z": "007", "X": "0b_", "R": "${N}"}
-    text = "[${N}, '${N}', \"${F}\", ${B}, ${S}, ${E}, x${N}y${B}, ${Z}, ${X}, ${R}]"
+    text = "- ${N}\n- '${N}'\n- \"${F}\"\n- ${B}\n- ${S}\n- ${E}\n- x${N}y${B}\n- ${Z}\n- ${X}\n- ${R}"
     assert document(tmp_path, text, **env).data == [5, 5, 0.5, True, "a: [b", None, "x5ytrue", "007", "0b_", "${N}"]
 
 
