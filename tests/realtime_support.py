@@ -14,7 +14,7 @@ from wsprism.ports import Authenticator, Principal, TicketRequest
 from wsprism.protocol.envelope import JSON
 from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.gateway import Gateway
-from wsprism.realtime.messages import Attached, CloseConnection, OpenSession
+from wsprism.realtime.messages import Attached, CloseConnection, OpenSession, TransportLost
 from wsprism.realtime.outlet import Outlet
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
 from wsprism.realtime.session import Session
@@ -80,7 +80,10 @@ class Peer:
     def __init__(self, world: World, session: Session) -> None:
         self._world = world
         self.session = session
+        self.outlet = session.outlet
         self.transport = FakeTransport(session.outlet)
+        self.heard_at = 0.0
+        self.pinged_at = 0.0
         self._read = 0
 
     def say(self, *messages: str | bytes | dict[str, Any]) -> None:
@@ -93,6 +96,36 @@ class Peer:
         frames = frames_in(self.transport.written[self._read :])
         self._read = len(self.transport.written)
         return [json.loads(payload) if opcode == 1 else payload for opcode, payload in frames]
+
+    def frames(self) -> list[tuple[int, bytes]]:
+        """The frames written since the last call: opcode and payload."""
+        frames = frames_in(self.transport.written[self._read :])
+        self._read = len(self.transport.written)
+        return frames
+
+    def closed_with(self) -> tuple[int | None, str] | None:
+        """Code and reason of the Close that was written; None: there was none. Code None: it was empty."""
+        for opcode, payload in frames_in(self.transport.written):
+            if opcode == 8:
+                return (int.from_bytes(payload[:2], "big") if payload else None), payload[2:].decode()
+        return None
+
+    def event(self, *events: object) -> None:
+        """Control events of the socket (``Ping``, ``CloseReceived`` …); then everything settles."""
+        self.session.connection.deliver(events)
+        self._world.settle()
+
+    def errors(self) -> list[tuple[str, int | None]]:
+        """Code and seq of each ``sys.error`` heard since the last call; nothing else may have been heard."""
+        heard = self.heard()
+        found = [one for one in heard if isinstance(one, dict) and one["type"] == "error"]
+        assert len(found) == len(heard), heard
+        return [(one["data"]["code"], one.get("seq")) for one in found]
+
+    def vanish(self) -> None:
+        """The socket is gone."""
+        self.outlet.lost()
+        self.event(TransportLost("gone"))
 
     def types(self) -> list[str]:
         """The types of the ext messages heard since the last call."""

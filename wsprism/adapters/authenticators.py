@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 
 from wsprism.ports import Authenticator, Principal, TicketRequest
+from wsprism.protocol.hot import MAX_SENDER_BYTES
 from wsprism.settings import AuthSettings, DevAuth, TokensAuth
 
 __all__ = ["DevAuthenticator", "FirstOf", "TokensAuthenticator", "build_authenticator"]
@@ -20,7 +21,8 @@ class DevAuthenticator:
         scheme, colon, name = request.ticket.partition(":")
         if scheme != "dev" or (colon and not name) or len(name) > MAX_USER_CHARACTERS or not name.isprintable():
             return None
-        return Principal(f"user:{name or 'dev'}")
+        user = f"user:{name or 'dev'}"
+        return Principal(user) if len(user.encode()) <= MAX_SENDER_BYTES else None
 
 
 class TokensAuthenticator:

@@ -23,6 +23,9 @@ _PING: Final = 0x9
 _PONG: Final = 0xA
 
 _FIN: Final = 0x80
+_MASKED: Final = 0x80
+_WHOLE_TEXT: Final = _FIN | _TEXT
+_WHOLE_BINARY: Final = _FIN | _BINARY
 _RSV1: Final = 0x40
 _RSV23: Final = 0x30
 
@@ -65,6 +68,9 @@ class Violation:
 
 Event = str | bytes | Ping | Pong | CloseReceived | Violation
 """A text message, a binary message, or one of the control events."""
+
+
+_NOT_UTF8 = Violation(CloseCode.INVALID_DATA, "text is not UTF-8")
 
 
 class FrameDecoder:
@@ -124,6 +130,22 @@ class FrameDecoder:
         position, end = 0, len(data)
         while end - position >= 2:
             first, second = data[position], data[position + 1]
+            if (first == _WHOLE_TEXT or first == _WHOLE_BINARY) and _MASKED <= second < _MASKED + 126:
+                # By far the most frequent frame: a whole short message. Nothing but its size is left to be checked.
+                payload_at = position + 6
+                next_position = payload_at + second - _MASKED
+                if next_position <= end and self._fragments is None and second - _MASKED <= self._max_bytes:
+                    payload = _unmask(data[position + 2 : payload_at], data[payload_at:next_position], second - _MASKED)
+                    position = next_position
+                    self._max_bytes = self._next_max_bytes
+                    if first == _WHOLE_BINARY:
+                        events.append(payload)
+                        continue
+                    try:
+                        events.append(payload.decode())
+                    except UnicodeDecodeError:
+                        return self._fail(events, _NOT_UTF8)
+                    continue
             violation = self._check_header(first, second)
             if violation is not None:
                 return self._fail(events, violation)
@@ -216,7 +238,7 @@ class FrameDecoder:
         try:
             return payload.decode()
         except UnicodeDecodeError:
-            return Violation(CloseCode.INVALID_DATA, "text is not UTF-8")
+            return _NOT_UTF8
 
     def _fail(self, events: list[Event], violation: Violation) -> list[Event]:
         self._finish()

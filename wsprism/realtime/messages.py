@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsprism.policy.decisions import Denied
 from wsprism.ports import Principal, Transport
@@ -166,6 +166,9 @@ class ExtPublication:
     """An ext message for every member. ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``."""
 
     __slots__ = ("ack", "data", "sender", "seq", "svc", "type")
+
+    echo: ClassVar[bool] = True
+    """An ext message always reaches its sender too."""
 
     def __init__(
         self,

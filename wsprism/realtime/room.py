@@ -75,7 +75,7 @@ class Room(Actor):
             return
         self._turn = []
         large = len(self._roster) > SLICE_SIZE // 2
-        withheld = {one.sender for one in turn if isinstance(one, HotPublication) and not one.echo}
+        withheld = {one.sender for one in turn if not one.echo}
         for wire, members in self._members.items():
             frames = [self._frame(publication, wire) for publication in turn]
             block = Block(frames)
@@ -86,7 +86,9 @@ class Room(Actor):
                 verdict = offer_block(block)
                 if verdict:
                     session.outlet.settle(verdict, large=large)
-        self._acknowledge(turn)
+        for publication in turn:
+            if publication.ack:
+                self._acknowledge(publication)
 
     def _frame(self, publication: ExtPublication | HotPublication, wire: WireFormat) -> Frame:
         if isinstance(publication, HotPublication):
@@ -99,16 +101,16 @@ class Room(Actor):
         own = [
             frame
             for publication, frame in zip(turn, frames, strict=True)
-            if publication.sender is not session or isinstance(publication, ExtPublication) or publication.echo
+            if publication.echo or publication.sender is not session
         ]
         if own:
             session.outlet.offer_block(Block(own))
 
-    def _acknowledge(self, turn: list[ExtPublication | HotPublication]) -> None:
-        for publication in turn:
-            if publication.ack and publication.sender is not None:
-                sender = publication.sender
-                sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id))
+    @staticmethod
+    def _acknowledge(publication: ExtPublication | HotPublication) -> None:
+        sender = publication.sender
+        if sender is not None:
+            sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id))
 
     def _join(self, message: RoomJoin) -> None:
         session = message.session
