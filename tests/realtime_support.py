@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from actors import ActorSystem
 from actors.testing import ManualScheduler
 from qos import Pacer
 from wsprism.policy.decisions import Denied
-from wsprism.ports import Authenticator, Principal, TicketRequest
+from wsprism.ports import Authenticator, ExtService, HotService, Principal, TicketRequest
 from wsprism.protocol.envelope import JSON
 from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.gateway import Gateway
@@ -88,14 +91,18 @@ class Peer:
 
     def say(self, *messages: str | bytes | dict[str, Any]) -> None:
         """What arrives in one read of the socket; then everything settles."""
-        self.session.connection.deliver([json.dumps(one) if isinstance(one, dict) else one for one in messages])
+        codec = self.outlet.format.codec
+        encode: Any = codec.encode if codec.binary else json.dumps
+        self.session.connection.deliver([encode(one) if isinstance(one, dict) else one for one in messages])
         self._world.settle()
 
     def heard(self) -> list[dict[str, Any] | bytes]:
         """What has been written since the last call: ext messages decoded, others as bytes."""
-        frames = frames_in(self.transport.written[self._read :])
-        self._read = len(self.transport.written)
-        return [json.loads(payload) if opcode == 1 else payload for opcode, payload in frames]
+        codec = self.outlet.format.codec
+        return [
+            codec.decode_data(msgspec.Raw(payload)) if opcode == 1 or (codec.binary and _is_map(payload)) else payload
+            for opcode, payload in self.frames()
+        ]
 
     def frames(self) -> list[tuple[int, bytes]]:
         """The frames written since the last call: opcode and payload."""
@@ -109,6 +116,12 @@ class Peer:
             if opcode == 8:
                 return (int.from_bytes(payload[:2], "big") if payload else None), payload[2:].decode()
         return None
+
+    def types_until_close(self) -> list[str]:
+        """The types of the ext messages heard since the last call; the last frame of all must be the Close."""
+        frames = self.frames()
+        assert [opcode for opcode, _ in frames].index(8) == len(frames) - 1, frames
+        return [json.loads(payload)["type"] for opcode, payload in frames if opcode == 1]
 
     def event(self, *events: object) -> None:
         """Control events of the socket (``Ping``, ``CloseReceived`` …); then everything settles."""
@@ -141,7 +154,14 @@ class Peer:
 class World:
     """One tenant, ``settings`` merged over defaults that allow everything."""
 
-    def __init__(self, authenticator: Authenticator | None = None, scheduler: Any = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator | None = None,
+        scheduler: Any = None,
+        ext: Mapping[str, ExtService] | None = None,
+        hot: Mapping[int, HotService] | None = None,
+        **settings: Any,
+    ) -> None:
         self.scheduler: Any = scheduler or ManualScheduler()
         self.failures: list[Exception] = []
         self.system = ActorSystem(self.scheduler, on_failure=lambda _, error: self.failures.append(error))
@@ -195,6 +215,10 @@ class World:
 
     def connections(self) -> int:
         return sum(1 for _ in self.tenant.registry)
+
+
+def _is_map(payload: bytes) -> bool:
+    return payload[:1] in (b"\xde", b"\xdf") or payload[:1] in {bytes([one]) for one in range(0x80, 0x90)}
 
 
 def frames_in(data: bytes) -> list[tuple[int, bytes]]:

@@ -42,6 +42,9 @@ _log = logging.getLogger("wsprism.gateway")
 
 _STOP_TIMEOUT_S = 5.0
 
+_GC_THRESHOLD = 50_000
+"""Allocations between two looks of the cyclic collector: the message path makes no cycles, only connections do."""
+
 
 class GatewayProcess:
     """One gateway on the running loop. ``start``, then ``drain`` (or ``stop``); not to be started twice."""
@@ -181,6 +184,7 @@ async def serve(settings: Settings) -> None:
     _announce(settings, process.address)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
     await stop.wait()
     draining = asyncio.ensure_future(process.drain())
     hurried = asyncio.ensure_future(hurry.wait())

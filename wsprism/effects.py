@@ -1,17 +1,20 @@
-"""What a service may ask the gateway to do: small values, carried out by the connection that got the message."""
+"""What a service may ask the gateway to do: small values, carried out by the connection that got the message.
+
+Structs, because one is made per message: they cost a sixth of a frozen dataclass.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from wsprism.protocol.codes import ErrorCode
 
 __all__ = ["Effect", "JoinRoom", "LeaveRoom", "ListMembers", "Publish", "Refuse", "Reply"]
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(msgspec.Struct, frozen=True, gc=False):
     """Publish ``data`` (anything JSON can hold) to every member of ``room`` (None: the active room)."""
 
     room: str | None
@@ -20,8 +23,7 @@ class Publish:
     data: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """Answer the sender alone, with the message's ``seq``."""
 
     svc: str
@@ -29,29 +31,25 @@ class Reply:
     data: Any
 
 
-@dataclass(frozen=True, slots=True)
-class JoinRoom:
+class JoinRoom(msgspec.Struct, frozen=True, gc=False):
     """Join ``room`` and make it the active one."""
 
     room: str
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveRoom:
+class LeaveRoom(msgspec.Struct, frozen=True, gc=False):
     """Leave ``room`` (None: the active room)."""
 
     room: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ListMembers:
+class ListMembers(msgspec.Struct, frozen=True, gc=False):
     """Tell the sender how many users and sessions ``room`` (None: the active room) has."""
 
     room: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(msgspec.Struct, frozen=True, gc=False):
     """Answer ``sys.error``; ``msg`` must hold nothing internal."""
 
     code: ErrorCode

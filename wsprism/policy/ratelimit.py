@@ -38,9 +38,15 @@ class TokenBucket:
 
     def take(self, now: float) -> bool:
         """Take one token if there is one."""
-        if not self.has_token(now):
+        tokens = self._tokens
+        elapsed_s = now - self._updated_at
+        if elapsed_s > 0:
+            tokens = min(self._burst, tokens + elapsed_s * self._rate_per_s)
+            self._updated_at = now
+        if tokens < 1:
+            self._tokens = tokens
             return False
-        self._tokens -= 1
+        self._tokens = tokens - 1
         return True
 
     def retry_after_s(self, now: float) -> float:
@@ -78,6 +84,11 @@ class RateLimiter:
     def allow(self, now: float) -> bool:
         """Charge one message, or refuse it."""
         connection, tenant = self._connection, self._tenant
+        if tenant is None and connection is not None:
+            if connection.take(now):
+                return True
+            self._refused(connection, now)
+            return False
         if connection is not None and not connection.has_token(now):
             self._refused(connection, now)
             return False

@@ -26,6 +26,7 @@ _FIN: Final = 0x80
 _MASKED: Final = 0x80
 _WHOLE_TEXT: Final = _FIN | _TEXT
 _WHOLE_BINARY: Final = _FIN | _BINARY
+_WHOLE: Final = (_WHOLE_TEXT, _WHOLE_BINARY)
 _RSV1: Final = 0x40
 _RSV23: Final = 0x30
 
@@ -130,7 +131,7 @@ class FrameDecoder:
         position, end = 0, len(data)
         while end - position >= 2:
             first, second = data[position], data[position + 1]
-            if (first == _WHOLE_TEXT or first == _WHOLE_BINARY) and _MASKED <= second < _MASKED + 126:
+            if first in _WHOLE and _MASKED <= second < _MASKED + 126:
                 # By far the most frequent frame: a whole short message. Nothing but its size is left to be checked.
                 payload_at = position + 6
                 next_position = payload_at + second - _MASKED

@@ -79,6 +79,8 @@ class State(Enum):
     CLOSED = auto()
 
 
+_OPEN = State.OPEN
+
 _NEXT = {
     State.OPENING: {State.OPEN, State.CLOSING, State.CLOSED},
     State.OPEN: {State.CLOSING, State.CLOSED},
@@ -99,6 +101,7 @@ class Connection(Actor):
         self._refused = refused
         self._outlet = session.outlet
         self._codec = session.outlet.format.codec
+        self._binary = self._codec.binary
         self._counters = tenant.counters
         self._limiter = tenant.rate_limiter()
         self._rooms: dict[str, ActorRef] = {}
@@ -128,11 +131,11 @@ class Connection(Actor):
         return self._codec.decode_data(envelope.data, type)
 
     def receive(self, message: object) -> None:
-        kind = type(message)
+        kind = message.__class__
         if kind is str or kind is bytes:
             if self._awaiting is not None:
                 self._hold_back(message)  # type: ignore[arg-type]
-            elif self.state is State.OPEN:
+            elif self.state is _OPEN:
                 self._on_message(message)  # type: ignore[arg-type]
         else:
             _HANDLERS[kind](self, message)
@@ -153,10 +156,10 @@ class Connection(Actor):
     # What the client says
 
     def _on_message(self, message: str | bytes) -> None:
-        if isinstance(message, bytes) and not (self._codec.binary and _begins_with_map(message)):
-            self._on_hot(message)
-        else:
+        if isinstance(message, str) or (self._binary and _begins_with_map(message)):
             self._on_ext(message)
+        else:
+            self._on_hot(message)
 
     def _on_ext(self, payload: str | bytes) -> None:
         counters = self._counters
@@ -245,7 +248,7 @@ class Connection(Actor):
             return
         conflation = rules.conflation
         key = (room, conflation.key_for(session, frame.opcode, frame.payload)) if conflation.active else None
-        self._rooms[room].tell(HotPublication(ready, key, sender=session, echo=service.echo, seq=frame.seq, ack=ack))
+        self._rooms[room].tell(HotPublication(ready, key, session, service.echo, frame.seq, ack))
 
     def _on_ping(self, ping: Ping) -> None:
         if self.state is State.OPEN:
@@ -280,9 +283,9 @@ class Connection(Actor):
             effect.svc,
             effect.type,
             effect.data,
-            sender=self.session,
-            seq=seq,
-            ack=bool(envelope.flags & ACK_REQUESTED),
+            self.session,
+            seq,
+            envelope.flags & ACK_REQUESTED != 0,
         )
         ref = self._rooms.get(room)
         if ref is not None:
@@ -339,6 +342,8 @@ class Connection(Actor):
     def _on_attached(self, message: Attached) -> None:
         session, refused = self.session, self._refused
         self._outlet.attach(message.transport)
+        if self.state is not State.OPENING:
+            return
         if refused is not None:
             notice = sysmsg.error(refused.code, "too many sessions of this user", session.trace_id)
             self._close(CloseConnection(CloseCode.TOO_MANY_SESSIONS, "too many sessions", notice))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
 
 from wsprism.policy.decisions import Denied
 from wsprism.ports import Principal, Transport
@@ -162,53 +163,29 @@ class MembersQuery:
     seq: int | None
 
 
-class ExtPublication:
+class ExtPublication(msgspec.Struct, gc=False):
     """An ext message for every member. ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``."""
 
-    __slots__ = ("ack", "data", "sender", "seq", "svc", "type")
+    svc: str
+    type: str
+    data: Any
+    sender: Any = None
+    seq: int | None = None
+    ack: bool = False
 
     echo: ClassVar[bool] = True
     """An ext message always reaches its sender too."""
 
-    def __init__(
-        self,
-        svc: str,
-        type: str,
-        data: Any,
-        *,
-        sender: Session | None = None,
-        seq: int | None = None,
-        ack: bool = False,
-    ) -> None:
-        self.svc = svc
-        self.type = type
-        self.data = data
-        self.sender = sender
-        self.seq = seq
-        self.ack = ack
 
-
-class HotPublication:
+class HotPublication(msgspec.Struct, gc=False):
     """A hot frame, already a ready server frame, for every member (not ``sender`` unless ``echo``)."""
 
-    __slots__ = ("ack", "echo", "frame", "key", "sender", "seq")
-
-    def __init__(
-        self,
-        frame: bytes,
-        key: Hashable | None,
-        *,
-        sender: Session | None = None,
-        echo: bool = True,
-        seq: int | None = None,
-        ack: bool = False,
-    ) -> None:
-        self.frame = frame
-        self.key = key
-        self.sender = sender
-        self.echo = echo
-        self.seq = seq
-        self.ack = ack
+    frame: bytes
+    key: Any
+    sender: Any = None
+    echo: bool = True
+    seq: int | None = None
+    ack: bool = False
 
 
 @dataclass(frozen=True, slots=True)

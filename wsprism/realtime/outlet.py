@@ -74,9 +74,11 @@ class Outlet:
         self.progress_bytes = 0
 
     def attach(self, transport: Transport) -> None:
-        """From here on the flusher may write. What was queued before leaves first."""
+        """From here on the flusher may write. What was queued before leaves first, then a Close that came before."""
         self.transport = transport
-        if not self.queue.empty:
+        if self.closing is Closing.FLUSHING:
+            self.flusher.begin_close(self)
+        elif not self.queue.empty:
             self.flusher.mark(self)
 
     def send(self, message: Mapping[str, Any], lane: Lane = Lane.RELIABLE) -> None:

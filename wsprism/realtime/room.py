@@ -57,7 +57,7 @@ class Room(Actor):
         self._group_members()
 
     def receive(self, message: object) -> None:
-        kind = type(message)
+        kind = message.__class__
         if kind is ExtPublication or kind is HotPublication:
             self._turn.append(message)  # type: ignore[arg-type]
         else:
@@ -75,7 +75,7 @@ class Room(Actor):
             return
         self._turn = []
         large = len(self._roster) > SLICE_SIZE // 2
-        withheld = {one.sender for one in turn if not one.echo}
+        withheld = [one.sender for one in turn if not one.echo]
         for wire, members in self._members.items():
             frames = [self._frame(publication, wire) for publication in turn]
             block = Block(frames)

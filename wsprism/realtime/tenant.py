@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from actors import Actor, Directive, MailboxSpec, Supervision, Terminated
-from qos import OutboundQueue
-from wsprism.policy.decisions import Denied
+from qos import Lane, OutboundQueue
+from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.sessions import Deny
 from wsprism.protocol import sysmsg
-from wsprism.protocol.codes import CloseCode
+from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.realtime.connection import Connection
 from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.messages import (
@@ -179,10 +179,14 @@ class Tenant(Actor):
     def _publish(self, message: PublishToRoom) -> None:
         entry = self.registry.rooms.get(message.room)
         publication = message.publication
+        sender = publication.sender
         if entry is not None:
-            entry.ref.tell(publication)
-        elif publication.ack and publication.sender is not None:
-            sender = publication.sender
+            if not entry.ref.tell(publication) and sender is not None:
+                self.tenant.counters.decisions.count(Reason.MAILBOX_FULL)
+                code = ErrorCode.RESOURCE_EXHAUSTED
+                notice = sysmsg.error(code, "the room is overloaded", sender.trace_id, publication.seq)
+                sender.outlet.send(notice, Lane.CONTROL)
+        elif publication.ack and sender is not None:
             sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id))
 
     def _drain(self, message: DrainTenant) -> None:

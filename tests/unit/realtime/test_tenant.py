@@ -1,0 +1,273 @@
+"""A tenant: session policies, limits, publishing without membership, drain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.testing import ManualScheduler
+from tests.realtime_support import Peer, World
+from wsprism.policy.decisions import Denied, Reason
+from wsprism.protocol.codes import ErrorCode
+from wsprism.realtime.messages import DrainTenant, ExtPublication, PublishToRoom
+
+
+def sessions(most: int, on_exceed: str) -> dict[str, Any]:
+    return {"sessions": {"max_sessions_per_user": most, "on_exceed": on_exceed}}
+
+
+# Session policies
+
+
+async def test_deny_tells_one_session_too_many_and_closes_it_4501() -> None:
+    world = World(policy=sessions(1, "deny"))
+    first = await world.connect("ann")
+    second = await world.connect("ann")
+    assert second.types_until_close() == ["error"]
+    assert second.closed_with() == (4501, "too many sessions")
+    assert first.closed_with() is None
+    assert world.tenant.sessions == 1
+    assert world.tenant.counters.decisions[Reason.TOO_MANY_SESSIONS] == 1
+
+
+async def test_a_denied_session_is_not_authed_and_may_do_nothing() -> None:
+    world = World(policy=sessions(1, "deny"))
+    await world.connect("ann")
+    denied = await world.connect("ann")
+    denied.join("lobby")
+    denied.chat("hi")
+    assert [opcode for opcode, _ in denied.frames()] == [1, 8]
+    assert world.tenant.rooms == 0
+
+
+async def test_kick_oldest_tells_the_oldest_and_closes_it_4500() -> None:
+    world = World(policy=sessions(2, "kick_oldest"))
+    first, second, third = [await world.connect("ann", sid) for sid in ("a", "b", "c")]
+    assert first.closed_with() == (4500, "kicked_oldest")
+    assert first.types_until_close() == ["authed", "kicked"]
+    assert (second.closed_with(), third.closed_with()) == (None, None)
+    assert world.tenant.counters.kicked == {"kicked_oldest": 1}
+
+
+async def test_another_users_sessions_are_not_touched() -> None:
+    world = World(policy=sessions(1, "kick_oldest"))
+    ann = await world.connect("ann", "same")
+    bob = await world.connect("bob", "same")
+    assert (ann.closed_with(), bob.closed_with()) == (None, None)
+    assert world.tenant.sessions == 2
+
+
+@pytest.mark.parametrize("on_exceed", ["deny", "kick_oldest"])
+async def test_the_same_sid_of_the_same_user_replaces_the_older_session(on_exceed: str) -> None:
+    world = World(policy=sessions(1, on_exceed))
+    old = await world.connect("ann", "phone")
+    new = await world.connect("ann", "phone")
+    assert old.closed_with() == (4500, "replaced")
+    assert new.types() == ["authed"]
+    assert world.tenant.sessions == 1
+    assert world.tenant.counters.kicked == {"replaced": 1}
+
+
+async def test_a_session_without_a_sid_gets_one_of_its_own() -> None:
+    world = World()
+    first, second = await world.connect("ann"), await world.connect("ann")
+    assert first.session.sid
+    assert first.session.sid != second.session.sid
+
+
+async def test_a_kick_frees_the_place_at_once() -> None:
+    world = World(limits={"max_sessions_total": 1}, policy=sessions(1, "kick_oldest"))
+    await world.connect("ann")
+    new = await world.connect("ann")
+    assert new.types() == ["authed"]
+    assert world.tenant.sessions == 1
+
+
+async def test_a_kick_frees_the_places_in_its_rooms_at_once() -> None:
+    world = World(limits={"max_users_per_room": 1, "max_rooms_total": 1}, policy=sessions(1, "kick_oldest"))
+    old = await world.connect("ann")
+    old.join("lobby")
+    await world.connect("ann")
+    assert world.tenant.rooms == 0
+    bob = await world.connect("bob")
+    bob.join("lobby")
+    assert bob.types() == ["authed", "joined"]
+
+
+async def test_a_kicked_sessions_late_end_does_not_remove_the_new_one() -> None:
+    world = World(policy=sessions(1, "kick_oldest"))
+    old = await world.connect("ann", "phone")
+    new = await world.connect("ann", "phone")
+    new.join("lobby")
+    old.vanish()
+    assert world.tenant.sessions == 1
+    assert [session for session in world.tenant.registry] == [new.session]
+    new.heard()
+    new.chat("still here")
+    assert new.types() == ["msg"]
+
+
+async def test_a_session_that_is_kicked_before_its_socket_is_there_is_told_and_closed() -> None:
+    world = World(policy=sessions(1, "kick_oldest"))
+    early = (await world.ask("ann")).session
+    await world.connect("ann")
+    kicked = world.attach(early)
+    assert kicked.types_until_close() == ["kicked"]
+    assert kicked.closed_with() == (4500, "kicked_oldest")
+    assert world.failures == []
+
+
+async def test_a_session_that_is_drained_before_its_socket_is_there_is_told_and_closed() -> None:
+    world = World()
+    early = (await world.ask("ann")).session
+    world.gateway.tell_control(DrainTenant(3000))
+    world.settle()
+    drained = world.attach(early)
+    assert drained.types_until_close() == ["draining"]
+    assert drained.closed_with() == (1001, "draining")
+    assert world.failures == []
+    drained.vanish()
+    assert world.tenant.counters.closed == {1001: 1}
+    assert world.tenant.sessions == 0
+
+
+# Limits
+
+
+async def test_a_full_tenant_denies_before_anything_is_made() -> None:
+    world = World(limits={"max_sessions_total": 1})
+    await world.connect("ann")
+    actors = world.system.statistics().actors
+    assert await world.ask("bob") == Denied(Reason.TENANT_FULL, ErrorCode.RESOURCE_EXHAUSTED)
+    assert world.system.statistics().actors == actors
+    assert world.tenant.counters.decisions[Reason.TENANT_FULL] == 1
+
+
+async def test_a_full_tenant_kicks_nobody_for_a_session_that_it_then_denies() -> None:
+    world = World(limits={"max_sessions_total": 2}, policy=sessions(3, "kick_oldest"))
+    peers = [await world.connect("ann"), await world.connect("ann")]
+    assert isinstance(await world.ask("ann"), Denied)
+    assert [peer.closed_with() for peer in peers] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"max_rooms_total": 1}, Reason.TOO_MANY_ROOMS),
+        ({"max_rooms_per_user": 1}, Reason.TOO_MANY_ROOMS_PER_USER),
+    ],
+)
+async def test_a_join_over_a_limit_on_rooms_is_refused_with_its_seq(limits: dict[str, int], reason: Reason) -> None:
+    world = World(limits=limits)
+    peer = await world.connect()
+    peer.join("one")
+    peer.heard()
+    peer.say({"v": 1, "svc": "room", "type": "join", "room": "two", "seq": 5})
+    assert peer.errors() == [("RESOURCE_EXHAUSTED", 5)]
+    assert world.tenant.counters.decisions[reason] == 1
+    assert world.tenant.rooms == 1
+
+
+async def test_a_full_room_takes_another_session_of_a_user_who_is_in_it_and_nobody_else() -> None:
+    world = World(limits={"max_users_per_room": 1})
+    ann, again, bob = [await world.connect(user) for user in ("ann", "ann", "bob")]
+    for peer in (ann, again, bob):
+        peer.join("lobby")
+    assert again.types() == ["authed", "joined"]
+    assert bob.types() == ["authed", "error"]
+    assert world.tenant.counters.decisions[Reason.ROOM_FULL] == 1
+
+
+async def test_the_end_of_the_last_member_ends_its_room() -> None:
+    world = World()
+    ann, bob = await world.connect("ann"), await world.connect("bob")
+    ann.join("lobby")
+    bob.join("lobby")
+    ann.vanish()
+    assert world.tenant.rooms == 1
+    before = world.system.statistics().actors
+    bob.vanish()
+    assert (world.tenant.rooms, world.tenant.sessions) == (0, 0)
+    assert world.system.statistics().actors == before - 2
+
+
+# Publishing without membership
+
+
+def open_world() -> World:
+    return World(policy={"publish_requires_membership": False})
+
+
+async def test_a_tenant_may_let_those_publish_who_are_not_members() -> None:
+    world = open_world()
+    member, stranger = await world.connect("ann"), await world.connect("bob")
+    member.join("lobby")
+    member.heard()
+    stranger.heard()
+    stranger.chat("hi", room="lobby", seq=4, flags=4)
+    assert [one["data"] for one in member.heard() if isinstance(one, dict)] == [{"from": "bob", "msg": "hi"}]
+    assert stranger.types() == ["ack"]
+
+
+async def test_a_publication_into_a_room_that_is_not_there_is_acknowledged_and_makes_no_room() -> None:
+    world = open_world()
+    peer = await world.connect()
+    peer.heard()
+    peer.chat("hi", room="nobody", seq=4, flags=4)
+    peer.chat("hi", room="nobody", seq=5)
+    assert [(one["type"], one["seq"]) for one in peer.heard() if isinstance(one, dict)] == [("ack", 4)]
+    assert world.tenant.rooms == 0
+
+
+async def test_a_stranger_is_told_when_the_room_is_overloaded() -> None:
+    world = open_world()
+    member, stranger = await world.connect("ann"), await world.connect("bob")
+    member.join("lobby")
+    member.heard()
+    stranger.heard()
+    fill_mailbox_of(world, "lobby")
+    world.tenant.ref.deliver([PublishToRoom("lobby", ExtPublication("chat", "msg", 1, sender=stranger.session, seq=9))])
+    world.settle()
+    assert stranger.errors() == [("RESOURCE_EXHAUSTED", 9)]
+    assert world.tenant.counters.decisions[Reason.MAILBOX_FULL] == 1
+
+
+def fill_mailbox_of(world: World, room: str) -> None:
+    ref = world.tenant.registry.rooms[room].ref
+    while ref.tell(ExtPublication("chat", "msg", 0)):
+        pass
+
+
+# Drain
+
+
+async def test_a_drain_tells_every_connection_flushes_and_closes_it_1001() -> None:
+    world = World()
+    peers = [await world.connect(user) for user in ("ann", "bob")]
+    for peer in peers:
+        peer.join("lobby")
+        peer.heard()
+    peers[0].session.connection.deliver(['{"v":1,"svc":"chat","type":"send","data":{"msg":"last"}}'])
+    world.gateway.tell_control(DrainTenant(3000))
+    world.settle()
+    for peer in peers:
+        heard = peer.heard()
+        drained = [one for one in heard if isinstance(one, dict) and one["type"] == "draining"]
+        assert [one["data"] for one in drained] == [{"reconnect_after_ms": 3000}]
+        assert sorted(one["type"] for one in heard if isinstance(one, dict)) == ["draining", "msg"]
+        assert peer.closed_with() == (1001, "draining")
+
+
+async def test_a_drained_tenant_is_empty_once_its_clients_are_gone() -> None:
+    world = World()
+    peers: list[Peer] = [await world.connect() for _ in range(3)]
+    world.gateway.tell_control(DrainTenant(0))
+    world.settle()
+    for peer in peers:
+        peer.vanish()
+    assert world.tenant.sessions == 0
+    assert world.tenant.counters.closed == {1001: 3}
+    assert isinstance(world.scheduler, ManualScheduler)
+    world.scheduler.advance(1)
+    assert world.scheduler.timers == 0
