@@ -175,7 +175,8 @@ class World:
         policy |= {"sessions": {"max_sessions_per_user": 0}} | settings.pop("policy", {})
         model = TenantSettings.model_validate({"id": "t", "policy": policy, **settings})
         self.services = ServiceRegistry(
-            {"room": RoomService(), "chat": ChatService("chat")}, {1: EchoService(), 2: RelayService()}
+            {"room": RoomService(), "chat": ChatService("chat"), **(ext or {})},
+            {1: EchoService(), 2: RelayService(), **(hot or {})},
         )
         rules = compile_rules(model, self.services)
         self.tenant = TenantContext("t", rules, authenticator or Nobody(), self.scheduler.now)

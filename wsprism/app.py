@@ -93,6 +93,10 @@ class GatewayProcess:
     def connections(self) -> int:
         return len(self._upgrader.links)
 
+    def http_connections(self) -> int:
+        """Sockets that are still HTTP: not upgraded, or being answered."""
+        return self._server.connections
+
     def draining(self) -> bool:
         return self._upgrader.draining
 

@@ -54,6 +54,8 @@ _log = logging.getLogger("wsprism.connection")
 _MAX_HELD_BACK = 256
 _NO_STATUS_RECEIVED = 1005
 _ABNORMAL_CLOSURE = 1006
+_FIRST_PRIVATE_CODE = 3000
+"""From here on a client may close with whatever it likes; a count's label is never the wire's choice."""
 
 _JOIN_DENIALS = {
     Reason.ROOM_FULL: "the room is full",
@@ -260,7 +262,8 @@ class Connection(Actor):
     def _on_close_received(self, event: CloseReceived) -> None:
         if self.state in (State.OPENING, State.OPEN):
             self._move(State.CLOSING)
-            self.close_code = event.code if event.code is not None else _NO_STATUS_RECEIVED
+            known = event.code is not None and event.code < _FIRST_PRIVATE_CODE
+            self.close_code = event.code if known else _NO_STATUS_RECEIVED
             self.close_reason = "closed by the client"
             self._outlet.close(close_frame(event.code), discard=True)
         self._outlet.peer_closed()

@@ -61,8 +61,10 @@ class Room(Actor):
         if kind is ExtPublication or kind is HotPublication:
             self._turn.append(message)  # type: ignore[arg-type]
         else:
-            self._fan_out()
-            self._handlers[kind](message)
+            try:
+                self._fan_out()
+            finally:  # a publication that fails costs nobody a join or leave
+                self._handlers[kind](message)
 
     def after_turn(self) -> None:
         if self._turn:

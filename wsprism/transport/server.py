@@ -50,20 +50,17 @@ class HttpServer:
 
     def __init__(self, routes: Mapping[str, Handler], *, max_header_bytes: int) -> None:
         self._routes = routes
-        self._runner = web.ServerRunner(
-            web.Server(
-                self._dispatch,
-                access_log=None,
-                logger=_log,
-                keepalive_timeout=KEEPALIVE_TIMEOUT_S,
-                lingering_time=0.5,
-                auto_decompress=False,
-                max_line_size=max_header_bytes,
-                max_field_size=max_header_bytes,
-            ),
-            handle_signals=False,
-            shutdown_timeout=1.0,
+        self._http = web.Server(
+            self._dispatch,
+            access_log=None,
+            logger=_log,
+            keepalive_timeout=KEEPALIVE_TIMEOUT_S,
+            lingering_time=0.5,
+            auto_decompress=False,
+            max_line_size=max_header_bytes,
+            max_field_size=max_header_bytes,
         )
+        self._runner = web.ServerRunner(self._http, handle_signals=False, shutdown_timeout=1.0)
         self._site: web.BaseSite | None = None
 
     async def start(self, address: ListenAddress) -> None:
@@ -86,6 +83,11 @@ class HttpServer:
             if isinstance(address, tuple):
                 return int(address[1])
         return None
+
+    @property
+    def connections(self) -> int:
+        """Sockets that aiohttp holds."""
+        return len(self._http.connections)
 
     async def stop_accepting(self) -> None:
         """Close the listening socket; what is connected stays."""

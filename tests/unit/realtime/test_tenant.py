@@ -102,7 +102,7 @@ async def test_a_kicked_sessions_late_end_does_not_remove_the_new_one() -> None:
     new.join("lobby")
     old.vanish()
     assert world.tenant.sessions == 1
-    assert [session for session in world.tenant.registry] == [new.session]
+    assert list(world.tenant.registry) == [new.session]
     new.heard()
     new.chat("still here")
     assert new.types() == ["msg"]

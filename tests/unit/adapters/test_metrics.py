@@ -1,0 +1,143 @@
+"""What ``/metrics`` says, read back with Prometheus' own parser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from actors import SystemStatistics
+from qos import Lane
+from tests.realtime_support import World
+from wsprism.adapters.metrics import Metrics
+from wsprism.policy.decisions import Reason
+from wsprism.protocol.websocket import CloseReceived
+from wsprism.realtime.counters import GatewayCounters
+from wsprism.realtime.rules import TenantContext
+
+Sample = tuple[str, frozenset[tuple[str, str]]]
+
+
+class View:
+    """A gateway with one tenant."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.counters = GatewayCounters()
+        self.is_draining = False
+
+    def tenants(self) -> list[TenantContext]:
+        return [self.world.tenant]
+
+    def actors(self) -> SystemStatistics:
+        return self.world.system.statistics()
+
+    def connections(self) -> int:
+        return self.world.connections()
+
+    def draining(self) -> bool:
+        return self.is_draining
+
+
+@pytest.fixture
+def view() -> View:
+    return View(World())
+
+
+@pytest.fixture
+def metrics(view: View) -> Iterator[Metrics]:
+    metrics = Metrics(view)
+    yield metrics
+    metrics.close()
+
+
+def read(metrics: Metrics) -> dict[Sample, float]:
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float:
+    return read(metrics)[name, frozenset(labels.items())]
+
+
+async def test_the_figures_are_those_of_the_moment_in_which_they_are_asked(view: View, metrics: Metrics) -> None:
+    assert value(metrics, "wsprism_sessions", tenant="t") == 0
+    peer = await view.world.connect()
+    peer.join("lobby")
+    peer.chat("hi")
+    peer.say(b"\x01\x00\x00x")
+    assert value(metrics, "wsprism_sessions", tenant="t") == 1
+    assert value(metrics, "wsprism_rooms", tenant="t") == 1
+    assert value(metrics, "wsprism_connections") == 1
+    assert value(metrics, "wsprism_sessions_opened_total", tenant="t") == 1
+    assert value(metrics, "wsprism_messages_received_total", tenant="t", lane="ext") == 2
+    assert value(metrics, "wsprism_messages_received_total", tenant="t", lane="hot") == 1
+    assert value(metrics, "wsprism_service_messages_total", tenant="t", lane="ext", service="chat") == 1
+    assert value(metrics, "wsprism_service_messages_total", tenant="t", lane="hot", service="1") == 1
+    assert value(metrics, "wsprism_queue_sent_total", **{"tenant": "t", "class": "reliable"}) == 3
+    peer.vanish()
+    assert value(metrics, "wsprism_sessions", tenant="t") == 0
+    assert value(metrics, "wsprism_connections_closed_total", tenant="t", code="1006") == 1
+
+
+async def test_the_queues_account_adds_up_class_by_class(view: View, metrics: Metrics) -> None:
+    peer = await view.world.connect()
+    peer.join("lobby")
+    peer.transport.fill()
+    for _ in range(3):
+        peer.chat("waits")
+    figures = read(metrics)
+    for lane in Lane:
+        labels = frozenset({"tenant": "t", "class": lane.name.lower()}.items())
+        gone = [
+            figures[f"wsprism_queue_{what}_total", labels] for what in ("sent", "dropped", "conflated", "discarded")
+        ]
+        queued = figures["wsprism_queue_depth", labels]
+        assert figures["wsprism_queue_offered_total", labels] == sum(gone) + queued
+    assert value(metrics, "wsprism_queue_depth", **{"tenant": "t", "class": "reliable"}) == 2
+
+
+async def test_what_belongs_to_the_process_is_there_too(view: View, metrics: Metrics) -> None:
+    view.counters.handshakes_accepted = 3
+    view.counters.handshakes_refused["ticket"] = 2
+    view.is_draining = True
+    assert value(metrics, "wsprism_handshakes_accepted_total") == 3
+    assert value(metrics, "wsprism_handshakes_refused_total", reason="ticket") == 2
+    assert value(metrics, "wsprism_draining") == 1
+    assert value(metrics, "wsprism_actors") == 2
+
+
+async def test_every_reason_is_a_series_from_the_start(metrics: Metrics) -> None:
+    reasons = {dict(labels)["reason"] for name, labels in read(metrics) if name == "wsprism_decisions_total"}
+    assert reasons == {reason.value for reason in Reason}
+
+
+async def test_nothing_that_a_client_chose_becomes_a_label(view: View, metrics: Metrics) -> None:
+    peer = await view.world.connect("evil-user", "evil-sid")
+    peer.join("evil-room")
+    peer.say(
+        {"v": 1, "svc": "evil", "type": "evil"},
+        {"v": 1, "svc": "chat", "type": "evil"},
+        {"v": 1, "svc": "sys", "type": "evil"},
+        b"\xee\xee\x00",
+    )
+    peer.event(CloseReceived(4242, "evil"))
+    peer.vanish()
+    text = metrics.render().decode()
+    assert "evil" not in text
+    assert "4242" not in text
+    assert "238" not in {label for _, labels in read(metrics) for _, label in labels}
+
+
+async def test_two_gateways_of_a_process_keep_their_metrics_apart(metrics: Metrics) -> None:
+    other_view = View(World())
+    other = Metrics(other_view)
+    await other_view.world.connect()
+    assert value(other, "wsprism_sessions", tenant="t") == 1
+    assert value(metrics, "wsprism_sessions", tenant="t") == 0
+    other.close()
