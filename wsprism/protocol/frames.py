@@ -27,17 +27,26 @@ _FIN = 0x80
 _RSV1 = 0x40
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
+_SHORT_TEXT = tuple(bytes((_FIN | _TEXT, size)) for size in range(126))
+_SHORT_BINARY = tuple(bytes((_FIN | _BINARY, size)) for size in range(126))
+
 _header_16 = Struct("!BBH").pack
 _header_64 = Struct("!BBQ").pack
 
 
 def text_frame(payload: bytes, *, deflated: bool = False) -> bytes:
     """A text frame around UTF-8 `payload`; `deflated` sets RSV1 (RFC 7692: the payload is already compressed)."""
+    size = len(payload)
+    if size < 126 and not deflated:
+        return _SHORT_TEXT[size] + payload
     return _frame(_FIN | _RSV1 | _TEXT if deflated else _FIN | _TEXT, payload)
 
 
 def binary_frame(payload: bytes, *, deflated: bool = False) -> bytes:
     """A binary frame around `payload`; `deflated` sets RSV1 (RFC 7692: the payload is already compressed)."""
+    size = len(payload)
+    if size < 126 and not deflated:
+        return _SHORT_BINARY[size] + payload
     return _frame(_FIN | _RSV1 | _BINARY if deflated else _FIN | _BINARY, payload)
 
 

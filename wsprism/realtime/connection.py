@@ -137,7 +137,11 @@ class Connection(Actor):
         if kind is str or kind is bytes:
             if self._awaiting is not None:
                 self._hold_back(message)  # type: ignore[arg-type]
-            elif self.state is _OPEN:
+            elif self.state is not _OPEN:
+                return
+            elif kind is str:
+                self._on_ext(message)  # type: ignore[arg-type]
+            else:
                 self._on_message(message)  # type: ignore[arg-type]
         else:
             _HANDLERS[kind](self, message)

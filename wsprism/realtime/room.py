@@ -62,15 +62,11 @@ class Room(Actor):
             self._turn.append(message)  # type: ignore[arg-type]
         else:
             try:
-                self._fan_out()
+                self.after_turn()
             finally:  # a publication that fails costs nobody a join or leave
                 self._handlers[kind](message)
 
     def after_turn(self) -> None:
-        if self._turn:
-            self._fan_out()
-
-    def _fan_out(self) -> None:
         """Offer what this turn gathered to every member, in the order in which it came."""
         turn = self._turn
         if not turn:
