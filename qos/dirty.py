@@ -6,6 +6,7 @@ Knows nothing of what it lists. The flusher marks and takes slices.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 __all__ = ["DirtyLists"]
@@ -35,6 +36,10 @@ class DirtyLists(Generic[T]):
             self._second.append(item)
         else:
             self._first.append(item)
+
+    def mark_all(self, items: Iterable[T], large: bool = False) -> None:
+        """`mark` each of ``items``, in their order."""
+        (self._second if large else self._first).extend(items)
 
     def next_slice(self) -> list[T]:
         """Remove and return at most one slice of items, those of the first list before those of the second.

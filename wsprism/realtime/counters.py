@@ -29,7 +29,6 @@ class TenantCounters:
         "messages_in_hot",
         "sessions_opened",
         "slow_disconnects",
-        "write_stalls",
     )
 
     def __init__(self) -> None:
@@ -39,7 +38,6 @@ class TenantCounters:
         self.bytes_in_hot = 0
         self.sessions_opened = 0
         self.slow_disconnects = 0
-        self.write_stalls = 0
         self.kicked: Counter[str] = Counter()
         self.closed: Counter[int] = Counter()
         self.messages_by_ext_service: Counter[str] = Counter()

@@ -66,6 +66,17 @@ class Flusher:
         if not self._scheduled:
             self._schedule()
 
+    def mark_all(self, outlets: list[Outlet], *, large: bool) -> None:
+        """``mark`` each of ``outlets``: the members that one publication woke."""
+        ready = [one for one in outlets if one.transport is not None and not one.blocked and not one.hot_flush_s]
+        self._dirty.mark_all(ready, large)
+        if len(ready) < len(outlets):
+            for outlet in outlets:
+                if outlet.hot_flush_s:
+                    self.mark(outlet, large=large)
+        if ready and not self._scheduled:
+            self._schedule()
+
     def resume(self, outlet: Outlet) -> None:
         """The transport of a blocked connection has drained."""
         if not outlet.blocked:

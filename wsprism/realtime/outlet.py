@@ -97,10 +97,10 @@ class Outlet:
         if verdict is not Verdict.QUEUED:
             self.settle(verdict)
 
-    def settle(self, verdict: Verdict, *, large: bool = False) -> None:
+    def settle(self, verdict: Verdict) -> None:
         """Do what a verdict other than QUEUED asks for."""
         if verdict is Verdict.WAKE:
-            self.flusher.mark(self, large=large)
+            self.flusher.mark(self)
         elif verdict is Verdict.OVERFLOW:
             self.queue.close()
             self.connection.tell_control(CloseConnection(CloseCode.SLOW_CONSUMER, "slow consumer", discard=True))

@@ -13,7 +13,7 @@ from actors import Actor
 from qos import Block, Frame, Lane, Verdict
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
-from wsprism.realtime.flusher import SLICE_SIZE
+from wsprism.realtime.flusher import SLICE_SIZE, Flusher
 from wsprism.realtime.messages import (
     CloseRoom,
     ExtPublication,
@@ -24,22 +24,25 @@ from wsprism.realtime.messages import (
     RoomJoin,
     RoomLeave,
 )
+from wsprism.realtime.outlet import Outlet
 from wsprism.realtime.registry import Roster
-from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 from wsprism.realtime.wire import WireFormat
 
 __all__ = ["Room"]
 
 
+_WAKE = Verdict.WAKE
+
+
 class Room(Actor):
     """Created by its tenant for the first member, closed by it after the last."""
 
-    def __init__(self, name: str, roster: Roster, tenant: TenantContext) -> None:
+    def __init__(self, name: str, roster: Roster, flusher: Flusher) -> None:
         self.name = name
+        self._flusher = flusher
         self._roster = roster
-        self._tenant = tenant
-        self._members: dict[WireFormat, list[tuple[Callable[[Block], Verdict], Session]]] = {}
+        self._members: dict[WireFormat, list[tuple[Callable[[Block], Verdict], Session, Outlet]]] = {}
         self._turn: list[ExtPublication | HotPublication] = []
         self._handlers: dict[type, Callable[[Any], None]] = {
             RoomJoin: self._join,
@@ -73,17 +76,21 @@ class Room(Actor):
             return
         self._turn = []
         large = len(self._roster) > SLICE_SIZE // 2
-        withheld = [one.sender for one in turn if not one.echo]
+        withheld = {one.sender for one in turn if not one.echo}
         for wire, members in self._members.items():
             frames = [self._frame(publication, wire) for publication in turn]
             block = Block(frames)
-            for offer_block, session in members:
+            woken = []
+            for offer_block, session, outlet in members:
                 if withheld and session in withheld:
                     self._offer_without_own(session, turn, frames)
                     continue
                 verdict = offer_block(block)
-                if verdict:
-                    session.outlet.settle(verdict, large=large)
+                if verdict is _WAKE:
+                    woken.append(outlet)
+                elif verdict:
+                    outlet.settle(verdict)
+            self._flusher.mark_all(woken, large=large)
         for publication in turn:
             if publication.ack:
                 self._acknowledge(publication)
@@ -141,4 +148,4 @@ class Room(Actor):
 
     def _add_member(self, session: Session) -> None:
         members = self._members.setdefault(session.outlet.format, [])
-        members.append((session.outlet.queue.offer_block, session))
+        members.append((session.outlet.queue.offer_block, session, session.outlet))

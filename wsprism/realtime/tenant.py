@@ -157,7 +157,7 @@ class Tenant(Actor):
         roster: Roster = {}
         self._names += 1
         ref = self.context.spawn(
-            lambda: Room(name, roster, self.tenant),
+            lambda: Room(name, roster, self._flusher),
             name=f"room-{self._names}",
             mailbox=_ROOM_MAILBOX,
         )

@@ -20,6 +20,7 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.deflate import DEFLATE_RESPONSE, accepts_deflate
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.handshake import SUBPROTOCOL_MSGPACK, HandshakeFault, HandshakeRequest, parse_handshake
+from wsprism.protocol.hot import MAX_SENDER_BYTES
 from wsprism.protocol.websocket import FrameDecoder
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.messages import OpenSession, SessionOpened
@@ -127,7 +128,7 @@ class Upgrader:
         if origins is not None and origin is not None and not origins.allows(origin):
             return _ORIGIN
         principal = await self._authenticate(request, handshake, tenant, remote)
-        if principal is None:
+        if principal is None or len(principal.user.encode("utf-8", "replace")) > MAX_SENDER_BYTES:
             return _TICKET
         if self.draining:
             return _DRAINING

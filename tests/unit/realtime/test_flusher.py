@@ -6,7 +6,7 @@ import pytest
 
 from actors import ActorSystem
 from actors.testing import ManualScheduler, Probe
-from qos import Block, Frame, Lane, LaneCounters, OutboundQueue, Pacer, QueueLimits
+from qos import Block, Frame, Lane, LaneCounters, OutboundQueue, Pacer, QueueLimits, Verdict
 from tests.realtime_support import FakeTransport
 from wsprism.protocol.codes import CloseCode
 from wsprism.protocol.envelope import JSON
@@ -381,8 +381,8 @@ def test_small_rooms_are_written_to_before_large_ones_without_starving_them() ->
     large = [bench.outlet()[0] for _ in range(SLICE_SIZE * 2)]
     small = [bench.outlet()[0] for _ in range(3)]
     for outlet in large:
-        verdict = outlet.queue.offer(reliable(b"x"))
-        outlet.settle(verdict, large=True)
+        assert outlet.queue.offer(reliable(b"x")) is Verdict.WAKE
+    bench.flusher.mark_all(large, large=True)
     for outlet in small:
         outlet.offer(reliable(b"x"))
     bench.scheduler.run_once()
