@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Final, NamedTuple
 
-from qos.frame import Frame
+from qos.frame import Block, Frame
 
 __all__ = ["QUANTUM_BYTES", "Backlog", "Taken"]
 
@@ -28,12 +28,16 @@ class Taken(NamedTuple):
 
 
 class Backlog:
-    """Both deques in publication order, the deficit of each, and whose turn it is."""
+    """Both deques in publication order, the deficit of each, and whose turn it is.
+
+    ``reliable`` holds blocks without hot frames whole: a reader that lags behind a busy room costs as little as one that
+    does not. A block is taken apart only when hot frames want their turns between, or when it is more than fits.
+    """
 
     __slots__ = ("_deficits", "_granted", "_index", "_quanta", "_turn", "hot", "reliable")
 
     def __init__(self, reliable_weight: int, hot_weight: int) -> None:
-        self.reliable: deque[Frame] = deque()
+        self.reliable: deque[Frame | Block] = deque()
         self.hot: deque[Frame] = deque()
         self._index: dict[Hashable, Frame] | None = None
         self._quanta = (reliable_weight * QUANTUM_BYTES, hot_weight * QUANTUM_BYTES)
@@ -93,25 +97,40 @@ class Backlog:
         contended = hot
         while reliable_queue or (hot and hot_queue):
             if contended and reliable_queue and hot_queue:
+                self._open_block()
                 turn = self._turn_for(reliable_queue, hot_queue)
             else:
                 turn = 0 if reliable_queue else 1
                 contended = False
-            size = len((hot_queue if turn else reliable_queue)[0].data)
+                if not turn and len(reliable_queue[0].data) > room_bytes:
+                    self._open_block()
+            head = hot_queue[0] if turn else reliable_queue[0]
+            size = len(head.data)
             if size > room_bytes and parts:
                 break
-            parts.append((self.pop_hot() if turn else reliable_queue.popleft()).data)
+            parts.append(head.data)
+            if turn:
+                self.pop_hot()
+            else:
+                reliable_queue.popleft()
             if contended:
                 self._deficits[turn] -= size
             room_bytes -= size
-            counts[turn] += 1
+            counts[turn] += head.reliable_count if isinstance(head, Block) else 1
             sizes[turn] += size
         if not (reliable_queue and hot_queue):
             self._deficits = [0, 0]
             self._granted = False
         return Taken(counts[0], sizes[0], counts[1], sizes[1])
 
-    def _turn_for(self, reliable_queue: deque[Frame], hot_queue: deque[Frame]) -> int:
+    def _open_block(self) -> None:
+        """Have a single frame at the head of the reliable ones."""
+        head = self.reliable[0]
+        if isinstance(head, Block):
+            self.reliable.popleft()
+            self.reliable.extendleft(reversed(head.frames))
+
+    def _turn_for(self, reliable_queue: deque[Frame | Block], hot_queue: deque[Frame]) -> int:
         """The lane whose head may leave next, 0 reliable or 1 hot. A lane keeps its turn while its deficit lasts."""
         deficits = self._deficits
         heads = (len(reliable_queue[0].data), len(hot_queue[0].data))

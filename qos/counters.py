@@ -53,6 +53,11 @@ class LaneCounters:
         self.offered[lane] += 1
         self.offered_bytes[lane] += size_bytes
 
+    def offer_all(self, lane: int, count: int, size_bytes: int) -> None:
+        """Count several messages that a queue was offered at once."""
+        self.offered[lane] += count
+        self.offered_bytes[lane] += size_bytes
+
     def drop(self, lane: int, size_bytes: int) -> None:
         """Count a message lost to a bound."""
         self.dropped[lane] += 1

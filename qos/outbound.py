@@ -143,6 +143,13 @@ class OutboundQueue:
         if not self._open:
             self._refuse(block.frames)
             return _CLOSED
+        if self._fits_whole(block):
+            verdict = self._verdict_before(_RELIABLE)
+            self._counters.offer_all(_RELIABLE, block.reliable_count, block.reliable_bytes)
+            self._reliable_count += block.reliable_count
+            self._reliable_bytes += block.reliable_bytes
+            self._exploded().reliable.append(block)
+            return verdict
         verdict = _QUEUED
         for at, frame in enumerate(block.frames):
             verdict = max(verdict, self._verdict_before(frame.lane))
@@ -150,6 +157,16 @@ class OutboundQueue:
                 self._refuse(block.frames[at + 1 :])
                 return _OVERFLOW
         return verdict
+
+    def _fits_whole(self, block: Block) -> bool:
+        """Whether a block can stand in the backlog as it is: without hot frames, and within the bounds."""
+        limits = self._limits
+        return (
+            not self._direct
+            and not block.hot_count
+            and self._reliable_count + block.reliable_count <= limits.reliable_max_messages
+            and self._reliable_bytes + block.reliable_bytes <= limits.reliable_max_bytes
+        )
 
     def _verdict_before(self, lane: Lane) -> Verdict:
         """What taking a frame of ``lane`` answers, as things stand before it."""
@@ -230,6 +247,9 @@ class OutboundQueue:
         first, rest = self._first, self._rest or ()
         self._first = self._rest = None
         for entry in (first, *rest) if first is not None else ():
+            if isinstance(entry, Block) and not entry.hot_count:
+                backlog.reliable.append(entry)
+                continue
             for frame in (entry,) if isinstance(entry, Frame) else entry.frames:
                 (backlog.reliable if frame.lane is _RELIABLE else backlog.hot).append(frame)
         if self._congested:

@@ -36,7 +36,7 @@ from wsprism.settings import HandshakeLimitSettings, ListenAddress, Settings, Te
 from wsprism.transport.server import Handler, HttpServer
 from wsprism.transport.upgrade import Upgrader
 
-__all__ = ["GatewayProcess", "serve"]
+__all__ = ["GatewayProcess", "refuse_unavailable", "serve"]
 
 _log = logging.getLogger("wsprism.gateway")
 
@@ -172,9 +172,8 @@ class GatewayProcess:
 async def serve(settings: Settings) -> None:
     """Run a gateway until SIGTERM or SIGINT has drained it; a second signal ends the wait.
 
-    Raises OperatorError when it cannot start, or when a key asks for what this version does not have.
+    Raises OperatorError when it cannot start.
     """
-    _refuse_unavailable(settings)
     loop = asyncio.get_running_loop()
     stop, hurry = asyncio.Event(), asyncio.Event()
 
@@ -203,8 +202,8 @@ async def serve(settings: Settings) -> None:
     _log.info("stopped")
 
 
-def _refuse_unavailable(settings: Settings) -> None:
-    """A key that would be silently without effect stops the start."""
+def refuse_unavailable(settings: Settings) -> None:
+    """Raise OperatorError for keys that this version knows and does not act on: none is silently without effect."""
     gateway = settings.gateway
     asked = {
         "gateway.internal": gateway.internal.listen is not None or bool(gateway.internal.api_keys),

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from wsprism import __version__
-from wsprism.app import serve
+from wsprism.app import refuse_unavailable, serve
 from wsprism.errors import OperatorError
 from wsprism.logs import configure_logging
 from wsprism.settings import Settings, SettingsError, json_schema, load_settings
@@ -34,17 +34,23 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(json.dumps(json_schema(), indent=2))
                 return EXIT_OK
             case "check":
-                settings = load_settings(arguments.config)
+                settings = _load(arguments.config)
                 print(f"{arguments.config}: ok ({len(settings.tenants)} tenants)")
                 return EXIT_OK
             case _:
-                return _start(load_settings(arguments.config))
+                return _start(_load(arguments.config))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
     except OperatorError as error:
         print(f"wsprism: {error}", file=sys.stderr)
         return EXIT_FAILED
+
+
+def _load(path: str) -> Settings:
+    settings = load_settings(path)
+    refuse_unavailable(settings)
+    return settings
 
 
 def _start(settings: Settings) -> int:
