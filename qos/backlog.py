@@ -30,8 +30,8 @@ class Taken(NamedTuple):
 class Backlog:
     """Both deques in publication order, the deficit of each, and whose turn it is.
 
-    ``reliable`` holds blocks without hot frames whole: a reader that lags behind a busy room costs as little as one that
-    does not. A block is taken apart only when hot frames want their turns between, or when it is more than fits.
+    ``reliable`` holds blocks without hot frames whole: a reader that lags behind a busy room costs no more than another
+    one. A block is taken apart only when hot frames want their turns between, or when it is more than fits.
     """
 
     __slots__ = ("_deficits", "_granted", "_index", "_quanta", "_turn", "hot", "reliable")

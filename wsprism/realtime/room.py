@@ -7,7 +7,7 @@ Limits are the tenant's business; sockets are the flusher's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from actors import Actor
 from qos import Block, Frame, Lane, Verdict
@@ -31,6 +31,9 @@ from wsprism.realtime.wire import WireFormat
 
 __all__ = ["Room"]
 
+
+BLOCK_BYTES: Final = 8 * 1024
+"""A block is closed when it has grown to this: queues handle blocks whole as long as several fit into one write."""
 
 _WAKE = Verdict.WAKE
 
@@ -76,21 +79,23 @@ class Room(Actor):
             return
         self._turn = []
         large = len(self._roster) > SLICE_SIZE // 2
-        withheld = {one.sender for one in turn if not one.echo}
+        withheld = {one.sender for one in turn if not one.echo and one.sender is not None}
         for wire, members in self._members.items():
             frames = [self._frame(publication, wire) for publication in turn]
-            block = Block(frames)
             woken = []
-            for offer_block, session, outlet in members:
-                if withheld and session in withheld:
-                    self._offer_without_own(session, turn, frames)
-                    continue
-                verdict = offer_block(block)
-                if verdict is _WAKE:
-                    woken.append(outlet)
-                elif verdict:
-                    outlet.settle(verdict)
+            for block in _blocks(frames):
+                for offer_block, session, outlet in members:
+                    if withheld and session in withheld:
+                        continue
+                    verdict = offer_block(block)
+                    if verdict is _WAKE:
+                        woken.append(outlet)
+                    elif verdict:
+                        outlet.settle(verdict)
             self._flusher.mark_all(woken, large=large)
+            for session in withheld:
+                if session.outlet.format is wire and session in self._roster:
+                    self._offer_without_own(session, turn, frames)
         for publication in turn:
             if publication.ack:
                 self._acknowledge(publication)
@@ -149,3 +154,20 @@ class Room(Actor):
     def _add_member(self, session: Session) -> None:
         members = self._members.setdefault(session.outlet.format, [])
         members.append((session.outlet.queue.offer_block, session, session.outlet))
+
+
+def _blocks(frames: list[Frame]) -> list[Block]:
+    """``frames`` in blocks of not much more than ``BLOCK_BYTES``."""
+    whole = Block(frames)
+    if whole.size_bytes <= BLOCK_BYTES:
+        return [whole]
+    blocks: list[Block] = []
+    first = size_bytes = 0
+    for position, frame in enumerate(frames):
+        size_bytes += len(frame.data)
+        if size_bytes >= BLOCK_BYTES:
+            blocks.append(Block(frames[first : position + 1]))
+            first, size_bytes = position + 1, 0
+    if first < len(frames):
+        blocks.append(Block(frames[first:]))
+    return blocks

@@ -43,7 +43,7 @@ __all__ = ["Tenant"]
 _log = logging.getLogger("wsprism.tenant")
 
 _CONNECTION_MAILBOX = MailboxSpec(capacity=1024)
-_ROOM_MAILBOX = MailboxSpec(capacity=8192, batch=1024, sheddable=lambda message: type(message) is HotPublication)
+_ROOM_MAILBOX = MailboxSpec(capacity=65_536, batch=1024, sheddable=lambda message: type(message) is HotPublication)
 _A_CRASH_ENDS_IT = Supervision(directive=lambda _: Directive.STOP)
 
 

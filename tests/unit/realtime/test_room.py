@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.realtime_support import Peer, World
 from wsprism.effects import Publish
 from wsprism.ports import ServiceContext
 from wsprism.protocol.envelope import JSON, MSGPACK, Envelope
+from wsprism.realtime import tenant
 from wsprism.realtime.messages import ExtPublication, HotPublication
 from wsprism.realtime.wire import WireFormat, wire_format
 
@@ -296,12 +298,15 @@ async def test_a_slow_member_is_closed_4000_and_the_others_miss_nothing() -> Non
     assert world.tenant.counters.slow_disconnects == 1
 
 
-async def test_a_full_mailbox_sheds_its_oldest_hot_frame_and_refuses_an_ext_message_to_its_sender() -> None:
+async def test_a_full_mailbox_sheds_its_oldest_hot_frame_and_refuses_an_ext_message_to_its_sender(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tenant, "_ROOM_MAILBOX", replace(tenant._ROOM_MAILBOX, capacity=64))
     world = World()
     ann, bob = await members(world, "ann", "bob")
     room = world.tenant.registry.rooms[LOBBY].ref
     room.tell(HotPublication(b"\x82\x01A", None))
-    while room.tell(ExtPublication("chat", "msg", {"msg": "x"})) and room.pending < 8192:
+    while room.tell(ExtPublication("chat", "msg", {"msg": "x"})) and room.pending < 64:
         pass
     assert room.tell(HotPublication(b"\x82\x01B", None))
     deliver(ann, send("refused", seq=2))
@@ -312,3 +317,13 @@ async def test_a_full_mailbox_sheds_its_oldest_hot_frame_and_refuses_an_ext_mess
     assert b"A" not in heard
     assert b"B" in heard
     assert world.tenant.counters.lanes.queued[Lane.RELIABLE] == 0
+
+
+async def test_a_turn_larger_than_a_block_reaches_everybody_in_order() -> None:
+    world = World()
+    ann, bob = await members(world, "ann", "bob")
+    texts = [str(number) * 500 for number in range(60)]
+    deliver(ann, *(send(text) for text in texts))
+    world.settle()
+    assert told(ann) == texts
+    assert told(bob) == texts
