@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tests.client import Client, until
 from tests.conftest import StartGateway
-from tests.faults.test_slow_reader import slow_client
+from tests.faults.test_slow_reader import flood, slow_client
 from wsprism.transport import takeover
 from wsprism.transport.takeover import can_detach
 
@@ -56,8 +56,6 @@ async def test_without_the_takeover_everything_works_as_before(
     slow = await slow_client(gateway.process.address.port)
     async with Client(gateway.base, ticket="dev:ann") as ann:
         await ann.join("r")
-        for _ in range(60):
-            await ann.send("chat", "send", {"msg": "x" * 16000})
-            await ann.receive()
+        await flood(ann, 60)
         await until(lambda: tenant.counters.closed[4000] == 1)
     slow.abort()
