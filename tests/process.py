@@ -28,6 +28,7 @@ class GatewayCommand:
         self._listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.log: list[str] = []
         self.port = 0
+        self.said = ""
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
@@ -36,6 +37,7 @@ class GatewayCommand:
             "wsprism",
             "--config",
             str(self._path),
+            stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=os.environ | {"PYTHONWARNINGS": "error"},
         )
@@ -76,11 +78,14 @@ class GatewayCommand:
 
     async def _read(self) -> None:
         assert self._process.stderr is not None
+        assert self._process.stdout is not None
+        out = asyncio.create_task(self._process.stdout.read())
         async for raw in self._process.stderr:
             line = raw.decode()
             self.log.append(line)
             found = re.search(r"active at .*:(\d+)", line)
             if found and not self._listening.done():
                 self._listening.set_result(int(found[1]))
+        self.said = (await out).decode()
         if not self._listening.done():
             self._listening.set_exception(RuntimeError("the gateway did not start:\n" + "".join(self.log)))

@@ -11,7 +11,7 @@ import gc
 import logging
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from aiohttp import web
@@ -169,10 +169,10 @@ class GatewayProcess:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
     """Run a gateway until SIGTERM or SIGINT has drained it; a second signal ends the wait.
 
-    Raises OperatorError when it cannot start.
+    ``announce`` is told in plain words, besides the log, what was started. Raises OperatorError when it cannot start.
     """
     loop = asyncio.get_running_loop()
     stop, hurry = asyncio.Event(), asyncio.Event()
@@ -184,7 +184,7 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, on_signal)
     process = GatewayProcess(settings)
     await process.start()
-    _announce(settings, process.address)
+    _announce(settings, process.address, announce)
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
@@ -224,10 +224,14 @@ def refuse_unavailable(settings: Settings) -> None:
         raise OperatorError("not available in this version: " + ", ".join(names))
 
 
-def _announce(settings: Settings, listen: ListenAddress) -> None:
-    _log.info("🚀 wsPrism Gateway active at %s", listen)
+def _announce(settings: Settings, listen: ListenAddress, announce: Callable[[str], None] | None) -> None:
+    lines = [f"🚀 wsPrism Gateway active at {listen}"]
+    lines += [f'Loaded configuration for tenant: "{tenant.id}"' for tenant in settings.tenants]
+    for line in lines:
+        _log.info(line)
+        if announce is not None:
+            announce(line)
     for tenant in settings.tenants:
-        _log.info('Loaded configuration for tenant: "%s"', tenant.id)
         if not tenant.auth:
             _log.warning("every ticket is refused: the tenant has no auth", extra={"tenant": tenant.id})
         if any(auth.kind == "dev" for auth in tenant.auth) and not listen.is_loopback:

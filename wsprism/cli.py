@@ -54,14 +54,21 @@ def _load(path: str) -> Settings:
 
 
 def _start(settings: Settings) -> int:
-    configure_logging(settings.logging.format, settings.logging.level, settings.logging.levels)
+    as_json = configure_logging(settings.logging.format, settings.logging.level, settings.logging.levels)
+    running = serve(settings, announce=_say if as_json else None)
     try:
         import uvloop
     except ImportError:
-        asyncio.run(serve(settings))
+        asyncio.run(running)
     else:
-        uvloop.run(serve(settings))
+        uvloop.run(running)
     return EXIT_OK
+
+
+def _say(line: str) -> None:
+    """To whoever started it: logs in JSON are for machines. A terminal that lacks a character shows another one."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(line.encode(encoding, "replace").decode(encoding), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -44,8 +44,8 @@ class JsonFormatter(logging.Formatter):
         return self._encode(line).decode()
 
 
-def configure_logging(format: str, level: str, levels: Mapping[str, str]) -> None:
-    """Send every record to standard error.
+def configure_logging(format: str, level: str, levels: Mapping[str, str]) -> bool:
+    """Send every record to standard error. Returns whether the lines are JSON.
 
     ``format`` is ``json``, ``console`` or ``auto`` (console on a terminal); ``levels`` gives components
     (``connection``, ``tenant``, ``http`` ...) their own level.
@@ -63,6 +63,7 @@ def configure_logging(format: str, level: str, levels: Mapping[str, str]) -> Non
         logging.getLogger(f"wsprism.{component}").setLevel(component_level.upper())
     # Nothing shows them, and a connection's two records cost a third less without them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    return as_json
 
 
 def _console_formatter(*, colors: bool) -> logging.Formatter:
