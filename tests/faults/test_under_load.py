@@ -104,14 +104,18 @@ async def test_a_reader_at_zero_bytes_a_second_does_not_slow_the_others(start_ga
     tenant = next(iter(gateway.process.tenants()))
 
     async def round_trips(client: Client) -> float:
+        """The best of five medians: what this machine does beside it does not count."""
         loop = asyncio.get_running_loop()
-        took = []
-        for _ in range(500):
-            started = loop.time()
-            await client.ws.send_bytes(b"\x01\x01\x00" + b"h" * 1000)
-            await client.receive_hot()
-            took.append(loop.time() - started)
-        return statistics.median(took)
+        medians = []
+        for _ in range(5):
+            took = []
+            for _ in range(100):
+                started = loop.time()
+                await client.ws.send_bytes(b"\x01\x01\x00" + b"h" * 1000)
+                await client.receive_hot()
+                took.append(loop.time() - started)
+            medians.append(statistics.median(took))
+        return min(medians)
 
     async with Client(gateway.base, ticket="dev:ann") as ann:
         await ann.join("r")
