@@ -17,7 +17,7 @@ from wsprism.ports import Authenticator, ExtService, HotService, Principal, Tick
 from wsprism.protocol.envelope import JSON
 from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.gateway import Gateway
-from wsprism.realtime.messages import Attached, CloseConnection, OpenSession, TransportLost
+from wsprism.realtime.messages import Attached, OpenSession, TransportLost
 from wsprism.realtime.outlet import Outlet
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
 from wsprism.realtime.session import Session
@@ -184,7 +184,7 @@ class World:
 
     def _stall(self, outlet: Outlet) -> None:
         self.stalled.append(outlet)
-        outlet.connection.tell_control(CloseConnection(4000, "no progress", discard=True))
+        outlet.give_up("no progress")
 
     def settle(self) -> None:
         """Run everything that is due now."""

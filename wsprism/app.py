@@ -23,12 +23,10 @@ from wsprism.adapters.metrics import CONTENT_TYPE_LATEST, Metrics
 from wsprism.errors import OperatorError
 from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
 from wsprism.ports import ExtService, HotService
-from wsprism.protocol.codes import CloseCode
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.gateway import Gateway
-from wsprism.realtime.messages import CloseConnection, DrainTenant
-from wsprism.realtime.outlet import Outlet
+from wsprism.realtime.messages import DrainTenant
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
 from wsprism.realtime.sweeper import Sweeper
 from wsprism.services import ChatService, EchoService, RelayService, RoomService
@@ -60,7 +58,7 @@ class GatewayProcess:
             scheduler,
             Pacer(share=gateway.flush.share, max_delay_s=gateway.flush.max_delay_ms / 1000),
             stall_timeout_s=gateway.writer_send_timeout_ms / 1000,
-            on_stall=_close_stalled,
+            on_stall=lambda outlet: outlet.give_up("no progress"),
         )
         self._tenants = {one.id: _tenant_context(one, scheduler) for one in settings.tenants}
         limit = gateway.handshake_limit
@@ -278,10 +276,6 @@ def _handshake_limiter(limit: HandshakeLimitSettings, now: float) -> HandshakeLi
         max_ip_entries=limit.max_ip_entries,
     )
     return HandshakeLimiter(rates, now)
-
-
-def _close_stalled(outlet: Outlet) -> None:
-    outlet.connection.tell_control(CloseConnection(CloseCode.SLOW_CONSUMER, "no progress", discard=True))
 
 
 def _log_failure(ref: ActorRef, error: Exception) -> None:

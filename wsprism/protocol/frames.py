@@ -1,7 +1,7 @@
 """Ready server-to-client WebSocket frames (RFC 6455 section 5): final, unmasked, whole messages in one frame.
 
-Owns frame headers and the validity of close codes. Knows neither sockets nor what a payload says; reading frames is the
-transport's work. Called wherever something is encoded once for many receivers.
+Owns frame headers and the validity of close codes. Knows neither sockets nor what a payload says; reading frames is
+`websocket.py`'s work. Called wherever something is encoded once for many receivers.
 """
 
 from struct import Struct

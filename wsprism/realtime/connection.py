@@ -322,11 +322,9 @@ class Connection(Actor):
         self._ask_tenant(JoinRequest(self.session, effect.room, envelope.seq), effect.room, envelope.seq)
 
     def _leave(self, effect: LeaveRoom, envelope: Envelope) -> None:
-        room = effect.room or self.active_room
-        if room is None or room not in self._rooms:
-            self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", envelope.seq)
-            return
-        self._ask_tenant(LeaveRequest(self.session, room, envelope.seq), room, envelope.seq)
+        room = self._joined_room(effect.room, envelope.seq)
+        if room is not None:
+            self._ask_tenant(LeaveRequest(self.session, room, envelope.seq), room, envelope.seq)
 
     def _ask_tenant(self, request: JoinRequest | LeaveRequest, room: str, seq: int | None) -> None:
         if self._tenant.ref.tell(request):
@@ -335,11 +333,17 @@ class Connection(Actor):
             self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the gateway is overloaded", seq)
 
     def _list_members(self, effect: ListMembers, envelope: Envelope) -> None:
-        room = effect.room or self.active_room
-        if room is None or room not in self._rooms:
-            self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", envelope.seq)
-        elif not self._rooms[room].tell(MembersQuery(self.session, envelope.seq)):
+        room = self._joined_room(effect.room, envelope.seq)
+        if room is not None and not self._rooms[room].tell(MembersQuery(self.session, envelope.seq)):
             self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", envelope.seq)
+
+    def _joined_room(self, named: str | None, seq: int | None) -> str | None:
+        """The room that a message names, or the active one; None, and the client told, when it has not joined it."""
+        room = named or self.active_room
+        if room is not None and room in self._rooms:
+            return room
+        self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
+        return None
 
     def _refuse_by_service(self, effect: Refuse, envelope: Envelope) -> None:
         self._refuse(Reason.BAD_REQUEST, effect.code, effect.msg, envelope.seq)

@@ -47,7 +47,6 @@ class Flusher:
         self._watching: Cancellable | None = None
         self._stall_timeout_s = stall_timeout_s
         self._on_stall = on_stall
-        self.slices = 0
         self.writes = 0
 
     def configure(self, pacer: Pacer, stall_timeout_s: float) -> None:
@@ -116,7 +115,6 @@ class Flusher:
         for outlet in self._dirty.next_slice():
             self._flush(outlet)
         self._pacer.slice_done(start, self._now())
-        self.slices += 1
         if len(self._dirty):
             self._schedule()
         else:

@@ -102,8 +102,11 @@ class Outlet:
         if verdict is Verdict.WAKE:
             self.flusher.mark(self)
         elif verdict is Verdict.OVERFLOW:
-            self.queue.close()
-            self.connection.tell_control(CloseConnection(CloseCode.SLOW_CONSUMER, "slow consumer", discard=True))
+            self.give_up("slow consumer")
+
+    def give_up(self, reason: str) -> None:
+        """This reader does not keep up: have its connection closed 4000 and what is queued discarded."""
+        self.connection.tell_control(CloseConnection(CloseCode.SLOW_CONSUMER, reason, discard=True))
 
     def close(self, frame: bytes, *, discard: bool, linger: bool = True) -> None:
         """End with the Close in ``frame``: after what is queued (control, then reliable), or at once when ``discard``.
