@@ -7,41 +7,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
-import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from aiohttp import web
 
 from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
 from qos import Pacer
-from wsprism.adapters.authenticators import build_authenticator
 from wsprism.adapters.metrics import CONTENT_TYPE_LATEST, Metrics
+from wsprism.assembly import build_handshake_limiter, build_tenant
 from wsprism.errors import OperatorError
-from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
-from wsprism.ports import ExtService, HotService
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.gateway import Gateway
 from wsprism.realtime.messages import DrainTenant
-from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
+from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sweeper import Sweeper
-from wsprism.services import ChatService, EchoService, RelayService, RoomService
-from wsprism.settings import HandshakeLimitSettings, ListenAddress, Settings, TenantSettings
+from wsprism.settings import ListenAddress, Settings
 from wsprism.transport.server import Handler, HttpServer
 from wsprism.transport.upgrade import Upgrader
 
-__all__ = ["GatewayProcess", "refuse_unavailable", "serve"]
+__all__ = ["GatewayProcess", "refuse_unavailable"]
 
 _log = logging.getLogger("wsprism.gateway")
 
 _STOP_TIMEOUT_S = 5.0
-
-_GC_THRESHOLD = 50_000
-"""Allocations between two looks of the cyclic collector: the message path makes no cycles, only connections do."""
 
 
 class GatewayProcess:
@@ -60,11 +52,10 @@ class GatewayProcess:
             stall_timeout_s=gateway.writer_send_timeout_ms / 1000,
             on_stall=lambda outlet: outlet.give_up("no progress"),
         )
-        self._tenants = {one.id: _tenant_context(one, scheduler) for one in settings.tenants}
-        limit = gateway.handshake_limit
+        self._tenants = {one.id: build_tenant(one, scheduler) for one in settings.tenants}
         self._upgrader = Upgrader(
             self._tenants,
-            _handshake_limiter(limit, scheduler.now()) if limit.enabled else None,
+            build_handshake_limiter(gateway.handshake_limit, scheduler.now()),
             self.counters,
             compression=gateway.compression,
             loop=loop,
@@ -167,39 +158,6 @@ class GatewayProcess:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-async def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
-    """Run a gateway until SIGTERM or SIGINT has drained it; a second signal ends the wait.
-
-    ``announce`` is told in plain words, besides the log, what was started. Raises OperatorError when it cannot start.
-    """
-    loop = asyncio.get_running_loop()
-    stop, hurry = asyncio.Event(), asyncio.Event()
-
-    def on_signal() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    process = GatewayProcess(settings)
-    await process.start()
-    _announce(settings, process.address, announce)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD)
-    await stop.wait()
-    draining = asyncio.ensure_future(process.drain())
-    hurried = asyncio.ensure_future(hurry.wait())
-    await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
-    hurried.cancel()
-    if not draining.done():
-        draining.cancel()
-        await asyncio.wait({draining})
-        await process.stop()
-    else:
-        draining.result()
-    _log.info("stopped")
-
-
 def refuse_unavailable(settings: Settings) -> None:
     """Raise OperatorError for keys that this version knows and does not act on: none is silently without effect."""
     gateway = settings.gateway
@@ -220,62 +178,6 @@ def refuse_unavailable(settings: Settings) -> None:
     names = [name for name, is_asked in asked.items() if is_asked]
     if names:
         raise OperatorError("not available in this version: " + ", ".join(names))
-
-
-def _announce(settings: Settings, listen: ListenAddress, announce: Callable[[str], None] | None) -> None:
-    lines = [f"🚀 wsPrism Gateway active at {listen}"]
-    lines += [f'Loaded configuration for tenant: "{tenant.id}"' for tenant in settings.tenants]
-    for line in lines:
-        _log.info(line)
-        if announce is not None:
-            announce(line)
-    for tenant in settings.tenants:
-        if not tenant.auth:
-            _log.warning("every ticket is refused: the tenant has no auth", extra={"tenant": tenant.id})
-        if any(auth.kind == "dev" for auth in tenant.auth) and not listen.is_loopback:
-            _log.warning("dev tickets let anybody in, and the listener is not loopback", extra={"tenant": tenant.id})
-        for entry in _unknown_allowlist_entries(tenant):
-            _log.warning("an allowlist entry names no service", extra={"tenant": tenant.id, "entry": entry})
-
-
-def _unknown_allowlist_entries(tenant: TenantSettings) -> list[str]:
-    services = _services(tenant)
-    unknown = []
-    for entry in tenant.policy.ext_allowlist:
-        svc, _, message_type = entry.partition(":")
-        service = services.ext.get(svc)
-        if svc != "sys" and (service is None or message_type not in service.types | {"*"}):
-            unknown.append(entry)
-    unknown += [entry for entry in tenant.policy.hot_allowlist if int(entry.partition(":")[0]) not in services.hot]
-    return unknown
-
-
-def _tenant_context(settings: TenantSettings, scheduler: LoopScheduler) -> TenantContext:
-    rules = compile_rules(settings, _services(settings))
-    return TenantContext(settings.id, rules, build_authenticator(settings.auth), scheduler.now)
-
-
-def _services(settings: TenantSettings) -> ServiceRegistry:
-    ext: dict[str, ExtService] = {"room": RoomService()}
-    for name, ext_settings in settings.services.ext.items():
-        if ext_settings.kind == "chat":
-            ext[name] = ChatService(name)
-    hot: dict[int, HotService] = {}
-    for service_id, hot_settings in settings.services.hot.items():
-        kind = EchoService if hot_settings.kind == "echo" else RelayService
-        hot[service_id] = kind(include_sender=hot_settings.include_sender)
-    return ServiceRegistry(ext, hot)
-
-
-def _handshake_limiter(limit: HandshakeLimitSettings, now: float) -> HandshakeLimiter:
-    rates = HandshakeRates(
-        global_rps=limit.global_rps,
-        global_burst=limit.global_burst,
-        per_ip_rps=limit.per_ip_rps,
-        per_ip_burst=limit.per_ip_burst,
-        max_ip_entries=limit.max_ip_entries,
-    )
-    return HandshakeLimiter(rates, now)
 
 
 def _log_failure(ref: ActorRef, error: Exception) -> None:

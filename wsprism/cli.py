@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from wsprism import __version__
-from wsprism.app import refuse_unavailable, serve
+from wsprism.app import refuse_unavailable
 from wsprism.errors import OperatorError
 from wsprism.logs import configure_logging
+from wsprism.run import serve
 from wsprism.settings import Settings, SettingsError, json_schema, load_settings
 
 __all__ = ["main"]

@@ -1,0 +1,46 @@
+"""From settings to the parts they describe, one function per part. Used by ``app`` at the start and by a reload."""
+
+from __future__ import annotations
+
+from actors import Scheduler
+from wsprism.adapters.authenticators import build_authenticator
+from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
+from wsprism.ports import ExtService, HotService
+from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
+from wsprism.services import ChatService, EchoService, RelayService, RoomService
+from wsprism.settings import HandshakeLimitSettings, TenantSettings
+
+__all__ = ["build_handshake_limiter", "build_services", "build_tenant"]
+
+
+def build_tenant(settings: TenantSettings, scheduler: Scheduler) -> TenantContext:
+    """A tenant's rules and authenticator, with nobody in it yet."""
+    rules = compile_rules(settings, build_services(settings))
+    return TenantContext(settings.id, rules, build_authenticator(settings.auth), scheduler.now)
+
+
+def build_services(settings: TenantSettings) -> ServiceRegistry:
+    """What a tenant's messages can reach; ``room`` is always there."""
+    ext: dict[str, ExtService] = {"room": RoomService()}
+    for name, ext_settings in settings.services.ext.items():
+        if ext_settings.kind == "chat":
+            ext[name] = ChatService(name)
+    hot: dict[int, HotService] = {}
+    for service_id, hot_settings in settings.services.hot.items():
+        kind = EchoService if hot_settings.kind == "echo" else RelayService
+        hot[service_id] = kind(include_sender=hot_settings.include_sender)
+    return ServiceRegistry(ext, hot)
+
+
+def build_handshake_limiter(limit: HandshakeLimitSettings, now: float) -> HandshakeLimiter | None:
+    """The limiter of handshakes; None when they are not limited."""
+    if not limit.enabled:
+        return None
+    rates = HandshakeRates(
+        global_rps=limit.global_rps,
+        global_burst=limit.global_burst,
+        per_ip_rps=limit.per_ip_rps,
+        per_ip_burst=limit.per_ip_burst,
+        max_ip_entries=limit.max_ip_entries,
+    )
+    return HandshakeLimiter(rates, now)
