@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 __all__ = ["JsonFormatter", "configure_logging"]
 
@@ -67,6 +66,9 @@ def configure_logging(format: str, level: str, levels: Mapping[str, str]) -> boo
 
 
 def _console_formatter(*, colors: bool) -> logging.Formatter:
+    # It brings rich with it: several MiB that a gateway with JSON logs does without.
+    import structlog
+
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),

@@ -8,9 +8,9 @@ import logging
 import signal
 from collections.abc import Callable
 
+from wsprism.advice import advise
 from wsprism.app import GatewayProcess
-from wsprism.assembly import build_services
-from wsprism.settings import ListenAddress, Settings, TenantSettings
+from wsprism.settings import ListenAddress, Settings
 
 __all__ = ["serve"]
 
@@ -60,22 +60,6 @@ def _announce(settings: Settings, listen: ListenAddress, announce: Callable[[str
         _log.info(line)
         if announce is not None:
             announce(line)
-    for tenant in settings.tenants:
-        if not tenant.auth:
-            _log.warning("every ticket is refused: the tenant has no auth", extra={"tenant": tenant.id})
-        if any(auth.kind == "dev" for auth in tenant.auth) and not listen.is_loopback:
-            _log.warning("dev tickets let anybody in, and the listener is not loopback", extra={"tenant": tenant.id})
-        for entry in _unknown_allowlist_entries(tenant):
-            _log.warning("an allowlist entry names no service", extra={"tenant": tenant.id, "entry": entry})
-
-
-def _unknown_allowlist_entries(tenant: TenantSettings) -> list[str]:
-    services = build_services(tenant)
-    unknown = []
-    for entry in tenant.policy.ext_allowlist:
-        svc, _, message_type = entry.partition(":")
-        service = services.ext.get(svc)
-        if svc != "sys" and (service is None or message_type not in service.types | {"*"}):
-            unknown.append(entry)
-    unknown += [entry for entry in tenant.policy.hot_allowlist if int(entry.partition(":")[0]) not in services.hot]
-    return unknown
+    for advice in advise(settings):
+        about = {"tenant": advice.tenant} | ({"entry": advice.entry} if advice.entry is not None else {})
+        _log.warning(advice.message, extra=about)

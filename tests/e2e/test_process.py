@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import aiohttp
 import pytest
 
 from tests.client import Client
 from tests.process import GatewayCommand
+from tests.required import skip_unless_required
 
 ROOT = Path(__file__).parents[2]
 DEFAULT_CONFIG = (ROOT / "config" / "wsprism.yaml").read_text().replace("0.0.0.0:8080", "127.0.0.1:0")
@@ -110,13 +109,6 @@ async def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
         assert process.returncode == 1
         assert f"cannot listen on 127.0.0.1:{gateway.port}" in errors.decode()
         assert "Traceback" not in errors.decode()
-
-
-def skip_unless_required(reason: str) -> NoReturn:
-    """A component is missing: skip, saying so; where everything must be there, fail."""
-    if os.environ.get("WSPRISM_REQUIRE_ALL") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 NODE_CLIENT = """

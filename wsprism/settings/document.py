@@ -16,7 +16,7 @@ import yaml
 
 from wsprism.settings.faults import Fault, SettingsError
 
-__all__ = ["Document", "read_document"]
+__all__ = ["Document", "read_document", "render_path"]
 
 Path = tuple[str | int, ...]
 
@@ -58,13 +58,18 @@ class Document:
             self.faults.append(fault)
 
 
-def read_document(file: str, env: Mapping[str, str]) -> Document:
-    """Read ``file``. What is wrong in its parts stands in ``faults``; raises SettingsError when it is no YAML."""
+def read_document(file: str, env: Mapping[str, str], content: bytes | None = None) -> Document:
+    """Read ``file``, or ``content`` under its name. Faults of its parts stand in ``faults``.
+
+    Raises SettingsError when it is no YAML.
+    """
     document = Document(file)
     loader: yaml.SafeLoader | None = None
     try:
-        with open(file, "rb") as stream:
-            text = stream.read().decode("utf-8")
+        if content is None:
+            with open(file, "rb") as stream:
+                content = stream.read()
+        text = content.decode("utf-8")
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is None:

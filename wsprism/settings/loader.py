@@ -41,9 +41,11 @@ _MESSAGES = {
 }
 
 
-def load_settings(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> Settings:
-    """Read and validate ``path``. Raises SettingsError with every fault that was found."""
-    document = read_document(os.fspath(path), os.environ if env is None else env)
+def load_settings(
+    path: str | os.PathLike[str], env: Mapping[str, str] | None = None, content: bytes | None = None
+) -> Settings:
+    """Read and validate ``path``, or ``content`` under its name. Raises SettingsError with every fault."""
+    document = read_document(os.fspath(path), os.environ if env is None else env, content)
     settings: Settings | None = None
     if not isinstance(document.data, dict):
         document.add_fault(1, (), "must be a mapping with version, gateway and tenants")

@@ -1,0 +1,63 @@
+"""From arguments to a command: what it prints, its exit code, and what it must not import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsprism.cli import main
+
+GOOD = "version: 1\ntenants: [{id: a, auth: {kind: dev}}]\n"
+
+
+def imported_by(code: str) -> set[str]:
+    """The top-level packages that ``code`` leaves in a fresh interpreter."""
+    script = f"{code}\nimport sys\nprint(' '.join(sys.modules), file=sys.__stdout__)"
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60).stdout
+    return {name.partition(".")[0] for name in out.splitlines()[-1].split()}
+
+
+def test_without_a_command_it_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "start" in capsys.readouterr().out
+
+
+def test_schema_prints_the_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org/")
+
+
+@pytest.mark.parametrize("command", [["start"], []])
+def test_a_key_that_would_have_no_effect_stops_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    path = tmp_path / "early.yaml"
+    path.write_text(f"{GOOD}gateway: {{diagnostics: {{echo_path: /echo}}}}\n")
+    assert main([*command, "--config", str(path)]) == 1
+    assert "not available in this version: gateway.diagnostics.echo_path" in capsys.readouterr().err
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["fly"])
+    assert stopped.value.code == 2
+
+
+def test_the_parser_alone_imports_nothing_heavy() -> None:
+    heavy = {"aiohttp", "asyncio", "jwt", "opentelemetry", "pydantic", "rich", "shtab", "structlog", "uvloop", "yaml"}
+    assert not imported_by("from wsprism.cli.dispatch import build_parser; build_parser()") & heavy
+
+
+def test_a_gateway_that_starts_does_not_import_what_only_other_commands_need() -> None:
+    start = "import wsprism.cli.start, wsprism.app, wsprism.logs, wsprism.run, wsprism.settings"
+    assert not imported_by(f"{start}; wsprism.logs.configure_logging('json', 'info', {{}})") & {"rich", "shtab"}
+
+
+def test_a_reader_that_closes_the_pipe_gets_no_traceback() -> None:
+    command = f"{sys.executable} -m wsprism schema | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""

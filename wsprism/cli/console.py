@@ -1,0 +1,17 @@
+"""Terminal output through rich: coloured on a terminal, plain when piped or with NO_COLOR. Imported only when shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["open_console"]
+
+
+def open_console(*, stderr: bool = False) -> Console:
+    """A console that shows text as it is: nothing in it is markup, and piped lines are not wrapped."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
