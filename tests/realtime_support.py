@@ -76,6 +76,8 @@ class Nobody:
         scheme, _, user = request.ticket.partition(":")
         return Principal(user, expires_at=99.0) if scheme == "refresh" else None
 
+    async def close(self) -> None: ...
+
 
 class Peer:
     """One connected client: says things and reads what was written to its socket."""
@@ -179,7 +181,8 @@ class World:
             {1: EchoService(), 2: RelayService(), **(hot or {})},
         )
         rules = compile_rules(model, self.services)
-        self.tenant = TenantContext("t", rules, authenticator or Nobody(), self.scheduler.now)
+        now = self.scheduler.now
+        self.tenant = TenantContext("t", rules, authenticator or Nobody(), now, unix_now=now)
         self.gateway = self.system.spawn(lambda: Gateway([self.tenant], self.flusher), name="gateway")
 
     def _stall(self, outlet: Outlet) -> None:

@@ -134,6 +134,8 @@ class GatewayProcess:
                 await self._upgrader.wait_until_empty()
         await self._system.stop(_STOP_TIMEOUT_S)
         await self._server.stop()
+        for tenant in self._tenants.values():
+            await tenant.authenticator.close()
         self._metrics.close()
 
     # HTTP
@@ -173,7 +175,7 @@ def refuse_unavailable(settings: Settings) -> None:
         f"tenants[{position}].auth kind {auth.kind}": True
         for position, tenant in enumerate(settings.tenants)
         for auth in tenant.auth
-        if auth.kind not in ("dev", "tokens")
+        if auth.kind not in ("dev", "tokens", "one_time")
     }
     names = [name for name, is_asked in asked.items() if is_asked]
     if names:

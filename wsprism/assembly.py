@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from actors import Scheduler
 from wsprism.adapters.authenticators import build_authenticator
 from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
 from wsprism.ports import ExtService, HotService
+from wsprism.realtime.one_time import OneTimeTickets
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
 from wsprism.services import ChatService, EchoService, RelayService, RoomService
 from wsprism.settings import HandshakeLimitSettings, TenantSettings
@@ -16,7 +19,9 @@ __all__ = ["build_handshake_limiter", "build_services", "build_tenant"]
 def build_tenant(settings: TenantSettings, scheduler: Scheduler) -> TenantContext:
     """A tenant's rules and authenticator, with nobody in it yet."""
     rules = compile_rules(settings, build_services(settings))
-    return TenantContext(settings.id, rules, build_authenticator(settings.auth), scheduler.now)
+    one_time = OneTimeTickets(time.time)
+    authenticator = build_authenticator(settings.auth, one_time)
+    return TenantContext(settings.id, rules, authenticator, scheduler.now, one_time=one_time)
 
 
 def build_services(settings: TenantSettings) -> ServiceRegistry:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 from wsprism.protocol.envelope import Envelope
@@ -42,6 +43,10 @@ class Principal:
     token_id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    def may_enter(self, room: str) -> bool:
+        """Whether the ticket lets its owner join the room, or publish into it from outside."""
+        return self.rooms is None or any(fnmatchcase(room, pattern) for pattern in self.rooms)
+
 
 @dataclass(frozen=True, slots=True)
 class TicketRequest:
@@ -59,6 +64,10 @@ class Authenticator(Protocol):
 
     async def authenticate(self, request: TicketRequest) -> Principal | None:
         """The principal, or None when this authenticator does not accept the ticket. Never raises for a bad ticket."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of clients and caches; nothing is asked afterwards."""
         ...
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from wsprism.ports import Authenticator, Principal, TicketRequest
 from wsprism.protocol.hot import MAX_SENDER_BYTES
-from wsprism.settings import AuthSettings, DevAuth, TokensAuth
+from wsprism.realtime.one_time import OneTimeTickets
+from wsprism.settings import AuthSettings, DevAuth, OneTimeAuth, TokensAuth
 
 __all__ = ["DevAuthenticator", "FirstOf", "TokensAuthenticator", "build_authenticator"]
 
@@ -24,6 +25,9 @@ class DevAuthenticator:
         user = f"user:{name or 'dev'}"
         return Principal(user) if len(user.encode()) <= MAX_SENDER_BYTES else None
 
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
 
 class TokensAuthenticator:
     """A fixed map of tickets to users. Every ticket is compared in full, so that time tells nothing."""
@@ -39,6 +43,9 @@ class TokensAuthenticator:
                 found = user
         return None if found is None else Principal(found)
 
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
 
 class FirstOf:
     """Several authenticators in order; the first that accepts the ticket decides. None of them: all are refused."""
@@ -53,18 +60,25 @@ class FirstOf:
                 return principal
         return None
 
+    async def close(self) -> None:
+        """Close them all."""
+        for authenticator in self._authenticators:
+            await authenticator.close()
 
-def build_authenticator(settings: Sequence[AuthSettings]) -> Authenticator:
-    """The authenticator that a tenant's ``auth`` describes."""
-    authenticators = [_build(one) for one in settings]
+
+def build_authenticator(settings: Sequence[AuthSettings], one_time: OneTimeTickets) -> Authenticator:
+    """The authenticator that a tenant's ``auth`` describes; ``one_time`` are the tenant's own tickets."""
+    authenticators = [_build(one, one_time) for one in settings]
     return authenticators[0] if len(authenticators) == 1 else FirstOf(authenticators)
 
 
-def _build(settings: AuthSettings) -> Authenticator:
+def _build(settings: AuthSettings, one_time: OneTimeTickets) -> Authenticator:
     match settings:
         case DevAuth():
             return DevAuthenticator()
         case TokensAuth():
             return TokensAuthenticator(dict(settings.tokens))
+        case OneTimeAuth():
+            return one_time
         case _:
             raise NotImplementedError(settings.kind)

@@ -28,6 +28,8 @@ class Reason(StrEnum):
     RATE_LIMITED_EXT = "rate_limited_ext"
     RATE_LIMITED_HOT = "rate_limited_hot"
     READ_ONLY = "read_only"
+    REVOCATIONS_FULL = "revocations_full"
+    REVOKED = "revoked"
     ROOM_FULL = "room_full"
     TENANT_FULL = "tenant_full"
     TOO_MANY_ROOMS = "too_many_rooms"

@@ -11,7 +11,6 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -313,8 +312,7 @@ class Connection(Actor):
         self._outlet.send(message)
 
     def _join(self, effect: JoinRoom, envelope: Envelope) -> None:
-        patterns = self.session.principal.rooms
-        if patterns is not None and not any(fnmatchcase(effect.room, pattern) for pattern in patterns):
+        if not self.session.principal.may_enter(effect.room):
             self._refuse(
                 Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not join the room", envelope.seq
             )

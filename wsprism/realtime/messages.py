@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from wsprism.policy.decisions import Denied
+from wsprism.policy.revocation import Revocable
 from wsprism.ports import Principal, Transport
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "OpenSession",
     "PublishToRoom",
     "Refreshed",
+    "Revoke",
     "RoomJoin",
     "RoomLeave",
     "SessionOpened",
@@ -40,7 +42,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """Transport asks the tenant for a session; the answer is ``SessionOpened`` or ``Denied`` (the tenant is full)."""
+    """Transport asks the tenant for a session.
+
+    The answer is ``SessionOpened``, or ``Denied``: revoked, or the tenant is full.
+    """
 
     principal: Principal
     sid: str | None
@@ -194,6 +199,18 @@ class PublishToRoom:
 
     room: str
     publication: ExtPublication | HotPublication
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """To a tenant: close the sessions that are meant (4502), and let none of them in until ``until_s`` (Unix time).
+
+    The answer is the number of sessions that were closed, or ``Denied``: the table is full, and nothing was done.
+    """
+
+    what: Revocable
+    name: str
+    until_s: float
 
 
 @dataclass(frozen=True, slots=True)

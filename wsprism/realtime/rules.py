@@ -6,6 +6,7 @@ Built from settings by ``compile_rules``; immutable, so that a reload swaps it w
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,9 +16,11 @@ from wsprism.policy.allowlist import ExtAllowlist, HotAllowlist
 from wsprism.policy.limits import Limits
 from wsprism.policy.origins import OriginList
 from wsprism.policy.ratelimit import RateLimiter, RateScope, TokenBucket
+from wsprism.policy.revocation import Revocations
 from wsprism.policy.sessions import OnExceed, SessionPolicy
 from wsprism.protocol.hot import Framing
 from wsprism.realtime.counters import TenantCounters
+from wsprism.realtime.one_time import OneTimeTickets
 from wsprism.realtime.registry import SessionRegistry
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class TenantRules:
     hot_allowlist: HotAllowlist
     services: ServiceRegistry
     allowed_origins: OriginList | None
+    one_time_tickets: bool
     hot_framing: Framing
     hot_errors_silent: bool
     hot_requires_active_room: bool
@@ -64,17 +68,40 @@ class TenantRules:
 class TenantContext:
     """What a tenant shares with its connections and rooms: the current rules, the counts, the tenant's token bucket.
 
-    ``registry`` is written by the tenant actor alone; telemetry reads its sizes.
+    ``registry`` and ``revocations`` are written by the tenant actor alone. ``now`` is monotonic, ``unix_now`` Unix
+    time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``.
     """
 
-    __slots__ = ("authenticator", "bucket", "counters", "id", "now", "ref", "registry", "rules")
+    __slots__ = (
+        "authenticator",
+        "bucket",
+        "counters",
+        "id",
+        "now",
+        "one_time",
+        "ref",
+        "registry",
+        "revocations",
+        "rules",
+        "unix_now",
+    )
 
     def __init__(
-        self, tenant_id: str, rules: TenantRules, authenticator: Authenticator, now: Callable[[], float]
+        self,
+        tenant_id: str,
+        rules: TenantRules,
+        authenticator: Authenticator,
+        now: Callable[[], float],
+        *,
+        unix_now: Callable[[], float] = time.time,
+        one_time: OneTimeTickets | None = None,
     ) -> None:
         self.id = tenant_id
         self.authenticator = authenticator
         self.now = now
+        self.unix_now = unix_now
+        self.one_time = one_time or OneTimeTickets(unix_now)
+        self.revocations = Revocations()
         self.counters = TenantCounters()
         self.registry = SessionRegistry()
         self.ref: ActorRef
@@ -125,6 +152,7 @@ def compile_rules(settings: TenantSettings, services: ServiceRegistry) -> Tenant
         hot_allowlist=HotAllowlist.compile(policy.hot_allowlist),
         services=services,
         allowed_origins=OriginList(settings.allowed_origins) if settings.allowed_origins is not None else None,
+        one_time_tickets=any(auth.kind == "one_time" for auth in settings.auth),
         hot_framing=Framing(policy.hot_framing),
         hot_errors_silent=policy.hot_error_mode == "silent",
         hot_requires_active_room=policy.hot_requires_active_room,

@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_never
 
 from actors import Actor, Directive, MailboxSpec, Supervision, Terminated
 from qos import Lane, OutboundQueue
 from wsprism.policy.decisions import Denied, Reason
+from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import Deny
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode
@@ -28,6 +29,7 @@ from wsprism.realtime.messages import (
     LeaveRequest,
     OpenSession,
     PublishToRoom,
+    Revoke,
     RoomJoin,
     RoomLeave,
     SessionOpened,
@@ -44,6 +46,8 @@ _log = logging.getLogger("wsprism.tenant")
 
 _CONNECTION_MAILBOX = MailboxSpec(capacity=1024)
 _ROOM_MAILBOX = MailboxSpec(capacity=65_536, batch=1024, sheddable=lambda message: type(message) is HotPublication)
+_REVOKED = Denied(Reason.REVOKED, ErrorCode.AUTH_FAILED)
+_REVOCATIONS_FULL = Denied(Reason.REVOCATIONS_FULL, ErrorCode.RESOURCE_EXHAUSTED)
 _A_CRASH_ENDS_IT = Supervision(directive=lambda _: Directive.STOP)
 
 
@@ -68,6 +72,9 @@ class Tenant(Actor):
         rules, registry = self.tenant.rules, self.registry
         user = message.principal.user
         sid = message.sid or secrets.token_hex(8)
+        if self.tenant.revocations.covers(user, sid, message.principal.token_id, self.tenant.unix_now()):
+            self.tenant.counters.decisions.count(Reason.REVOKED)
+            return _REVOKED
         verdict = rules.sessions.decide(registry.of_user(user), sid)
         refused = None
         evicted: list[tuple[Session, str]] = []
@@ -120,6 +127,17 @@ class Tenant(Actor):
         self._end_session(session)
         notice = sysmsg.kicked(reason, session.trace_id)
         session.connection.tell_control(CloseConnection(CloseCode.KICKED, reason, notice))
+
+    def _revoke(self, message: Revoke) -> int | Denied:
+        tenant = self.tenant
+        if not tenant.revocations.revoke(message.what, message.name, message.until_s, tenant.unix_now()):
+            tenant.counters.decisions.count(Reason.REVOCATIONS_FULL)
+            return _REVOCATIONS_FULL
+        meant = [session for session in self.registry if _named_by(session, message.what) == message.name]
+        for session in meant:
+            self._end_session(session)
+            session.connection.tell_control(CloseConnection(CloseCode.TICKET, "ticket revoked"))
+        return len(meant)
 
     def _end_session(self, session: Session) -> None:
         for room in tuple(session.rooms):
@@ -195,11 +213,24 @@ class Tenant(Actor):
             session.connection.tell_control(CloseConnection(CloseCode.GOING_AWAY, "draining", notice))
 
 
+def _named_by(session: Session, what: Revocable) -> str | None:
+    match what:
+        case Revocable.USER:
+            return session.user
+        case Revocable.SID:
+            return session.sid
+        case Revocable.TOKEN_ID:
+            return session.principal.token_id
+        case _:
+            assert_never(what)
+
+
 _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     DrainTenant: Tenant._drain,
     JoinRequest: Tenant._join,
     LeaveRequest: Tenant._leave,
     OpenSession: Tenant._open_session,
     PublishToRoom: Tenant._publish,
+    Revoke: Tenant._revoke,
     Terminated: Tenant._connection_ended,
 }

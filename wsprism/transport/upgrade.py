@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from actors import ActorStoppedError, AskTimeoutError, MailboxFullError
-from wsprism.policy.decisions import Denied
+from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.handshake import HandshakeLimiter
 from wsprism.ports import Principal, TicketRequest
 from wsprism.protocol.codes import ErrorCode
@@ -174,6 +174,8 @@ class Upgrader:
         except (AskTimeoutError, MailboxFullError, ActorStoppedError):
             return _OVERLOADED
         if isinstance(answer, Denied):
+            if answer.reason is Reason.REVOKED:
+                return replace(_TICKET, reason=answer.reason.value)
             headers = {"Retry-After": str(_TENANT_FULL_RETRY_AFTER_S)}
             return Refusal(503, answer.code, "tenant is full", answer.reason.value, headers)
         decoder = FrameDecoder(tenant.rules.limits.max_frame_bytes, deflate=deflated)

@@ -7,8 +7,8 @@ import pytest
 from wsprism.adapters.authenticators import DevAuthenticator, FirstOf, TokensAuthenticator, build_authenticator
 from wsprism.ports import Authenticator, Principal, TicketRequest
 from wsprism.protocol.hot import MAX_SENDER_BYTES
-from wsprism.settings import DevAuth, TokensAuth
-from wsprism.settings.auth import OneTimeAuth
+from wsprism.realtime.one_time import OneTimeTickets
+from wsprism.settings import AuthSettings, DevAuth, OneTimeAuth, TokensAuth
 
 
 async def judge(authenticator: Authenticator, ticket: str) -> str | None:
@@ -56,10 +56,14 @@ class Recorder:
     def __init__(self, principal: Principal | None) -> None:
         self.principal = principal
         self.asked = 0
+        self.closed = 0
 
     async def authenticate(self, request: TicketRequest) -> Principal | None:  # noqa: ARG002 (the port's signature)
         self.asked += 1
         return self.principal
+
+    async def close(self) -> None:
+        self.closed += 1
 
 
 async def test_the_first_that_accepts_decides_and_the_rest_is_not_asked() -> None:
@@ -72,17 +76,33 @@ async def test_none_that_accepts_is_a_refusal() -> None:
     assert await judge(FirstOf([Recorder(None), Recorder(None)]), "x") is None
 
 
+async def test_closing_several_closes_each() -> None:
+    several = [Recorder(None), Recorder(None)]
+    await FirstOf(several).close()
+    assert [one.closed for one in several] == [1, 1]
+
+
+def build(*settings: AuthSettings) -> Authenticator:
+    return build_authenticator(settings, OneTimeTickets(lambda: 0.0))
+
+
 async def test_no_authenticator_at_all_refuses_every_ticket() -> None:
-    assert await judge(build_authenticator([]), "dev") is None
+    assert await judge(build(), "dev") is None
 
 
 async def test_settings_become_authenticators_in_their_order() -> None:
-    built = build_authenticator([TokensAuth(kind="tokens", tokens={"dev": "root"}), DevAuth(kind="dev")])
+    built = build(TokensAuth(kind="tokens", tokens={"dev": "root"}), DevAuth(kind="dev"))
     assert await judge(built, "dev") == "root"
     assert await judge(built, "dev:ann") == "user:ann"
-    assert isinstance(build_authenticator([DevAuth(kind="dev")]), DevAuthenticator)
+    assert isinstance(build(DevAuth(kind="dev")), DevAuthenticator)
 
 
-def test_a_kind_that_is_not_there_yet_is_not_taken_for_another() -> None:
-    with pytest.raises(NotImplementedError, match="one_time"):
-        build_authenticator([OneTimeAuth(kind="one_time")])
+async def test_one_time_tickets_are_those_of_the_tenant_and_outlive_the_authenticator() -> None:
+    tickets = OneTimeTickets(lambda: 0.0)
+    minted = tickets.mint("ann", 60.0)
+    assert minted is not None
+    settings: list[AuthSettings] = [DevAuth(kind="dev"), OneTimeAuth(kind="one_time")]
+    await build_authenticator(settings, tickets).close()
+    again = build_authenticator(settings, tickets)
+    assert await judge(again, minted[0]) == "ann"
+    assert await judge(again, minted[0]) is None

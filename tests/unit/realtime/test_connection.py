@@ -411,6 +411,8 @@ class Gate:
             raise answer
         return answer
 
+    async def close(self) -> None: ...
+
 
 async def refresh(world: World, peer: Peer, answer: Principal | Exception | None) -> None:
     gate = world.tenant.authenticator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from actors.testing import ManualScheduler
 from tests.realtime_support import Peer, World
 from wsprism.policy.decisions import Denied, Reason
+from wsprism.policy.revocation import Revocable, Revocations
 from wsprism.protocol.codes import ErrorCode
-from wsprism.realtime.messages import DrainTenant, ExtPublication, PublishToRoom
+from wsprism.realtime.messages import DrainTenant, ExtPublication, PublishToRoom, Revoke
 
 
 def sessions(most: int, on_exceed: str) -> dict[str, Any]:
@@ -271,3 +273,59 @@ async def test_a_drained_tenant_is_empty_once_its_clients_are_gone() -> None:
     assert isinstance(world.scheduler, ManualScheduler)
     world.scheduler.advance(1)
     assert world.scheduler.timers == 0
+
+
+# Revocation
+
+
+async def revoke(world: World, what: Revocable, name: str, until_s: float = 100.0) -> Any:
+    answer = asyncio.ensure_future(world.tenant.ref.ask(Revoke(what, name, until_s), 5.0))
+    await asyncio.sleep(0)
+    world.settle()
+    return await answer
+
+
+@pytest.mark.parametrize(
+    ("what", "name"), [(Revocable.USER, "ann"), (Revocable.SID, "tab"), (Revocable.TOKEN_ID, "jti")]
+)
+async def test_a_revoked_session_is_closed_4502_and_not_let_in_again_until_the_time(what: Revocable, name: str) -> None:
+    world = World()
+    ann = await world.connect("ann", "tab", token_id="jti")
+    bob = await world.connect("bob", "phone", token_id="other")
+    for peer in (ann, bob):
+        peer.join("lobby")
+    assert await revoke(world, what, name) == 1
+    assert ann.closed_with() == (4502, "ticket revoked")
+    assert bob.closed_with() is None
+    assert world.tenant.sessions == 1
+    refused = await world.ask("ann", "tab", token_id="jti")
+    assert refused == Denied(Reason.REVOKED, ErrorCode.AUTH_FAILED)
+    assert world.tenant.counters.decisions[Reason.REVOKED] == 1
+    world.scheduler.advance(100.0)
+    await world.connect("ann", "tab", token_id="jti")
+
+
+async def test_revoking_a_sid_means_every_users_session_of_that_name() -> None:
+    world = World()
+    ann = await world.connect("ann", "tab")
+    bob = await world.connect("bob", "tab")
+    assert await revoke(world, Revocable.SID, "tab") == 2
+    assert (ann.closed_with(), bob.closed_with()) == ((4502, "ticket revoked"),) * 2
+    await world.connect("ann", "another")
+
+
+async def test_a_revocation_that_cannot_be_remembered_does_nothing() -> None:
+    world = World()
+    world.tenant.revocations = Revocations(max_entries=0)
+    ann = await world.connect("ann")
+    assert await revoke(world, Revocable.USER, "ann") == Denied(Reason.REVOCATIONS_FULL, ErrorCode.RESOURCE_EXHAUSTED)
+    assert ann.closed_with() is None
+
+
+async def test_a_revocation_outlives_a_crash_of_the_tenant() -> None:
+    world = World()
+    await revoke(world, Revocable.USER, "ann")
+    world.tenant.ref.tell(object())
+    world.settle()
+    assert [type(error) for error in world.failures] == [KeyError]
+    assert isinstance(await world.ask("ann"), Denied)

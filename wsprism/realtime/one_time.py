@@ -1,0 +1,62 @@
+"""One tenant's one-time tickets: minted for the internal API, redeemed at a handshake or a refresh.
+
+They belong to the tenant, not to its authenticator, so that they outlive a reload. A ticket itself is never kept, only
+its hash. Check and removal are one synchronous step: no interleaving lets two in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from wsprism.policy.expiring import ExpiringTable
+from wsprism.ports import Principal, TicketRequest
+
+__all__ = ["MAX_TICKETS", "OneTimeTickets"]
+
+MAX_TICKETS = 65_536
+"""Minted and not used yet, per tenant."""
+
+_TICKET_BYTES = 32
+
+
+class OneTimeTickets:
+    """``unix_now`` is Unix time in seconds. An ``Authenticator`` too, for a tenant whose ``auth`` has ``one_time``."""
+
+    def __init__(self, unix_now: Callable[[], float], max_tickets: int = MAX_TICKETS) -> None:
+        self._unix_now = unix_now
+        self._principals: ExpiringTable[bytes, Principal] = ExpiringTable(max_tickets)
+
+    def __len__(self) -> int:
+        return len(self._principals)
+
+    def mint(
+        self,
+        user: str,
+        ttl_s: float,
+        claims: Mapping[str, Any] | None = None,
+        rooms: tuple[str, ...] | None = None,
+        read_only: bool = False,
+    ) -> tuple[str, float] | None:
+        """A new ticket and the Unix time until which it can be used, once. None: too many wait to be used.
+
+        ``claims`` become the principal's metadata. The connection that it opens does not end with the ticket's time.
+        """
+        ticket = secrets.token_urlsafe(_TICKET_BYTES)
+        now = self._unix_now()
+        expires_at = now + ttl_s
+        principal = Principal(user, rooms=rooms, read_only=read_only, metadata=dict(claims or {}))
+        return (ticket, expires_at) if self._principals.put(_hash(ticket), principal, expires_at, now) else None
+
+    async def authenticate(self, request: TicketRequest) -> Principal | None:
+        """Redeem a ticket."""
+        return self._principals.take(_hash(request.ticket), self._unix_now())
+
+    async def close(self) -> None:
+        """Nothing: the tickets are the tenant's."""
+
+
+def _hash(ticket: str) -> bytes:
+    return hashlib.sha256(ticket.encode("utf-8", "surrogatepass")).digest()
