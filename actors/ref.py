@@ -7,7 +7,6 @@ compares by identity. Not thread-safe: everything happens on the system's loop.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["ActorRef"]
@@ -47,8 +46,10 @@ class ActorRef(ABC):
         """Queue `message` in order with the rest whatever the bound. False: dead. For what is bounded otherwise."""
 
     @abstractmethod
-    def deliver(self, messages: Sequence[Any]) -> int:
+    def deliver(self, messages: list[Any]) -> int:
         """Queue `messages` and run one turn at once, unless one is running; returns how many were taken.
+
+        The list is the callee's when all were taken.
 
         For callbacks of the loop (socket input) only, never from within an actor's `receive`.
         """

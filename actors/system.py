@@ -50,6 +50,8 @@ class ActorSystem:
         self.ready: deque[Turns] = deque()
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self._draining = False
+        self._in_turns = False
+        self._afterwards: list[Callable[[], object]] = []
         self._names = 0
         self._on_dead_letter = on_dead_letter
         self._on_failure = on_failure
@@ -119,16 +121,29 @@ class ActorSystem:
             self._draining = True
             self.scheduler.call_soon(self._drain)
 
+    def after_turns(self, callback: Callable[[], object]) -> None:
+        """Run `callback` once the turns that are due now are over, in the same turn of the loop; soon if none is."""
+        if self._in_turns:
+            self._afterwards.append(callback)
+        else:
+            self.scheduler.call_soon(callback)
+
     def _drain(self) -> None:
         """One turn for everyone who is ready now; who becomes ready meanwhile waits until the loop has had its turn."""
         ready = self.ready
+        self._in_turns = True
         try:
             for _ in range(len(ready)):
                 ready.popleft()._turn()
         finally:
-            self._draining = False
+            self._draining = self._in_turns = False
             if ready:
                 self.arm()
+            afterwards = self._afterwards
+            if afterwards:
+                self._afterwards = []
+                for callback in afterwards:
+                    callback()
 
     def dead_letter(self, ref: ActorRef, message: Any, reason: DeadLetterReason) -> None:
         """Count an undelivered message and show it to the observer. For the runtime."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
@@ -108,7 +108,12 @@ class Turns(ActorRef):
     def tell_control(self, message: Any) -> bool:
         return self._push(message if self._sheddable is None else Envelope(message, Kind.CONTROL))
 
-    def deliver(self, messages: Sequence[Any]) -> int:
+    def deliver(self, messages: list[Any]) -> int:
+        if not self._scheduled and not self._queue and len(messages) <= self._capacity:
+            self._scheduled = True
+            self._queue = messages
+            self._turn()
+            return len(messages)
         queued = self._scheduled
         self._scheduled = True
         taken = 0

@@ -30,6 +30,9 @@ class DirtyLists(Generic[T]):
     def __len__(self) -> int:
         return len(self._first) + len(self._second)
 
+    def __bool__(self) -> bool:
+        return bool(self._first or self._second)
+
     def mark(self, item: T, large: bool = False) -> None:
         """List ``item``, on the second list when a ``large`` room's publication made it dirty."""
         if large:
@@ -47,6 +50,10 @@ class DirtyLists(Generic[T]):
         With a second list the first has half a slice, and what is over that goes to the second's end. Alone it has all.
         """
         first, second = self._first, self._second
+        if not second and len(first) <= self._slice_size:
+            items = list(first)
+            first.clear()
+            return items
         share = self._slice_size // 2 if second else self._slice_size
         items = [first.popleft() for _ in range(min(share, len(first)))]
         if second:

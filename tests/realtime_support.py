@@ -127,7 +127,7 @@ class Peer:
 
     def event(self, *events: object) -> None:
         """Control events of the socket (``Ping``, ``CloseReceived`` …); then everything settles."""
-        self.session.connection.deliver(events)
+        self.session.connection.deliver(list(events))
         self._world.settle()
 
     def errors(self) -> list[tuple[str, int | None]]:

@@ -51,6 +51,7 @@ class GatewayProcess:
             Pacer(share=gateway.flush.share, max_delay_s=gateway.flush.max_delay_ms / 1000),
             stall_timeout_s=gateway.writer_send_timeout_ms / 1000,
             on_stall=lambda outlet: outlet.give_up("no progress"),
+            soon=self._system.after_turns,
         )
         self._tenants = {one.id: build_tenant(one, scheduler) for one in settings.tenants}
         self._upgrader = Upgrader(

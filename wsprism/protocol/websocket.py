@@ -27,6 +27,8 @@ _MASKED: Final = 0x80
 _WHOLE_TEXT: Final = _FIN | _TEXT
 _WHOLE_BINARY: Final = _FIN | _BINARY
 _WHOLE: Final = (_WHOLE_TEXT, _WHOLE_BINARY)
+
+_integer: Final = int.from_bytes
 _RSV1: Final = 0x40
 _RSV23: Final = 0x30
 
@@ -133,10 +135,14 @@ class FrameDecoder:
             first, second = data[position], data[position + 1]
             if first in _WHOLE and _MASKED <= second < _MASKED + 126:
                 # By far the most frequent frame: a whole short message. Nothing but its size is left to be checked.
+                length = second - _MASKED
                 payload_at = position + 6
-                next_position = payload_at + second - _MASKED
-                if next_position <= end and self._fragments is None and second - _MASKED <= self._max_bytes:
-                    payload = _unmask(data[position + 2 : payload_at], data[payload_at:next_position], second - _MASKED)
+                next_position = payload_at + length
+                if next_position <= end and self._fragments is None and length <= self._max_bytes:
+                    key = data[position + 2 : payload_at]
+                    payload = (
+                        _integer(data[payload_at:next_position], "little") ^ _integer((key * 32)[:length], "little")
+                    ).to_bytes(length, "little")
                     position = next_position
                     self._max_bytes = self._next_max_bytes
                     if first == _WHOLE_BINARY:

@@ -106,6 +106,8 @@ class Connection(Actor):
         self._counters = tenant.counters
         self._limiter = tenant.rate_limiter()
         self._rooms: dict[str, ActorRef] = {}
+        self.active_room: str | None = None
+        """The room that a hot frame, and an ext message without a room, goes to: the one joined last."""
         self._awaiting: str | None = None
         self._held_back: deque[str | bytes] = deque()
         self._faults_in_row = 0
@@ -122,11 +124,6 @@ class Connection(Actor):
     @property
     def sid(self) -> str:
         return self.session.sid
-
-    @property
-    def active_room(self) -> str | None:
-        """The room that a hot frame, and an ext message without a room, goes to: the one joined last."""
-        return next(reversed(self._rooms), None)
 
     def decode_data(self, envelope: Envelope, type: Any = Any) -> Any:
         return self._codec.decode_data(envelope.data, type)
@@ -364,6 +361,7 @@ class Connection(Actor):
     def _on_join_accepted(self, message: JoinAccepted) -> None:
         self._rooms.pop(message.room, None)
         self._rooms[message.room] = message.ref
+        self.active_room = message.room
         self._settle(message.room)
 
     def _on_join_denied(self, message: JoinDenied) -> None:
@@ -372,6 +370,7 @@ class Connection(Actor):
 
     def _on_left(self, message: Left) -> None:
         self._rooms.pop(message.room, None)
+        self.active_room = next(reversed(self._rooms), None)
         self._settle(message.room)
 
     def _settle(self, room: str) -> None:

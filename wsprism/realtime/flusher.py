@@ -27,7 +27,11 @@ VIOLATION_LINGER_S: Final = 0.25
 
 
 class Flusher:
-    """See the module. ``on_stall`` is called for a connection that made no progress for ``stall_timeout_s``."""
+    """See the module. ``on_stall`` is called for a connection that made no progress for ``stall_timeout_s``.
+
+    ``soon`` runs a callback before the loop looks for input again, behind the turns of the actors that fill queues
+    (default: the scheduler's ``call_soon``).
+    """
 
     def __init__(
         self,
@@ -36,8 +40,10 @@ class Flusher:
         *,
         stall_timeout_s: float,
         on_stall: Callable[[Outlet], None],
+        soon: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self._scheduler = scheduler
+        self._soon = soon or scheduler.call_soon
         self._now = scheduler.now
         self._pacer = pacer
         self._dirty: DirtyLists[Outlet] = DirtyLists(SLICE_SIZE)
@@ -108,14 +114,14 @@ class Flusher:
         if wait_s > 0:
             self._scheduler.call_later(wait_s, self._flush_slice)
         else:
-            self._scheduler.call_soon(self._flush_slice)
+            self._soon(self._flush_slice)
 
     def _flush_slice(self) -> None:
         start = self._now()
         for outlet in self._dirty.next_slice():
             self._flush(outlet)
         self._pacer.slice_done(start, self._now())
-        if len(self._dirty):
+        if self._dirty:
             self._schedule()
         else:
             self._scheduled = False

@@ -36,6 +36,8 @@ BLOCK_BYTES: Final = 8 * 1024
 """A block is closed when it has grown to this: queues handle blocks whole as long as several fit into one write."""
 
 _WAKE = Verdict.WAKE
+_RELIABLE = Lane.RELIABLE
+_HOT = Lane.HOT
 
 
 class Room(Actor):
@@ -82,7 +84,7 @@ class Room(Actor):
         withheld = {one.sender for one in turn if not one.echo and one.sender is not None}
         for wire, members in self._members.items():
             frames = [self._frame(publication, wire) for publication in turn]
-            woken = []
+            woken: list[Outlet] = []
             for block in _blocks(frames):
                 for offer_block, session, outlet in members:
                     if withheld and session in withheld:
@@ -92,7 +94,10 @@ class Room(Actor):
                         woken.append(outlet)
                     elif verdict:
                         outlet.settle(verdict)
-            self._flusher.mark_all(woken, large=large)
+            if len(woken) == 1:
+                self._flusher.mark(woken[0], large=large)
+            elif woken:
+                self._flusher.mark_all(woken, large=large)
             for session in withheld:
                 if session.outlet.format is wire and session in self._roster:
                     self._offer_without_own(session, turn, frames)
@@ -102,9 +107,9 @@ class Room(Actor):
 
     def _frame(self, publication: ExtPublication | HotPublication, wire: WireFormat) -> Frame:
         if isinstance(publication, HotPublication):
-            return Frame(publication.frame, Lane.HOT, publication.key)
+            return Frame(publication.frame, _HOT, publication.key)
         message = sysmsg.publication(publication.svc, publication.type, self.name, publication.data)
-        return Frame(wire.encode(message), Lane.RELIABLE, None)
+        return Frame(wire.encode(message), _RELIABLE, None)
 
     @staticmethod
     def _offer_without_own(session: Session, turn: list[ExtPublication | HotPublication], frames: list[Frame]) -> None:

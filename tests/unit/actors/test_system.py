@@ -36,6 +36,29 @@ def test_one_callback_serves_all_actors_that_are_ready() -> None:
     assert world.system.statistics().messages == 10
 
 
+def test_what_is_asked_for_after_the_turns_runs_behind_them_in_the_same_callback() -> None:
+    world = World()
+    log: list[str] = []
+
+    def ask_for_more(_actor: Script) -> None:
+        log.append("turn")
+        world.system.after_turns(lambda: log.append("after"))
+
+    for _ in range(2):
+        world.system.spawn(lambda: Script([])).tell(ask_for_more)
+    assert world.clock.run_once() == 1
+    assert log == ["turn", "turn", "after", "after"]
+
+
+def test_what_is_asked_for_outside_of_turns_runs_soon() -> None:
+    world = World()
+    log: list[str] = []
+    world.system.after_turns(lambda: log.append("soon"))
+    assert log == []
+    world.run()
+    assert log == ["soon"]
+
+
 def test_failures_are_logged_unless_observed_and_observers_may_not_break_anything(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

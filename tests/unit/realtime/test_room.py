@@ -55,7 +55,7 @@ def told(peer: Peer) -> list[Any]:
 
 def deliver(peer: Peer, *messages: str | bytes) -> None:
     """Say without letting anything settle."""
-    peer.session.connection.deliver(messages)
+    peer.session.connection.deliver(list(messages))
 
 
 # Order
