@@ -50,9 +50,9 @@ class RawClient:
         assert b'"authed"' in (await client.frame())[1]
         return client
 
-    async def frame(self) -> tuple[int, bytes]:
+    async def frame(self, timeout_s: float = TIMEOUT_S) -> tuple[int, bytes]:
         """The next server frame: opcode and payload; pings are passed over."""
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             while True:
                 first, second = await self.reader.readexactly(2)
                 size = second & 0x7F

@@ -19,10 +19,11 @@ from qos import Pacer
 from wsprism.adapters.metrics import CONTENT_TYPE_LATEST, Metrics
 from wsprism.assembly import build_handshake_limiter, build_tenant
 from wsprism.errors import OperatorError
+from wsprism.policy.drain import DrainPlan
 from wsprism.realtime.counters import GatewayCounters
+from wsprism.realtime.drain import Drain
 from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.gateway import Gateway
-from wsprism.realtime.messages import DrainTenant
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sweeper import Sweeper
 from wsprism.settings import ListenAddress, Settings
@@ -44,7 +45,7 @@ class GatewayProcess:
         gateway = settings.gateway
         self.settings = settings
         self.counters = GatewayCounters()
-        scheduler = LoopScheduler(loop)
+        scheduler = self._scheduler = LoopScheduler(loop)
         self._system = ActorSystem(scheduler, name="wsprism", on_failure=_log_failure)
         self._flusher = Flusher(
             scheduler,
@@ -70,7 +71,9 @@ class GatewayProcess:
         )
         self._metrics = Metrics(self)
         self._server = HttpServer(self._routes(), max_header_bytes=gateway.limits.max_header_bytes)
-        self._gateway: ActorRef | None = None
+        self._drain: Drain | None = None
+        self.drain_begun = asyncio.Event()
+        self._drain_ended = asyncio.Event()
 
     # GatewayView
 
@@ -100,33 +103,48 @@ class GatewayProcess:
 
     async def start(self) -> None:
         """Serve. Raises OperatorError when the address cannot be had."""
-        self._gateway = self._system.spawn(
-            lambda: Gateway(tuple(self._tenants.values()), self._flusher), name="gateway"
-        )
+        self._system.spawn(lambda: Gateway(tuple(self._tenants.values()), self._flusher), name="gateway")
         await self._server.start(self.settings.gateway.listen)
         self._sweeper.start()
 
     def begin_drain(self) -> None:
-        """Fail readiness, take nobody new, tell every client and close it once its queue is flushed."""
-        grace_ms = self.settings.gateway.drain_grace_ms
+        """Fail readiness, take nobody new, tell every client when to come back and begin to close them. Idempotent.
+
+        Whoever runs the gateway waits for ``drain_begun`` and goes on with ``drain``.
+        """
+        if self._drain is not None:
+            return
         self._upgrader.draining = True
-        _log.info("draining", extra={"connections": self.connections(), "grace_ms": grace_ms})
-        if self._gateway is not None:
-            self._gateway.tell_control(DrainTenant(reconnect_after_ms=grace_ms))
+        _log.info("draining", extra={"connections": self.connections(), "grace_ms": self._drain_plan().grace_ms})
+        self._drain = Drain(self._scheduler, self._drain_plan())
+        self._drain.begin(self._upgrader.links)
+        self.drain_begun.set()
+
+    def end_drain(self) -> None:
+        """Wait no longer: ``drain`` goes on to ``stop``."""
+        self._drain_ended.set()
 
     async def drain(self) -> None:
-        """``begin_drain``, wait for the clients, then ``stop``; within ``drain_grace_ms``."""
-        grace_s = self.settings.gateway.drain_grace_ms / 1000
+        """``begin_drain``, wait until the clients are gone, the grace is over or ``end_drain`` is called; ``stop``."""
         self.begin_drain()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                await self._upgrader.wait_until_empty()
+        waits = {asyncio.ensure_future(one) for one in (self._upgrader.wait_until_empty(), self._drain_ended.wait())}
+        _, pending = await asyncio.wait(
+            waits, timeout=self._drain_plan().wait_ms / 1000, return_when=asyncio.FIRST_COMPLETED
+        )
+        for wait in pending:
+            wait.cancel()
         await self.stop()
+
+    def _drain_plan(self) -> DrainPlan:
+        gateway = self.settings.gateway
+        return DrainPlan(gateway.drain_grace_ms, gateway.writer_send_timeout_ms)
 
     async def stop(self) -> None:
         """Close what is left at once, actors last."""
         self._upgrader.draining = True
         self._sweeper.stop()
+        if self._drain is not None:
+            self._drain.stop()
         await self._server.stop_accepting()
         for link in list(self._upgrader.links):
             link.abort()

@@ -26,30 +26,25 @@ async def serve(settings: Settings, announce: Callable[[str], None] | None = Non
     ``announce`` is told in plain words, besides the log, what was started. Raises OperatorError when it cannot start.
     """
     loop = asyncio.get_running_loop()
-    stop, hurry = asyncio.Event(), asyncio.Event()
+    process = GatewayProcess(settings)
+    signalled = False
 
     def on_signal() -> None:
-        (hurry if stop.is_set() else stop).set()
+        nonlocal signalled
+        if signalled:
+            process.end_drain()
+        signalled = True
+        process.begin_drain()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    process = GatewayProcess(settings)
     await process.start()
     _announce(settings, process.address, announce)
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
-    await stop.wait()
-    draining = asyncio.ensure_future(process.drain())
-    hurried = asyncio.ensure_future(hurry.wait())
-    await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
-    hurried.cancel()
-    if not draining.done():
-        draining.cancel()
-        await asyncio.wait({draining})
-        await process.stop()
-    else:
-        draining.result()
+    await process.drain_begun.wait()
+    await process.drain()
     _log.info("stopped")
 
 

@@ -31,6 +31,7 @@ from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
 from wsprism.realtime.messages import (
     Attached,
     CloseConnection,
+    Draining,
     ExtPublication,
     HotPublication,
     JoinAccepted,
@@ -389,6 +390,10 @@ class Connection(Actor):
         if len(self._held_back) >= _MAX_HELD_BACK and self._outlet.transport is not None:
             self._outlet.transport.pause_reading()
 
+    def _on_draining(self, message: Draining) -> None:
+        if self.state is State.OPEN:
+            self._outlet.send(sysmsg.draining(message.reconnect_after_ms, self.session.trace_id), Lane.CONTROL)
+
     def _on_transport_lost(self, message: TransportLost) -> None:
         if self.close_code is None:
             self.close_code, self.close_reason = _ABNORMAL_CLOSURE, message.reason
@@ -490,6 +495,7 @@ _HANDLERS: dict[type, Callable[[Connection, Any], None]] = {
     Attached: Connection._on_attached,
     CloseConnection: Connection._close,
     CloseReceived: Connection._on_close_received,
+    Draining: Connection._on_draining,
     JoinAccepted: Connection._on_join_accepted,
     JoinDenied: Connection._on_join_denied,
     Left: Connection._on_left,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from actors import Actor, ActorRef, MailboxSpec, Supervision
+from actors import Actor, MailboxSpec, Supervision
 from wsprism.realtime.flusher import Flusher
-from wsprism.realtime.messages import DrainTenant
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.tenant import Tenant
 
@@ -23,23 +21,12 @@ class Gateway(Actor):
     def __init__(self, tenants: Sequence[TenantContext], flusher: Flusher) -> None:
         self._tenants = tenants
         self._flusher = flusher
-        self._refs: dict[str, ActorRef] = {}
 
     def on_start(self) -> None:
         for tenant in self._tenants:
-            self._refs[tenant.id] = self.context.spawn(
+            self.context.spawn(
                 lambda tenant=tenant: Tenant(tenant, self._flusher),  # type: ignore[misc]
                 name=f"tenant-{tenant.id}",
                 mailbox=_TENANT_MAILBOX,
                 supervision=_TENANT_SUPERVISION,
             )
-
-    def receive(self, message: object) -> object:
-        return _HANDLERS[type(message)](self, message)
-
-    def _drain(self, message: DrainTenant) -> None:
-        for ref in self._refs.values():
-            ref.tell_control(message)
-
-
-_HANDLERS: dict[type, Callable[[Gateway, Any], object]] = {DrainTenant: Gateway._drain}

@@ -20,7 +20,7 @@ __all__ = [
     "Attached",
     "CloseConnection",
     "CloseRoom",
-    "DrainTenant",
+    "Draining",
     "ExtPublication",
     "HotPublication",
     "JoinAccepted",
@@ -86,6 +86,13 @@ class CloseConnection:
     reason: str
     notice: dict[str, Any] | None = None
     discard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """The gateway is going away: the client is to come back after ``reconnect_after_ms``. Its Close follows later."""
+
+    reconnect_after_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +218,3 @@ class Revoke:
     what: Revocable
     name: str
     until_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class DrainTenant:
-    """Gateway to tenant: every connection is told, then closed 1001."""
-
-    reconnect_after_ms: int

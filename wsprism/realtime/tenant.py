@@ -22,7 +22,6 @@ from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.messages import (
     CloseConnection,
     CloseRoom,
-    DrainTenant,
     HotPublication,
     JoinDenied,
     JoinRequest,
@@ -207,11 +206,6 @@ class Tenant(Actor):
         elif publication.ack and sender is not None:
             sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id))
 
-    def _drain(self, message: DrainTenant) -> None:
-        for session in self.registry:
-            notice = sysmsg.draining(message.reconnect_after_ms, session.trace_id)
-            session.connection.tell_control(CloseConnection(CloseCode.GOING_AWAY, "draining", notice))
-
 
 def _named_by(session: Session, what: Revocable) -> str | None:
     match what:
@@ -226,7 +220,6 @@ def _named_by(session: Session, what: Revocable) -> str | None:
 
 
 _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
-    DrainTenant: Tenant._drain,
     JoinRequest: Tenant._join,
     LeaveRequest: Tenant._leave,
     OpenSession: Tenant._open_session,

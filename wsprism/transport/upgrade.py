@@ -178,6 +178,9 @@ class Upgrader:
                 return replace(_TICKET, reason=answer.reason.value)
             headers = {"Retry-After": str(_TENANT_FULL_RETRY_AFTER_S)}
             return Refusal(503, answer.code, "tenant is full", answer.reason.value, headers)
+        if self.draining:
+            answer.session.connection.stop()
+            return _DRAINING
         decoder = FrameDecoder(tenant.rules.limits.max_frame_bytes, deflate=deflated)
         link = Link(answer.session, decoder, self._loop, self._lost)
         return link, _response_head(handshake, subprotocol, deflated=deflated)

@@ -1,4 +1,4 @@
-"""A tenant: session policies, limits, publishing without membership, drain."""
+"""A tenant: session policies, limits, publishing without membership."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from actors.testing import ManualScheduler
-from tests.realtime_support import Peer, World
+from tests.realtime_support import World
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable, Revocations
 from wsprism.protocol.codes import ErrorCode
-from wsprism.realtime.messages import DrainTenant, ExtPublication, PublishToRoom, Revoke
+from wsprism.realtime.messages import ExtPublication, PublishToRoom, Revoke
 
 
 def sessions(most: int, on_exceed: str) -> dict[str, Any]:
@@ -120,20 +119,6 @@ async def test_a_session_that_is_kicked_before_its_socket_is_there_is_told_and_c
     assert world.failures == []
 
 
-async def test_a_session_that_is_drained_before_its_socket_is_there_is_told_and_closed() -> None:
-    world = World()
-    early = (await world.ask("ann")).session
-    world.gateway.tell_control(DrainTenant(3000))
-    world.settle()
-    drained = world.attach(early)
-    assert drained.types_until_close() == ["draining"]
-    assert drained.closed_with() == (1001, "draining")
-    assert world.failures == []
-    drained.vanish()
-    assert world.tenant.counters.closed == {1001: 1}
-    assert world.tenant.sessions == 0
-
-
 # Limits
 
 
@@ -239,40 +224,6 @@ def fill_mailbox_of(world: World, room: str) -> None:
     ref = world.tenant.registry.rooms[room].ref
     while ref.tell(ExtPublication("chat", "msg", 0)):
         pass
-
-
-# Drain
-
-
-async def test_a_drain_tells_every_connection_flushes_and_closes_it_1001() -> None:
-    world = World()
-    peers = [await world.connect(user) for user in ("ann", "bob")]
-    for peer in peers:
-        peer.join("lobby")
-        peer.heard()
-    peers[0].session.connection.deliver(['{"v":1,"svc":"chat","type":"send","data":{"msg":"last"}}'])
-    world.gateway.tell_control(DrainTenant(3000))
-    world.settle()
-    for peer in peers:
-        heard = peer.heard()
-        drained = [one for one in heard if isinstance(one, dict) and one["type"] == "draining"]
-        assert [one["data"] for one in drained] == [{"reconnect_after_ms": 3000}]
-        assert sorted(one["type"] for one in heard if isinstance(one, dict)) == ["draining", "msg"]
-        assert peer.closed_with() == (1001, "draining")
-
-
-async def test_a_drained_tenant_is_empty_once_its_clients_are_gone() -> None:
-    world = World()
-    peers: list[Peer] = [await world.connect() for _ in range(3)]
-    world.gateway.tell_control(DrainTenant(0))
-    world.settle()
-    for peer in peers:
-        peer.vanish()
-    assert world.tenant.sessions == 0
-    assert world.tenant.counters.closed == {1001: 3}
-    assert isinstance(world.scheduler, ManualScheduler)
-    world.scheduler.advance(1)
-    assert world.scheduler.timers == 0
 
 
 # Revocation
