@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.client import Client
+from tests.components import program
 from tests.process import GatewayCommand
 from tests.required import skip_unless_required
 
@@ -135,9 +135,7 @@ socket.onclose = (event) => console.log('closed', event.code);
 
 
 async def test_a_client_that_is_not_python_speaks_both_lanes(tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        skip_unless_required("node is not installed")
+    node = program("node")
     async with GatewayCommand(DEFAULT_CONFIG, tmp_path) as gateway:
         url = f"ws://127.0.0.1:{gateway.port}/v1/ws?tenant=acme&ticket=dev"
         process = await asyncio.create_subprocess_exec(
