@@ -24,9 +24,10 @@ from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.drain import Drain
 from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.gateway import Gateway
+from wsprism.realtime.outlet import Outlet
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sweeper import Sweeper
-from wsprism.settings import ListenAddress, Settings
+from wsprism.settings import ListenAddress, Settings, configuration_hash
 from wsprism.transport.server import Handler, HttpServer
 from wsprism.transport.upgrade import Upgrader
 
@@ -45,13 +46,14 @@ class GatewayProcess:
         gateway = settings.gateway
         self.settings = settings
         self.counters = GatewayCounters()
+        self.counters.config_hash = configuration_hash(settings)
         scheduler = self._scheduler = LoopScheduler(loop)
         self._system = ActorSystem(scheduler, name="wsprism", on_failure=_log_failure)
         self._flusher = Flusher(
             scheduler,
             Pacer(share=gateway.flush.share, max_delay_s=gateway.flush.max_delay_ms / 1000),
             stall_timeout_s=gateway.writer_send_timeout_ms / 1000,
-            on_stall=lambda outlet: outlet.give_up("no progress"),
+            on_stall=self._give_up,
             soon=self._system.after_turns,
         )
         self._tenants = {one.id: build_tenant(one, scheduler) for one in settings.tenants}
@@ -156,6 +158,10 @@ class GatewayProcess:
         for tenant in self._tenants.values():
             await tenant.authenticator.close()
         self._metrics.close()
+
+    def _give_up(self, outlet: Outlet) -> None:
+        self.counters.write_stalls += 1
+        outlet.give_up("no progress")
 
     # HTTP
 

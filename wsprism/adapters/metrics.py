@@ -151,6 +151,18 @@ _COUNTERS: tuple[Row, ...] = (
     ("wsprism_handshakes_accepted", "Handshakes accepted", "", lambda view: [(view.counters.handshakes_accepted, {})]),
     ("wsprism_actor_restarts", "Actors restarted", "", lambda view: [(view.actors().restarts, {})]),
     (
+        "wsprism_write_stalls",
+        "Connections given up for no progress",
+        "",
+        lambda view: [(view.counters.write_stalls, {})],
+    ),
+    (
+        "wsprism_config_reload",
+        "Attempts to reload the configuration",
+        "",
+        lambda view: [(count, {"result": result.value}) for result, count in view.counters.config_reloads.items()],
+    ),
+    (
         "wsprism_dead_letters",
         "Messages between actors that nobody took",
         "",
@@ -164,6 +176,18 @@ _GAUGES: tuple[Row, ...] = (
     ("wsprism_connections", "Open sockets now", "", lambda view: [(view.connections(), {})]),
     ("wsprism_queue_depth", "Messages waiting in outbound queues", "", _lane_field("queued")),
     ("wsprism_draining", "1 while the gateway drains", "", lambda view: [(float(view.draining()), {})]),
+    (
+        "wsprism_config_generation",
+        "1 at the start, one more for every reload that was applied",
+        "",
+        lambda view: [(view.counters.config_generation, {})],
+    ),
+    (
+        "wsprism_config_info",
+        "1; its label is the hash of the configuration in force",
+        "",
+        lambda view: [(1, {"hash": view.counters.config_hash})],
+    ),
     ("wsprism_actors", "Live actors", "", lambda view: [(view.actors().actors, {})]),
     ("wsprism_mailbox_depth", "Messages waiting in mailboxes", "", lambda view: [(view.actors().mailbox_depth, {})]),
 )

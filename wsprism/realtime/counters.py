@@ -6,11 +6,20 @@ Nothing here knows an instrument; names and label values come from the configura
 from __future__ import annotations
 
 from collections import Counter
+from enum import StrEnum
 
 from qos import LaneCounters
 from wsprism.policy.decisions import DecisionCounters
 
-__all__ = ["GatewayCounters", "TenantCounters"]
+__all__ = ["GatewayCounters", "ReloadResult", "TenantCounters"]
+
+
+class ReloadResult(StrEnum):
+    """How an attempt to reload the configuration ended; a metric's label."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
 
 
 class TenantCounters:
@@ -47,10 +56,25 @@ class TenantCounters:
 
 
 class GatewayCounters:
-    """Counts that belong to no tenant."""
+    """Counts that belong to no tenant.
 
-    __slots__ = ("handshakes_accepted", "handshakes_refused")
+    ``config_generation`` is 1 at the start and goes up with every reload that is applied; ``config_hash`` is that of
+    the configuration in force. ``write_stalls``: connections given up because their transport made no progress.
+    """
+
+    __slots__ = (
+        "config_generation",
+        "config_hash",
+        "config_reloads",
+        "handshakes_accepted",
+        "handshakes_refused",
+        "write_stalls",
+    )
 
     def __init__(self) -> None:
         self.handshakes_accepted = 0
         self.handshakes_refused: Counter[str] = Counter()
+        self.write_stalls = 0
+        self.config_reloads = dict.fromkeys(ReloadResult, 0)
+        self.config_generation = 1
+        self.config_hash = ""
