@@ -28,6 +28,7 @@ class GatewayCommand:
         self._listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.log: list[str] = []
         self.port = 0
+        self.internal_port = 0
         self.said = ""
 
     async def __aenter__(self) -> Self:
@@ -55,6 +56,10 @@ class GatewayCommand:
         await self._reader
 
     @property
+    def internal_base(self) -> str:
+        return f"http://127.0.0.1:{self.internal_port}"
+
+    @property
     def base(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -80,12 +85,16 @@ class GatewayCommand:
         assert self._process.stderr is not None
         assert self._process.stdout is not None
         out = asyncio.create_task(self._process.stdout.read())
+        port = 0
         async for raw in self._process.stderr:
             line = raw.decode()
             self.log.append(line)
-            found = re.search(r"active at .*:(\d+)", line)
-            if found and not self._listening.done():
-                self._listening.set_result(int(found[1]))
+            if found := re.search(r"active at .*:(\d+)", line):
+                port = int(found[1])
+            if found := re.search(r"Internal listener at .*:(\d+)", line):
+                self.internal_port = int(found[1])
+            if "Loaded configuration" in line and not self._listening.done():
+                self._listening.set_result(port)
         self.said = (await out).decode()
         if not self._listening.done():
             self._listening.set_exception(RuntimeError("the gateway did not start:\n" + "".join(self.log)))

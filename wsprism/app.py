@@ -10,7 +10,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from aiohttp import web
 
@@ -72,10 +71,13 @@ class GatewayProcess:
             idle_timeout_s=gateway.idle_timeout_ms / 1000,
         )
         self._metrics = Metrics(self)
-        self._server = HttpServer(self._routes(), max_header_bytes=gateway.limits.max_header_bytes)
         self._drain: Drain | None = None
         self.drain_begun = asyncio.Event()
         self._drain_ended = asyncio.Event()
+        public, internal = self._routes()
+        header_bytes = gateway.limits.max_header_bytes
+        self._server = HttpServer(public, max_header_bytes=header_bytes)
+        self._internal = HttpServer(internal, max_header_bytes=header_bytes) if gateway.internal.listen else None
 
     # GatewayView
 
@@ -100,13 +102,24 @@ class GatewayProcess:
     @property
     def address(self) -> ListenAddress:
         """Where the public listener listens, with the port that it got."""
-        listen = self.settings.gateway.listen
-        return listen if self._server.port is None else replace(listen, port=self._server.port)
+        return self._server.address
+
+    @property
+    def internal_address(self) -> ListenAddress | None:
+        """Where the internal listener listens, with the port that it got; None: there is none."""
+        return self._internal.address if self._internal is not None else None
 
     async def start(self) -> None:
         """Serve. Raises OperatorError when the address cannot be had."""
         self._system.spawn(lambda: Gateway(tuple(self._tenants.values()), self._flusher), name="gateway")
-        await self._server.start(self.settings.gateway.listen)
+        gateway = self.settings.gateway
+        if self._internal is not None and gateway.internal.listen is not None:
+            await self._internal.start(gateway.internal.listen)
+        try:
+            await self._server.start(gateway.listen)
+        except OperatorError:
+            await self._stop_internal()
+            raise
         self._sweeper.start()
 
     def begin_drain(self) -> None:
@@ -157,21 +170,26 @@ class GatewayProcess:
         await self._server.stop()
         for tenant in self._tenants.values():
             await tenant.authenticator.close()
+        await self._stop_internal()
         self._metrics.close()
 
     def _give_up(self, outlet: Outlet) -> None:
         self.counters.write_stalls += 1
         outlet.give_up("no progress")
 
+    async def _stop_internal(self) -> None:
+        if self._internal is not None:
+            await self._internal.stop()
+
     # HTTP
 
-    def _routes(self) -> Mapping[str, Handler]:
-        return {
-            "/v1/ws": self._upgrader.handle,
-            "/healthz": self._healthz,
-            "/readyz": self._readyz,
-            "/metrics": self._render_metrics,
-        }
+    def _routes(self) -> tuple[Mapping[str, Handler], Mapping[str, Handler]]:
+        """Of the public listener, and of the internal one: without it the public one tells operators what it can."""
+        public: dict[str, Handler] = {"/v1/ws": self._upgrader.handle, "/healthz": self._healthz}
+        operators: dict[str, Handler] = {"/readyz": self._readyz, "/metrics": self._render_metrics}
+        if self.settings.gateway.internal.listen is None:
+            return public | operators, {}
+        return public, operators | {"/healthz": self._healthz}
 
     async def _healthz(self, _: web.BaseRequest) -> web.StreamResponse:
         return web.json_response({"status": "ok"})
@@ -189,7 +207,7 @@ def refuse_unavailable(settings: Settings) -> None:
     """Raise OperatorError for keys that this version knows and does not act on: none is silently without effect."""
     gateway = settings.gateway
     asked = {
-        "gateway.internal": gateway.internal.listen is not None or bool(gateway.internal.api_keys),
+        "gateway.internal.api_keys": bool(gateway.internal.api_keys),
         "gateway.trusted_proxies": bool(gateway.trusted_proxies),
         "gateway.tls": gateway.tls.cert_file is not None,
         "gateway.tracing": gateway.tracing.endpoint is not None,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from wsprism.advice import advise
 from wsprism.app import GatewayProcess
-from wsprism.settings import ListenAddress, Settings
+from wsprism.settings import Settings
 
 __all__ = ["serve"]
 
@@ -39,7 +39,7 @@ async def serve(settings: Settings, announce: Callable[[str], None] | None = Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     await process.start()
-    _announce(settings, process.address, announce)
+    _announce(settings, process, announce)
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
@@ -48,8 +48,11 @@ async def serve(settings: Settings, announce: Callable[[str], None] | None = Non
     _log.info("stopped")
 
 
-def _announce(settings: Settings, listen: ListenAddress, announce: Callable[[str], None] | None) -> None:
+def _announce(settings: Settings, process: GatewayProcess, announce: Callable[[str], None] | None) -> None:
+    listen, internal = process.address, process.internal_address
     lines = [f"🚀 wsPrism Gateway active at {listen}"]
+    if internal is not None:
+        lines.append(f"Internal listener at {internal}")
     lines += [f'Loaded configuration for tenant: "{tenant.id}"' for tenant in settings.tenants]
     for line in lines:
         _log.info(line)

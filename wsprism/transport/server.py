@@ -1,6 +1,7 @@
-"""The public listener: routes a request to the upgrade or to a small endpoint, and keeps aiohttp's log quiet.
+"""A listener: routes a request by its path to a handler, and keeps aiohttp's log quiet.
 
-A low-level aiohttp server: a handful of fixed paths need no router.
+A low-level aiohttp server: a handful of fixed paths need no router. The gateway has one for clients and, when
+``gateway.internal.listen`` is set, one for operators and backends.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -28,6 +30,10 @@ _BACKLOG = 4096
 _NOT_FOUND = Refusal(404, ErrorCode.BAD_REQUEST, "not found", "not_found")
 
 
+async def _not_found(_: web.BaseRequest) -> web.StreamResponse:
+    return _NOT_FOUND.response()
+
+
 class _ClientFaults(logging.Filter):
     """A client that speaks no HTTP is not our error: aiohttp's tracebacks for it become one line at debug level."""
 
@@ -46,10 +52,13 @@ _log.addFilter(_ClientFaults())
 
 
 class HttpServer:
-    """Serves ``routes`` (path to handler) on one address."""
+    """Serves ``routes`` (path to handler) on one address; every other path is ``otherwise``'s, or 404."""
 
-    def __init__(self, routes: Mapping[str, Handler], *, max_header_bytes: int) -> None:
+    def __init__(
+        self, routes: Mapping[str, Handler], *, max_header_bytes: int, otherwise: Handler | None = None
+    ) -> None:
         self._routes = routes
+        self._otherwise = otherwise or _not_found
         self._http = web.Server(
             self._dispatch,
             access_log=None,
@@ -62,9 +71,11 @@ class HttpServer:
         )
         self._runner = web.ServerRunner(self._http, handle_signals=False, shutdown_timeout=1.0)
         self._site: web.BaseSite | None = None
+        self._listen: ListenAddress
 
     async def start(self, address: ListenAddress) -> None:
         """Listen. Raises OperatorError when the address cannot be had."""
+        self._listen = address
         await self._runner.setup()
         try:
             if address.path is not None:
@@ -77,12 +88,12 @@ class HttpServer:
             raise OperatorError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
 
     @property
-    def port(self) -> int | None:
-        """The TCP port that was bound; None on a Unix socket or before the start."""
-        for address in self._runner.addresses:
-            if isinstance(address, tuple):
-                return int(address[1])
-        return None
+    def address(self) -> ListenAddress:
+        """Where it listens since its start, with the port that it got."""
+        for bound in self._runner.addresses:
+            if isinstance(bound, tuple):
+                return replace(self._listen, port=int(bound[1]))
+        return self._listen
 
     @property
     def connections(self) -> int:
@@ -100,9 +111,7 @@ class HttpServer:
         await self._runner.cleanup()
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
-        handler = self._routes.get(request.path)
-        if handler is None:
-            return _NOT_FOUND.response()
+        handler = self._routes.get(request.path, self._otherwise)
         try:
             return await handler(request)
         except asyncio.CancelledError:

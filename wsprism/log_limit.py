@@ -1,0 +1,39 @@
+"""At most one log line a second for each reason: what anybody outside can cause must not fill a disk.
+
+Reasons are few and ours (an enumeration, a constant), never text from the wire. Whoever logs refusals uses it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["LimitedLog"]
+
+INTERVAL_S: Final = 1.0
+
+
+class LimitedLog:
+    """Writes to ``logger``; ``now`` is monotonic seconds. What was left out is counted in the next line."""
+
+    def __init__(self, logger: logging.Logger, now: Callable[[], float]) -> None:
+        self._logger = logger
+        self._now = now
+        self._next_at: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def log(self, reason: str, message: str, *, level: int = logging.INFO, **fields: object) -> None:
+        """One line with ``reason``, ``fields`` and ``left_out`` (lines of this reason since the last one, if any).
+
+        No field may hold a secret, and none a name of the standard ``LogRecord``.
+        """
+        now = self._now()
+        if now < self._next_at.get(reason, 0.0):
+            self._left_out[reason] = self._left_out.get(reason, 0) + 1
+            return
+        self._next_at[reason] = now + INTERVAL_S
+        left_out = self._left_out.pop(reason, 0)
+        if left_out:
+            fields["left_out"] = left_out
+        self._logger.log(level, message, extra={"reason": reason, **fields})
