@@ -84,6 +84,7 @@ class HttpServer:
                 self._site = web.TCPSite(self._runner, address.host, address.port, backlog=_BACKLOG)
             await self._site.start()
         except OSError as exc:
+            self._site = None
             await self._runner.cleanup()
             raise OperatorError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
 
