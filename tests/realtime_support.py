@@ -198,7 +198,13 @@ class World:
     ) -> Any:
         """Ask the tenant for a session; what it answers."""
         question = OpenSession(
-            Principal(user, **principal), sid, wire or wire_format(JSON, deflated=False), "f" * 32, "::1"
+            Principal(user, **principal),
+            sid,
+            wire or wire_format(JSON, deflated=False),
+            "f" * 32,
+            "::1",
+            origin="https://game.example",
+            user_agent="browser",
         )
         answer = asyncio.ensure_future(self.tenant.ref.ask(question, 5.0))
         await asyncio.sleep(0)

@@ -297,6 +297,9 @@ class Connection(Actor):
         elif self._tenant.rules.publish_requires_membership:
             self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
             return
+        elif not self.session.principal.may_enter(room):
+            self._refuse(Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not publish there", seq)
+            return
         else:
             taken = self._tenant.ref.tell(PublishToRoom(room, publication))
         if not taken:
@@ -360,19 +363,25 @@ class Connection(Actor):
         _log.info("connection opened", extra=self._log_fields())
 
     def _on_join_accepted(self, message: JoinAccepted) -> None:
-        self._rooms.pop(message.room, None)
-        self._rooms[message.room] = message.ref
-        self.active_room = message.room
-        self._settle(message.room)
+        room = message.room
+        self._rooms.pop(room, None)
+        self._rooms[room] = message.ref
+        self.active_room = room
+        if self._awaiting == room and not self.session.principal.may_enter(room):
+            self._put_out_of(room)  # a refresh has narrowed the ticket while the join was under way
+        self._settle(room)
 
     def _on_join_denied(self, message: JoinDenied) -> None:
         self._refuse(message.denied.reason, message.denied.code, _JOIN_DENIALS[message.denied.reason], message.seq)
         self._settle(message.room)
 
     def _on_left(self, message: Left) -> None:
-        self._rooms.pop(message.room, None)
-        self.active_room = next(reversed(self._rooms), None)
+        self._forget_room(message.room)
         self._settle(message.room)
+
+    def _forget_room(self, room: str) -> None:
+        self._rooms.pop(room, None)
+        self.active_room = next(reversed(self._rooms), None)
 
     def _settle(self, room: str) -> None:
         """The join or leave under way is decided: hear what was kept back, up to the next one."""
@@ -438,7 +447,10 @@ class Connection(Actor):
             return
         self._refreshing = True
         seq = envelope.seq
-        request = TicketRequest(self._tenant.id, data.ticket, self.session.remote_address)
+        session = self.session
+        request = TicketRequest(
+            self._tenant.id, data.ticket, session.remote_address, origin=session.origin, user_agent=session.user_agent
+        )
         self.context.run(
             self._tenant.authenticator.authenticate(request),
             on_result=lambda principal: Refreshed(principal, seq),
@@ -447,12 +459,25 @@ class Connection(Actor):
 
     def _on_refreshed(self, message: Refreshed) -> None:
         self._refreshing = False
-        principal = message.principal
-        if principal is None or principal.user != self.session.user:
+        if self.state is not _OPEN:
+            return
+        tenant, session, principal = self._tenant, self.session, message.principal
+        if principal is None or principal.user != session.user:
             self._refuse(Reason.AUTH_FAILED, ErrorCode.AUTH_FAILED, "ticket refused", message.seq)
             return
-        self.session.principal = principal
-        self._outlet.send(sysmsg.refreshed(principal.expires_at, self.session.trace_id, message.seq))
+        if tenant.revocations.covers(session.user, session.sid, principal.token_id, tenant.unix_now()):
+            self._refuse(Reason.REVOKED, ErrorCode.AUTH_FAILED, "ticket refused", message.seq)
+            return
+        before, session.principal = session.principal, principal
+        self._outlet.send(sysmsg.refreshed(principal.expires_at, session.trace_id, message.seq))
+        for room in tuple(self._rooms):
+            if before.may_enter(room) and not principal.may_enter(room):
+                self._put_out_of(room)
+
+    def _put_out_of(self, room: str) -> None:
+        """Out of a room that the ticket no longer allows: mute there at once, told ``sys.left`` by the room."""
+        self._forget_room(room)
+        self._tenant.ref.tell_control(LeaveRequest(self.session, room, None))
 
     def _move(self, state: State) -> None:
         if state not in _NEXT[self.state]:

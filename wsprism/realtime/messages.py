@@ -52,6 +52,8 @@ class OpenSession:
     format: WireFormat
     trace_id: str
     remote_address: str
+    origin: str | None = None
+    user_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,24 @@ __all__ = ["Session"]
 
 
 class Session:
-    """``sid`` is unique within its user only; two objects are never the same session, whatever their sid."""
+    """``sid`` is unique within its user only; two objects are never the same session, whatever their sid.
 
-    __slots__ = ("connection", "opened_at", "outlet", "principal", "remote_address", "rooms", "sid", "trace_id", "user")
+    ``origin`` and ``user_agent`` are the handshake's: a refresh is judged with them as the handshake was.
+    """
+
+    __slots__ = (
+        "connection",
+        "opened_at",
+        "origin",
+        "outlet",
+        "principal",
+        "remote_address",
+        "rooms",
+        "sid",
+        "trace_id",
+        "user",
+        "user_agent",
+    )
 
     def __init__(
         self,
@@ -29,6 +44,8 @@ class Session:
         trace_id: str,
         remote_address: str,
         opened_at: float,
+        origin: str | None = None,
+        user_agent: str | None = None,
     ) -> None:
         self.principal = principal
         self.user = principal.user
@@ -37,5 +54,7 @@ class Session:
         self.trace_id = trace_id
         self.remote_address = remote_address
         self.opened_at = opened_at
+        self.origin = origin
+        self.user_agent = user_agent
         self.rooms: set[str] = set()
         self.connection: ActorRef

@@ -108,6 +108,8 @@ class Tenant(Actor):
             trace_id=message.trace_id,
             remote_address=message.remote_address,
             opened_at=tenant.now(),
+            origin=message.origin,
+            user_agent=message.user_agent,
         )
         self._names += 1
         session.connection = self.context.spawn(

@@ -33,6 +33,7 @@ __all__ = ["Refusal", "Upgrader"]
 
 _ASK_TIMEOUT_S = 5.0
 _TENANT_FULL_RETRY_AFTER_S = 5
+_TOLD_CHARACTERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +145,8 @@ class Upgrader:
             tenant.id,
             handshake.ticket,
             remote,
-            origin=request.headers.get("Origin"),
-            user_agent=request.headers.get("User-Agent"),
+            origin=_header(request, "Origin"),
+            user_agent=_header(request, "User-Agent"),
         )
         return await tenant.authenticator.authenticate(ticket)
 
@@ -168,6 +169,8 @@ class Upgrader:
             wire_format(codec, deflated=deflated),
             handshake.traceparent.trace_id if handshake.traceparent is not None else secrets.token_hex(16),
             remote,
+            origin=_header(request, "Origin"),
+            user_agent=_header(request, "User-Agent"),
         )
         try:
             answer: SessionOpened | Denied = await tenant.ref.ask(question, _ASK_TIMEOUT_S)
@@ -189,6 +192,12 @@ class Upgrader:
         self.links.discard(link)
         if not self.links and self._on_no_links is not None:
             self._on_no_links()
+
+
+def _header(request: web.BaseRequest, name: str) -> str | None:
+    """What a ticket is judged by besides itself; a connection keeps it, so it is cut."""
+    value = request.headers.get(name)
+    return value if value is None else value[:_TOLD_CHARACTERS]
 
 
 def _response_head(handshake: HandshakeRequest, subprotocol: str | None, *, deflated: bool) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from tests.realtime_support import Peer, World
 from wsprism.effects import Refuse, Reply
 from wsprism.policy.decisions import Reason
-from wsprism.ports import Principal, ServiceContext, TicketRequest
+from wsprism.ports import ServiceContext
 from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.protocol.envelope import MSGPACK, Envelope
 from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
@@ -394,75 +393,15 @@ async def test_a_crash_ends_one_connection_alone_and_tells_no_detail() -> None:
     assert world.tenant.counters.closed == {1011: 1}
 
 
-# sys.refresh
-
-
-class Gate:
-    """Answers when it is opened: a user, a refusal, or a failure."""
-
-    def __init__(self) -> None:
-        self.answers: asyncio.Queue[Principal | Exception | None] = asyncio.Queue()
-        self.asked: list[TicketRequest] = []
-
-    async def authenticate(self, request: TicketRequest) -> Principal | None:
-        self.asked.append(request)
-        answer = await self.answers.get()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def close(self) -> None: ...
-
-
-async def refresh(world: World, peer: Peer, answer: Principal | Exception | None) -> None:
-    gate = world.tenant.authenticator
-    assert isinstance(gate, Gate)
-    peer.say(ext("sys", "refresh", seq=8, data={"ticket": "new"}))
-    gate.answers.put_nowait(answer)
-    for _ in range(5):
-        await asyncio.sleep(0)
-    world.settle()
-
-
-async def test_a_new_ticket_of_the_same_user_extends_the_connection() -> None:
-    world = World(Gate())
-    peer = await connect(world, "ann", expires_at=10.0)
-    await refresh(world, peer, Principal("ann", expires_at=99.0, read_only=True))
-    assert peer.heard() == [ext("sys", "refreshed", seq=8, data={"expires_at": 99.0}, trace_id="f" * 32)]
-    assert peer.session.principal == Principal("ann", expires_at=99.0, read_only=True)
-
-
-@pytest.mark.parametrize("answer", [None, Principal("bob"), RuntimeError("key server")])
-async def test_any_other_ticket_is_refused_and_changes_nothing(answer: Principal | Exception | None) -> None:
-    world = World(Gate())
-    peer = await connect(world, "ann", expires_at=10.0)
-    await refresh(world, peer, answer)
-    assert peer.errors() == [("AUTH_FAILED", 8)]
-    assert peer.session.principal == Principal("ann", expires_at=10.0)
-    assert world.tenant.counters.decisions[Reason.AUTH_FAILED] == 1
-    await refresh(world, peer, Principal("ann"))
-    assert peer.types() == ["refreshed"]
-
-
-async def test_a_second_refresh_while_one_runs_is_refused() -> None:
-    world = World(Gate())
-    peer = await connect(world, "ann")
-    peer.say(ext("sys", "refresh", seq=7, data={"ticket": "one"}))
-    await refresh(world, peer, Principal("ann"))
-    assert [(one["type"], one["seq"]) for one in peer.heard() if isinstance(one, dict)] == [
-        ("error", 8),
-        ("refreshed", 7),
-    ]
-    gate = world.tenant.authenticator
-    assert isinstance(gate, Gate)
-    assert [(request.tenant, request.ticket) for request in gate.asked] == [("t", "one")]
-
-
-async def test_messages_are_heard_while_a_refresh_runs_and_its_end_after_the_connections_does_nothing() -> None:
-    world = World(Gate())
-    peer = await connect(world, "ann")
-    peer.say(ext("sys", "refresh", data={"ticket": "one"}), ext("sys", "ping"))
-    assert peer.types() == ["pong"]
-    peer.vanish()
-    assert await world.system.stop(1.0)
-    assert world.failures == []
+async def test_a_tickets_rooms_hold_for_publishing_without_membership_too() -> None:
+    world = World(policy={"publish_requires_membership": False})
+    listener = await connect(world, "bob")
+    for room in ("match:1", "lobby"):
+        listener.join(room)
+    listener.types()
+    peer = await connect(world, "ann", rooms=("match:*",))
+    peer.chat("hi", room="match:1")
+    peer.chat("hi", room="lobby")
+    assert peer.errors() == [("NOT_ALLOWED", None)]
+    assert world.tenant.counters.decisions[Reason.NOT_ALLOWED_ROOM] == 1
+    assert [one["room"] for one in listener.heard() if isinstance(one, dict)] == ["match:1"]
