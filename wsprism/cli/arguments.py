@@ -17,7 +17,7 @@ _FILES = {
 """What shtab's scripts call to complete a file's name, by shell."""
 
 
-def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+def add_config(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
     """``--config FILE``."""
     complete_files(parser.add_argument("--config", metavar="FILE", required=required, help="the configuration"))
 
