@@ -1,0 +1,120 @@
+"""The shipped configurations of nginx, HAProxy and Caddy, each in front of real gateways."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.certificates import Certificate, make_certificate
+from tests.client import Client, connect_url, until
+from tests.conftest import StartGateway
+from tests.proxies import PROXIES, run_proxy
+
+every_proxy = pytest.mark.parametrize("name", list(PROXIES))
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    return make_certificate(tmp_path)
+
+
+@every_proxy
+async def test_both_lanes_and_refusals_pass_and_tickets_stay_out_of_the_log(
+    name: str, start_gateway: StartGateway, tmp_path: Path, certificate: Certificate
+) -> None:
+    gateway = await start_gateway()
+    tls = certificate.client_context()
+    async with run_proxy(name, tmp_path, [gateway.port], certificate) as proxy:
+        await _until_healthy(proxy.base, certificate)
+        async with (
+            Client(proxy.base, ticket="dev:ann", ssl=tls) as ann,
+            Client(proxy.base, ticket="dev:bob", ssl=tls) as bob,
+        ):
+            await ann.join("match:1")
+            await bob.join("match:1")
+            await ann.send("chat", "send", {"msg": "x" * 3000})
+            assert await ann.receive() == await bob.receive()
+            await ann.ws.send_bytes(b"\x01\x01\x00hot")
+            assert await bob.receive_hot() == b"\x01\x01\x00hot"
+        async with aiohttp.ClientSession() as session:
+            for path, status in (("/metrics", 404), ("/v1/ws/x", 404), ("/healthz", 200)):
+                async with session.get(proxy.base + path, ssl=tls) as response:
+                    assert (path, response.status) == (path, status)
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+                await session.ws_connect(connect_url(proxy.base, ticket="not-let-in"), ssl=tls)
+    assert "/v1/ws" in proxy.logged()
+    assert "dev:ann" not in proxy.logged()
+    assert "not-let-in" not in proxy.logged()
+
+
+@every_proxy
+async def test_a_drain_is_told_through_the_proxy_and_newcomers_meet_the_other_gateway(
+    name: str, start_gateway: StartGateway, tmp_path: Path, certificate: Certificate
+) -> None:
+    gateways = [await start_gateway() for _ in range(2)]
+    tls = certificate.client_context()
+    async with (
+        run_proxy(name, tmp_path, [gateway.port for gateway in gateways], certificate) as proxy,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        await _until_healthy(proxy.base, certificate)
+        clients = [await stack.enter_async_context(Client(proxy.base, ssl=tls)) for _ in range(2)]
+        assert [gateway.process.connections() for gateway in gateways] == [1, 1]
+        gateways[0].process.begin_drain()
+        told = [asyncio.create_task(_drained(client)) for client in clients]
+        finished, waiting = await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED, timeout=5)
+        assert [task.result() for task in finished] == [1001]
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        if name == "caddy":  # it asks nobody else when a gateway refuses: its next health check takes that one out
+            await until(lambda: "unexpected status code" in proxy.logged())
+        for _ in range(4):
+            await stack.enter_async_context(Client(proxy.base, ssl=tls))
+        assert gateways[1].process.connections() == 5
+
+
+async def test_pings_keep_a_silent_connection_and_without_them_the_proxy_cuts_it(
+    start_gateway: StartGateway, tmp_path: Path, certificate: Certificate
+) -> None:
+    pinged = await start_gateway(gateway={"ping_interval_ms": 5000})
+    silent = await start_gateway(gateway={"ping_interval_ms": 50000})
+
+    async def silence(name: str, port: int, silence_s: int) -> tuple[str, float]:
+        """How many seconds of silence, 10 at most, the connection lived."""
+        async with (
+            run_proxy(name, tmp_path, [port], certificate, silence_s) as proxy,
+            Client(proxy.base, ssl=certificate.client_context()) as client,
+        ):
+            start = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    while (await client.ws.receive()).type is aiohttp.WSMsgType.PING:
+                        pass
+            return name, time.monotonic() - start
+
+    lived = await asyncio.gather(
+        *(silence(name, pinged.port, 8) for name in ("nginx", "haproxy")),
+        *(silence(name, silent.port, 2) for name in ("nginx", "haproxy")),
+    )
+    assert [time_s > 9 for _, time_s in lived] == [True, True, False, False], lived
+
+
+async def _drained(client: Client) -> int | None:
+    assert (await client.receive())["type"] == "draining"
+    return (await client.expect_close())[0]
+
+
+async def _until_healthy(base: str, certificate: Certificate) -> None:
+    """HAProxy and Caddy use a gateway only after its first check."""
+    async with asyncio.timeout(10), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(base + "/healthz", ssl=certificate.client_context()) as response:
+                if response.status == 200:
+                    return
+            await asyncio.sleep(0.05)

@@ -1,0 +1,125 @@
+"""The proxies of config/proxies, run from the shipped files with other ports, certificates and time limits."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.certificates import Certificate
+from tests.components import free_port, program, running
+
+__all__ = ["PROXIES", "Proxy", "run_proxy"]
+
+SHIPPED = Path(__file__).parents[1] / "config" / "proxies"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A running one: where it listens, and the file or files that it logs to."""
+
+    base: str
+    logs: tuple[Path, ...]
+
+    def logged(self) -> str:
+        """All that it wrote so far."""
+        return "".join(path.read_text(errors="replace") for path in self.logs if path.exists())
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run of a proxy needs to know."""
+
+    directory: Path
+    port: int
+    gateways: Sequence[int]
+    certificate: Certificate
+    silence_s: int | None
+
+
+@contextlib.asynccontextmanager
+async def run_proxy(
+    name: str, directory: Path, gateways: Sequence[int], certificate: Certificate, silence_s: int | None = None
+) -> AsyncIterator[Proxy]:
+    """Run one in front of gateways on these ports of the loopback; ``silence_s`` replaces its limit on silence."""
+    directory = directory / f"{name}-{silence_s}"
+    directory.mkdir()
+    run = Run(directory, free_port(), gateways, certificate, silence_s)
+    output = directory / "output.log"
+    logs = (output, directory / "access.log", directory / "error.log")
+    env = {"XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}
+    async with running(*PROXIES[name](run), port=run.port, output=output, env=env):
+        yield Proxy(f"https://127.0.0.1:{run.port}", logs)
+
+
+def _nginx(run: Run) -> tuple[str, ...]:
+    nginx = program("nginx")
+    site = _replaced(
+        "nginx.conf",
+        ("listen 443 ssl", f"listen 127.0.0.1:{run.port} ssl"),
+        ("/etc/ssl/wsprism/fullchain.pem", str(run.certificate.cert)),
+        ("/etc/ssl/wsprism/privkey.pem", str(run.certificate.key)),
+        ("/var/log/nginx/wsprism.log", str(run.directory / "access.log")),
+        ("/var/log/nginx/error.log", str(run.directory / "error.log")),
+        (
+            "    server 127.0.0.1:8080 max_fails=0;\n",
+            "".join(f"    server 127.0.0.1:{port} max_fails=0;\n" for port in run.gateways),
+        ),
+        ("proxy_read_timeout 75s", f"proxy_read_timeout {run.silence_s or 75}s"),
+    )
+    (run.directory / "site.conf").write_text(site)
+    temporary = "".join(
+        f"{kind}_temp_path {run.directory}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    main = run.directory / "nginx.conf"
+    main.write_text(
+        f"daemon off;\npid {run.directory}/nginx.pid;\nworker_processes 1;\nerror_log stderr warn;\n"
+        f"events {{ worker_connections 512; }}\nhttp {{\n{temporary}include {run.directory}/site.conf;\n}}\n"
+    )
+    return nginx, "-p", str(run.directory), "-c", str(main)
+
+
+def _haproxy(run: Run) -> tuple[str, ...]:
+    haproxy = program("haproxy")
+    config = _replaced(
+        "haproxy.cfg",
+        ("bind :443", f"bind 127.0.0.1:{run.port}"),
+        ("/etc/ssl/wsprism/combined.pem", str(run.certificate.combined)),
+        ("log /dev/log local0 info", "log stdout format raw local0 info"),
+        ("maxconn 60000", "maxconn 512"),
+        (
+            "    server one 127.0.0.1:8080\n",
+            "".join(f"    server gateway{port} 127.0.0.1:{port}\n" for port in run.gateways),
+        ),
+        ("timeout tunnel 75s", f"timeout tunnel {run.silence_s or 75}s"),
+    )
+    path = run.directory / "haproxy.cfg"
+    path.write_text(config)
+    return haproxy, "-db", "-f", str(path)
+
+
+def _caddy(run: Run) -> tuple[str, ...]:
+    caddy = program("caddy")
+    config = _replaced(
+        "Caddyfile",
+        (
+            "rt.example.com {\n",
+            f"https://127.0.0.1:{run.port} {{\n\ttls {run.certificate.cert} {run.certificate.key}\n",
+        ),
+        ("reverse_proxy 127.0.0.1:8080", "reverse_proxy " + " ".join(f"127.0.0.1:{port}" for port in run.gateways)),
+    )
+    path = run.directory / "Caddyfile"
+    path.write_text("{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n" + config)
+    return caddy, "run", "--adapter", "caddyfile", "--config", str(path)
+
+
+def _replaced(name: str, *changes: tuple[str, str]) -> str:
+    text = (SHIPPED / name).read_text()
+    for old, new in changes:
+        assert text.count(old) == 1, (name, old)
+        text = text.replace(old, new)
+    return text
+
+
+PROXIES: dict[str, Callable[[Run], tuple[str, ...]]] = {"nginx": _nginx, "haproxy": _haproxy, "caddy": _caddy}
