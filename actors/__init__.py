@@ -15,7 +15,7 @@ from actors.errors import (
     TaskCancelledError,
 )
 from actors.mailbox import MailboxSpec, Overflow
-from actors.messages import DEFERRED, DeadLetter, DeadLetterReason, Terminated
+from actors.messages import DEFERRED, DeadLetter, DeadLetterReason, Deferred, Terminated
 from actors.ref import ActorRef
 from actors.reply import Reply
 from actors.scheduler import Cancellable, LoopScheduler, Scheduler
@@ -36,6 +36,7 @@ __all__ = [
     "Cancellable",
     "DeadLetter",
     "DeadLetterReason",
+    "Deferred",
     "Directive",
     "LoopScheduler",
     "MailboxFullError",

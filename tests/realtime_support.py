@@ -206,6 +206,10 @@ class World:
             origin="https://game.example",
             user_agent="browser",
         )
+        return await self.call(question)
+
+    async def call(self, question: object) -> Any:
+        """Ask the tenant; what it answers, and everything that follows has settled."""
         answer = asyncio.ensure_future(self.tenant.ref.ask(question, 5.0))
         await asyncio.sleep(0)
         self.settle()

@@ -62,7 +62,7 @@ class Driver:
         self.world.settle()
         self.check()
         for entry in self.world.tenant.registry.rooms.values():
-            assert set(entry.roster) == entry.sessions
+            assert set(entry.roster) == set(entry.sessions)
 
     def end(self) -> None:
         for peer in self.peers:

@@ -17,6 +17,7 @@ __all__ = [
     "joined",
     "kicked",
     "left",
+    "notification",
     "pong",
     "publication",
     "refreshed",
@@ -87,6 +88,11 @@ def room_members(room: str, users: int, sessions: int, seq: int | None = None) -
 def publication(svc: str, type: str, room: str, data: object) -> Message:
     """Room data, the same for every member."""
     return {"v": VERSION, "svc": svc, "type": type, "room": room, "data": data}
+
+
+def notification(svc: str, type: str, data: object) -> Message:
+    """Data from the backend for sessions, wherever they are: it names no room."""
+    return {"v": VERSION, "svc": svc, "type": type, "data": data}
 
 
 def _sys(

@@ -37,6 +37,7 @@ from wsprism.realtime.messages import (
     JoinAccepted,
     JoinDenied,
     JoinRequest,
+    LeaveDenied,
     LeaveRequest,
     Left,
     MembersQuery,
@@ -55,7 +56,8 @@ _MAX_HELD_BACK = 256
 _NO_STATUS_RECEIVED = 1005
 _ABNORMAL_CLOSURE = 1006
 _FIRST_PRIVATE_CODE = 3000
-"""From here on a client may close with whatever it likes; a count's label is never the wire's choice."""
+"""From here on clients and backends may close with whatever they like; a count's label is never their choice."""
+_OWN_CODES = frozenset(map(int, CloseCode))
 
 _JOIN_DENIALS = {
     Reason.ROOM_FULL: "the room is full",
@@ -367,9 +369,10 @@ class Connection(Actor):
         self._rooms.pop(room, None)
         self._rooms[room] = message.ref
         self.active_room = room
-        if self._awaiting == room and not self.session.principal.may_enter(room):
+        if message.asked and not self.session.principal.may_enter(room):
             self._put_out_of(room)  # a refresh has narrowed the ticket while the join was under way
-        self._settle(room)
+        if message.asked:
+            self._settle(room)
 
     def _on_join_denied(self, message: JoinDenied) -> None:
         self._refuse(message.denied.reason, message.denied.code, _JOIN_DENIALS[message.denied.reason], message.seq)
@@ -377,6 +380,12 @@ class Connection(Actor):
 
     def _on_left(self, message: Left) -> None:
         self._forget_room(message.room)
+        if message.asked:
+            self._settle(message.room)
+
+    def _on_leave_denied(self, message: LeaveDenied) -> None:
+        if self._awaiting == message.room:
+            self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", message.seq)
         self._settle(message.room)
 
     def _forget_room(self, room: str) -> None:
@@ -496,7 +505,7 @@ class Connection(Actor):
 
     def _log_closed(self) -> None:
         code = self.close_code if self.close_code is not None else _ABNORMAL_CLOSURE
-        self._counters.closed[code] += 1
+        self._counters.closed[code if code < _FIRST_PRIVATE_CODE or code in _OWN_CODES else CloseCode.KICKED] += 1
         lasted_s = round(self._tenant.now() - self.session.opened_at, 3)
         fields = {"code": code, "reason": self.close_reason, "lasted_s": lasted_s}
         _log.info("connection closed", extra=self._log_fields() | fields)
@@ -523,6 +532,7 @@ _HANDLERS: dict[type, Callable[[Connection, Any], None]] = {
     Draining: Connection._on_draining,
     JoinAccepted: Connection._on_join_accepted,
     JoinDenied: Connection._on_join_denied,
+    LeaveDenied: Connection._on_leave_denied,
     Left: Connection._on_left,
     Ping: Connection._on_ping,
     Pong: Connection._on_pong,

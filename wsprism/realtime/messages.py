@@ -26,10 +26,14 @@ __all__ = [
     "JoinAccepted",
     "JoinDenied",
     "JoinRequest",
+    "LeaveDenied",
     "LeaveRequest",
     "Left",
     "MembersQuery",
+    "NextSlice",
     "OpenSession",
+    "PublicationList",
+    "Publications",
     "PublishToRoom",
     "Refreshed",
     "Revoke",
@@ -117,19 +121,24 @@ class LeaveRequest:
 
 @dataclass(frozen=True, slots=True)
 class RoomJoin:
-    """Tenant to room: a checked join."""
+    """Tenant to room: a checked join. ``asked``: by the session's own client, which waits for it."""
 
     session: Session
     seq: int | None
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class RoomLeave:
-    """Tenant to room: this session goes. ``announce``: it stays connected and is told ``sys.left``."""
+    """Tenant to room: this session goes. ``announce``: it stays connected and is told ``sys.left``.
+
+    ``asked``: by the session's own client, which waits for it.
+    """
 
     session: Session
     seq: int | None
     announce: bool
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +152,7 @@ class JoinAccepted:
 
     room: str
     ref: ActorRef
+    asked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,15 @@ class Left:
     """Room to connection: left; ``sys.left`` stands in its queue already."""
 
     room: str
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveDenied:
+    """Tenant to connection: it is no longer in the room that it asked to leave."""
+
+    room: str
+    seq: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +221,9 @@ class HotPublication(msgspec.Struct, gc=False):
     ack: bool = False
 
 
+Publications = tuple[ExtPublication | HotPublication, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PublishToRoom:
     """To a room by name, through its tenant: for whoever holds no reference to it. Nobody hears it in an empty room."""
@@ -220,3 +242,15 @@ class Revoke:
     what: Revocable
     name: str
     until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationList:
+    """Tenant to room: all of these, in their order, with nothing in between."""
+
+    publications: Publications
+
+
+@dataclass(frozen=True, slots=True)
+class NextSlice:
+    """Tenant to itself: go on with what is done in slices."""

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
+
+from wsprism.realtime.numbered import Numbered
 
 if TYPE_CHECKING:
     from actors import ActorRef
@@ -27,15 +30,21 @@ class RoomEntry:
 
     ref: ActorRef
     roster: Roster
-    sessions: set[Session] = field(default_factory=set)
+    sessions: Numbered[Session]
     users: Counter[str] = field(default_factory=Counter)
 
 
 class SessionRegistry:
-    """Sessions by connection and by user, rooms by name. ``len()`` is the number of sessions."""
+    """Sessions by connection and by user, rooms by name. ``len()`` is the number of sessions.
+
+    ``in_order`` and ``rooms_in_order`` are all sessions and the names of all rooms, to be listed page by page.
+    """
 
     def __init__(self) -> None:
+        self._numbers = count(1)
         self._sessions: dict[ActorRef, Session] = {}
+        self.in_order: Numbered[Session] = Numbered(self._numbers)
+        self.rooms_in_order: Numbered[str] = Numbered(self._numbers)
         self._by_user: dict[str, dict[Session, None]] = {}
         self._rooms_of_user: dict[str, Counter[str]] = {}
         self.rooms: dict[str, RoomEntry] = {}
@@ -65,25 +74,34 @@ class SessionRegistry:
     def add(self, session: Session) -> None:
         """Register a session whose connection is known."""
         self._sessions[session.connection] = session
+        self.in_order.add(session)
         self._by_user.setdefault(session.user, {})[session] = None
 
     def remove(self, session: Session) -> None:
         """Forget a session that has left its rooms; idempotent."""
         if self._sessions.pop(session.connection, None) is None:
             return
+        self.in_order.remove(session)
         of_user = self._by_user[session.user]
         del of_user[session]
         if not of_user:
             del self._by_user[session.user]
 
+    def open_room(self, name: str, ref: ActorRef, roster: Roster) -> RoomEntry:
+        """Make the entry of a room that has no members yet."""
+        entry = self.rooms[name] = RoomEntry(ref, roster, Numbered(self._numbers))
+        self.rooms_in_order.add(name)
+        return entry
+
     def join(self, session: Session, room: str) -> None:
-        """Count the session into an existing room; idempotent."""
+        """Count the session into an existing room, which is its active one from here on; idempotent."""
         entry = self.rooms[room]
+        session.rooms.pop(room, None)
+        session.rooms[room] = None
         if session in entry.sessions:
             return
         entry.sessions.add(session)
         entry.users[session.user] += 1
-        session.rooms.add(room)
         self._rooms_of_user.setdefault(session.user, Counter())[room] += 1
 
     def leave(self, session: Session, room: str) -> RoomEntry | None:
@@ -92,7 +110,7 @@ class SessionRegistry:
         if entry is None or session not in entry.sessions:
             return None
         entry.sessions.remove(session)
-        session.rooms.discard(room)
+        del session.rooms[room]
         _decrement(entry.users, session.user)
         rooms = self._rooms_of_user[session.user]
         _decrement(rooms, room)
@@ -100,6 +118,7 @@ class SessionRegistry:
             del self._rooms_of_user[session.user]
         if not entry.sessions:
             del self.rooms[room]
+            self.rooms_in_order.remove(room)
         return entry
 
 

@@ -7,12 +7,13 @@ Limits are the tenant's business; sockets are the flusher's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from actors import Actor
 from qos import Block, Frame, Lane, Verdict
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
+from wsprism.realtime.blocks import blocks_of
 from wsprism.realtime.flusher import SLICE_SIZE, Flusher
 from wsprism.realtime.messages import (
     CloseRoom,
@@ -21,6 +22,7 @@ from wsprism.realtime.messages import (
     JoinAccepted,
     Left,
     MembersQuery,
+    PublicationList,
     RoomJoin,
     RoomLeave,
 )
@@ -30,10 +32,6 @@ from wsprism.realtime.session import Session
 from wsprism.realtime.wire import WireFormat
 
 __all__ = ["Room"]
-
-
-BLOCK_BYTES: Final = 8 * 1024
-"""A block is closed when it has grown to this: queues handle blocks whole as long as several fit into one write."""
 
 _WAKE = Verdict.WAKE
 _RELIABLE = Lane.RELIABLE
@@ -48,11 +46,13 @@ class Room(Actor):
         self._flusher = flusher
         self._roster = roster
         self._members: dict[WireFormat, list[tuple[Callable[[Block], Verdict], Session, Outlet]]] = {}
+        self._grouped = True
         self._turn: list[ExtPublication | HotPublication] = []
         self._handlers: dict[type, Callable[[Any], None]] = {
             RoomJoin: self._join,
             RoomLeave: self._leave,
             MembersQuery: self._tell_members,
+            PublicationList: self._publish_all,
             CloseRoom: self._close,
         }
 
@@ -80,12 +80,14 @@ class Room(Actor):
         if not turn:
             return
         self._turn = []
+        if not self._grouped:
+            self._group_members()
         large = len(self._roster) > SLICE_SIZE // 2
         withheld = {one.sender for one in turn if not one.echo and one.sender is not None}
         for wire, members in self._members.items():
             frames = [self._frame(publication, wire) for publication in turn]
             woken: list[Outlet] = []
-            for block in _blocks(frames):
+            for block in blocks_of(frames):
                 for offer_block, session, outlet in members:
                     if withheld and session in withheld:
                         continue
@@ -131,48 +133,36 @@ class Room(Actor):
         session = message.session
         if session not in self._roster:
             self._roster[session] = None
-            self._add_member(session)
+            if self._grouped:
+                self._add_member(session)
         session.outlet.send(sysmsg.joined(self.name, session.trace_id, seq=message.seq))
-        session.connection.tell_control(JoinAccepted(self.name, self.context.ref))
+        session.connection.tell_control(JoinAccepted(self.name, self.context.ref, message.asked))
 
     def _leave(self, message: RoomLeave) -> None:
         session = message.session
         if self._roster.pop(session, self) is not self:
-            self._group_members()
+            self._grouped = False  # many may leave before anything is published
         if message.announce:
             session.outlet.send(sysmsg.left(self.name, session.trace_id, seq=message.seq))
-            session.connection.tell_control(Left(self.name))
+            session.connection.tell_control(Left(self.name, message.asked))
 
     def _tell_members(self, message: MembersQuery) -> None:
         session = message.session
         users = len({member.user for member in self._roster})
         session.outlet.send(sysmsg.room_members(self.name, users=users, sessions=len(self._roster), seq=message.seq))
 
+    def _publish_all(self, message: PublicationList) -> None:
+        self._turn.extend(message.publications)
+
     def _close(self, _: CloseRoom) -> None:
         self.context.stop()
 
     def _group_members(self) -> None:
         self._members = {}
+        self._grouped = True
         for session in self._roster:
             self._add_member(session)
 
     def _add_member(self, session: Session) -> None:
         members = self._members.setdefault(session.outlet.format, [])
         members.append((session.outlet.queue.offer_block, session, session.outlet))
-
-
-def _blocks(frames: list[Frame]) -> list[Block]:
-    """``frames`` in blocks of not much more than ``BLOCK_BYTES``."""
-    whole = Block(frames)
-    if whole.size_bytes <= BLOCK_BYTES:
-        return [whole]
-    blocks: list[Block] = []
-    first = size_bytes = 0
-    for position, frame in enumerate(frames):
-        size_bytes += len(frame.data)
-        if size_bytes >= BLOCK_BYTES:
-            blocks.append(Block(frames[first : position + 1]))
-            first, size_bytes = position + 1, 0
-    if first < len(frames):
-        blocks.append(Block(frames[first:]))
-    return blocks

@@ -18,6 +18,7 @@ __all__ = ["Session"]
 class Session:
     """``sid`` is unique within its user only; two objects are never the same session, whatever their sid.
 
+    ``rooms`` are those that it is in, the one joined last at the end.
     ``origin`` and ``user_agent`` are the handshake's: a refresh is judged with them as the handshake was.
     """
 
@@ -56,5 +57,10 @@ class Session:
         self.opened_at = opened_at
         self.origin = origin
         self.user_agent = user_agent
-        self.rooms: set[str] = set()
+        self.rooms: dict[str, None] = {}
         self.connection: ActorRef
+
+    @property
+    def active_room(self) -> str | None:
+        """The room joined last, as the tenant knows it."""
+        return next(reversed(self.rooms), None)

@@ -17,6 +17,7 @@ from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import Deny
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode
+from wsprism.realtime.backend import HANDLED, BackendCalls
 from wsprism.realtime.connection import Connection
 from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.messages import (
@@ -25,6 +26,7 @@ from wsprism.realtime.messages import (
     HotPublication,
     JoinDenied,
     JoinRequest,
+    LeaveDenied,
     LeaveRequest,
     OpenSession,
     PublishToRoom,
@@ -56,11 +58,12 @@ class Tenant(Actor):
     def __init__(self, tenant: TenantContext, flusher: Flusher) -> None:
         self.tenant = tenant
         self.registry = tenant.registry = SessionRegistry()
-        self._flusher = flusher
+        self.flusher = flusher
         self._names = 0
 
     def on_start(self) -> None:
         self.tenant.ref = self.context.ref
+        self._backend = BackendCalls(self)
 
     def receive(self, message: object) -> object:
         return _HANDLERS[type(message)](self, message)
@@ -100,7 +103,7 @@ class Tenant(Actor):
         tenant = self.tenant
         rules = tenant.rules
         queue = OutboundQueue(rules.queue_limits, tenant.counters.lanes, hold_hot=rules.hot_flush_s > 0)
-        outlet = Outlet(queue, self._flusher, message.format, rules.hot_flush_s)
+        outlet = Outlet(queue, self.flusher, message.format, rules.hot_flush_s)
         session = Session(
             message.principal,
             sid,
@@ -123,11 +126,14 @@ class Tenant(Actor):
         return session
 
     def _kick(self, session: Session, reason: str) -> None:
-        """Out of the registry at once, so that its place is free; told and closed as its queue allows."""
         self.tenant.counters.kicked[reason] += 1
+        self.disconnect(session, CloseCode.KICKED, reason)
+
+    def disconnect(self, session: Session, code: int, reason: str) -> None:
+        """Out of the registry at once, so that its place is free; told and closed as its queue allows."""
         self._end_session(session)
         notice = sysmsg.kicked(reason, session.trace_id)
-        session.connection.tell_control(CloseConnection(CloseCode.KICKED, reason, notice))
+        session.connection.tell_control(CloseConnection(code, reason, notice))
 
     def _revoke(self, message: Revoke) -> int | Denied:
         tenant = self.tenant
@@ -142,7 +148,7 @@ class Tenant(Actor):
 
     def _end_session(self, session: Session) -> None:
         for room in tuple(session.rooms):
-            self._leave_room(session, room, seq=None, announce=False)
+            self.leave(session, room, None, announce=False)
         self.registry.remove(session)
 
     def _connection_ended(self, message: Terminated) -> None:
@@ -153,10 +159,16 @@ class Tenant(Actor):
     # Rooms
 
     def _join(self, message: JoinRequest) -> None:
-        session, name = message.session, message.room
-        registry = self.registry
-        if registry.of_connection(session.connection) is None:
+        session = message.session
+        if self.registry.of_connection(session.connection) is None:
             return
+        denied = self.join(session, message.room, message.seq)
+        if denied is not None:
+            session.connection.tell_control(JoinDenied(message.room, denied, message.seq))
+
+    def join(self, session: Session, name: str, seq: int | None, *, asked: bool = True) -> Denied | None:
+        """Join a registered session to a room within the limits. ``asked``: its client waits for it."""
+        registry = self.registry
         entry = registry.rooms.get(name)
         denied = self.tenant.rules.limits.may_join(
             rooms_total=len(registry.rooms),
@@ -166,32 +178,35 @@ class Tenant(Actor):
             rooms_of_user=registry.rooms_of_user(session.user),
         )
         if denied is not None:
-            session.connection.tell_control(JoinDenied(name, denied, message.seq))
-            return
+            return denied
         entry = entry or self._open_room(name)
         registry.join(session, name)
-        entry.ref.tell_control(RoomJoin(session, message.seq))
+        entry.ref.tell_control(RoomJoin(session, seq, asked))
+        return None
 
     def _open_room(self, name: str) -> RoomEntry:
         roster: Roster = {}
         self._names += 1
         ref = self.context.spawn(
-            lambda: Room(name, roster, self._flusher),
+            lambda: Room(name, roster, self.flusher),
             name=f"room-{self._names}",
             mailbox=_ROOM_MAILBOX,
         )
-        entry = RoomEntry(ref, roster)
-        self.registry.rooms[name] = entry
-        return entry
+        return self.registry.open_room(name, ref, roster)
 
     def _leave(self, message: LeaveRequest) -> None:
-        self._leave_room(message.session, message.room, message.seq, announce=True)
+        session = message.session
+        if message.room in session.rooms:
+            self.leave(session, message.room, message.seq, announce=True)
+        else:
+            session.connection.tell_control(LeaveDenied(message.room, message.seq))
 
-    def _leave_room(self, session: Session, room: str, seq: int | None, *, announce: bool) -> None:
+    def leave(self, session: Session, room: str, seq: int | None, *, announce: bool, asked: bool = True) -> None:
+        """Take a session out of a room that it is in. ``announce``: it stays connected and is told."""
         entry = self.registry.leave(session, room)
         if entry is None:
             return
-        entry.ref.tell_control(RoomLeave(session, seq, announce))
+        entry.ref.tell_control(RoomLeave(session, seq, announce, asked))
         if not entry.sessions:
             entry.ref.tell_control(CloseRoom())
 
@@ -228,4 +243,5 @@ _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     PublishToRoom: Tenant._publish,
     Revoke: Tenant._revoke,
     Terminated: Tenant._connection_ended,
+    **dict.fromkeys(HANDLED, lambda tenant, message: tenant._backend.receive(message)),
 }

@@ -1,0 +1,72 @@
+"""What a backend asks of a tenant, each an ask; ``realtime.backend`` carries it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wsprism.realtime.messages import Publications
+
+__all__ = [
+    "AmbiguousSid",
+    "DisconnectForBackend",
+    "JoinForBackend",
+    "PublishForBackend",
+    "RemoveForBackend",
+    "SendForBackend",
+    "Who",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishForBackend:
+    """Backend to tenant: publish into a room, all or nothing. The answer is its number of sessions, or ``Denied``."""
+
+    room: str
+    publications: Publications
+
+
+@dataclass(frozen=True, slots=True)
+class SendForBackend:
+    """Backend to tenant: to every session of ``user`` (None: of the tenant). The answer is their number."""
+
+    user: str | None
+    publications: Publications
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """The sessions that a backend means: all of ``user``, or the one with this ``sid``, or both."""
+
+    user: str | None = None
+    sid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AmbiguousSid:
+    """The answer when several users have a session with the ``sid`` that stands without a user: nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinForBackend:
+    """Backend to tenant: join these sessions. The answer is their number, ``Denied`` or ``AmbiguousSid``."""
+
+    room: str
+    who: Who
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveForBackend:
+    """Backend to tenant: take these sessions out of a room. The answer is how many were in it, or ``AmbiguousSid``."""
+
+    room: str
+    who: Who
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectForBackend:
+    """Backend to tenant: end these sessions, or those in a room. The answer is their number, or ``AmbiguousSid``."""
+
+    who: Who | None
+    room: str | None
+    code: int
+    reason: str

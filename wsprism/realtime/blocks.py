@@ -1,0 +1,29 @@
+"""Frames cut into the blocks that outbound queues take. Called once per turn and wire format, not per receiver."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qos import Block, Frame
+
+__all__ = ["BLOCK_BYTES", "blocks_of"]
+
+BLOCK_BYTES: Final = 8 * 1024
+"""A block is closed when it has grown to this: queues handle blocks whole as long as several fit into one write."""
+
+
+def blocks_of(frames: list[Frame]) -> list[Block]:
+    """``frames`` in blocks of not much more than ``BLOCK_BYTES``."""
+    whole = Block(frames)
+    if whole.size_bytes <= BLOCK_BYTES:
+        return [whole]
+    blocks: list[Block] = []
+    first = size_bytes = 0
+    for position, frame in enumerate(frames):
+        size_bytes += len(frame.data)
+        if size_bytes >= BLOCK_BYTES:
+            blocks.append(Block(frames[first : position + 1]))
+            first, size_bytes = position + 1, 0
+    if first < len(frames):
+        blocks.append(Block(frames[first:]))
+    return blocks
