@@ -17,7 +17,6 @@ __all__ = [
     "joined",
     "kicked",
     "left",
-    "notification",
     "pong",
     "publication",
     "refreshed",
@@ -85,14 +84,11 @@ def room_members(room: str, users: int, sessions: int, seq: int | None = None) -
     return message
 
 
-def publication(svc: str, type: str, room: str, data: object) -> Message:
-    """Room data, the same for every member."""
+def publication(svc: str, type: str, room: str | None, data: object) -> Message:
+    """Room data, the same for every member; without a room, what the backend sends to sessions."""
+    if room is None:
+        return {"v": VERSION, "svc": svc, "type": type, "data": data}
     return {"v": VERSION, "svc": svc, "type": type, "room": room, "data": data}
-
-
-def notification(svc: str, type: str, data: object) -> Message:
-    """Data from the backend for sessions, wherever they are: it names no room."""
-    return {"v": VERSION, "svc": svc, "type": type, "data": data}
 
 
 def _sys(

@@ -152,7 +152,9 @@ class _Delivery:
             if isinstance(one, HotPublication):
                 frames.append(Frame(one.frame, Lane.HOT, one.key))
             else:
-                frames.append(Frame(wire.encode(sysmsg.notification(one.svc, one.type, one.data)), Lane.RELIABLE, None))
+                frames.append(
+                    Frame(wire.encode(sysmsg.publication(one.svc, one.type, None, one.data)), Lane.RELIABLE, None)
+                )
         blocks = self._blocks[wire] = blocks_of(frames)
         return blocks
 

@@ -369,9 +369,9 @@ class Connection(Actor):
         self._rooms.pop(room, None)
         self._rooms[room] = message.ref
         self.active_room = room
-        if message.asked and not self.session.principal.may_enter(room):
-            self._put_out_of(room)  # a refresh has narrowed the ticket while the join was under way
         if message.asked:
+            if self._awaiting == room and not self.session.principal.may_enter(room):
+                self._put_out_of(room)  # a refresh has narrowed the ticket while the join was under way
             self._settle(room)
 
     def _on_join_denied(self, message: JoinDenied) -> None:

@@ -16,7 +16,7 @@ from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import Deny
 from wsprism.protocol import sysmsg
-from wsprism.protocol.codes import CloseCode, ErrorCode
+from wsprism.protocol.codes import CloseCode, ErrorCode, may_reconnect
 from wsprism.realtime.backend import HANDLED, BackendCalls
 from wsprism.realtime.connection import Connection
 from wsprism.realtime.flusher import Flusher
@@ -132,7 +132,7 @@ class Tenant(Actor):
     def disconnect(self, session: Session, code: int, reason: str) -> None:
         """Out of the registry at once, so that its place is free; told and closed as its queue allows."""
         self._end_session(session)
-        notice = sysmsg.kicked(reason, session.trace_id)
+        notice = None if may_reconnect(code) else sysmsg.kicked(reason, session.trace_id)
         session.connection.tell_control(CloseConnection(code, reason, notice))
 
     def _revoke(self, message: Revoke) -> int | Denied:

@@ -264,6 +264,15 @@ async def test_a_user_is_disconnected_with_code_and_reason_and_its_places_are_fr
     assert world.tenant.counters.kicked == {"backend": 1}
 
 
+async def test_who_may_come_back_is_closed_without_being_called_kicked() -> None:
+    world = World()
+    ann = await world.connect("ann")
+    ann.heard()
+    await world.call(DisconnectForBackend(Who("ann"), None, 4100, "moved"))
+    assert ann.types_until_close() == []
+    assert ann.closed_with() == (4100, "moved")
+
+
 async def test_a_large_room_is_disconnected_in_slices() -> None:
     world = World()
     size = SLICE_SESSIONS * 2 + 1
