@@ -168,7 +168,13 @@ class World:
         self.failures: list[Exception] = []
         self.system = ActorSystem(self.scheduler, on_failure=lambda _, error: self.failures.append(error))
         self.stalled: list[Outlet] = []
-        self.flusher = Flusher(self.scheduler, Pacer(share=1), stall_timeout_s=1.5, on_stall=self._stall)
+        self.flusher = Flusher(
+            self.scheduler,
+            Pacer(share=1),
+            stall_timeout_s=1.5,
+            on_stall=self._stall,
+            soon=self.system.after_turns,
+        )
         policy = {
             "ext_allowlist": ["room:*", "chat:*", "crash:*"],
             "hot_allowlist": ["1:*", "2:*"],

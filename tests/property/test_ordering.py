@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.realtime_support import Peer, World
+from wsprism.realtime import room
 
 MEMBERS = 5
 
 steps = st.lists(
     st.tuples(
-        st.integers(0, MEMBERS - 1), st.integers(1, 4), st.sampled_from(["none", "turn", "settle", "block", "drain"])
+        st.integers(0, MEMBERS - 1),
+        st.integers(1, 4),
+        st.sampled_from(["none", "turn", "settle", "block", "drain", "rejoin"]),
     ),
     max_size=40,
 )
@@ -27,9 +31,10 @@ def texts(peer: Peer) -> list[str]:
     return [one["data"]["msg"] for one in peer.heard() if isinstance(one, dict) and one["type"] == "msg"]
 
 
-@given(steps)
+@pytest.mark.parametrize("fan_out_size", [512, 2])
+@given(script=steps)
 @settings(max_examples=80, deadline=None)
-def test_all_members_see_one_order_whatever_interleaves(script: list[tuple[int, int, str]]) -> None:
+def test_all_members_see_one_order_whatever_interleaves(fan_out_size: int, script: list[tuple[int, int, str]]) -> None:
     async def run() -> None:
         world = World()
         peers = [await world.connect(f"u{number}") for number in range(MEMBERS)]
@@ -38,6 +43,8 @@ def test_all_members_see_one_order_whatever_interleaves(script: list[tuple[int, 
         sent = [0] * MEMBERS
         for sender, burst, then in script:
             peer = peers[sender]
+            if then == "rejoin":
+                peer.say('{"v":1,"svc":"room","type":"join","room":"r"}')
             peer.session.connection.deliver([chat(sender, sent[sender] + extra) for extra in range(burst)])
             sent[sender] += burst
             if then == "turn":
@@ -57,4 +64,6 @@ def test_all_members_see_one_order_whatever_interleaves(script: list[tuple[int, 
             own = [text for text in heard[0] if text.startswith(f"{sender}.")]
             assert own == [f"{sender}.{number}" for number in range(sent[sender])]
 
-    asyncio.run(run())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room, "FAN_OUT_SIZE", fan_out_size)
+        asyncio.run(run())

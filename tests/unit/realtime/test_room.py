@@ -12,7 +12,7 @@ from tests.realtime_support import Peer, World
 from wsprism.effects import Publish
 from wsprism.ports import ServiceContext
 from wsprism.protocol.envelope import JSON, MSGPACK, Envelope
-from wsprism.realtime import tenant
+from wsprism.realtime import room, tenant
 from wsprism.realtime.messages import ExtPublication, HotPublication
 from wsprism.realtime.wire import WireFormat, wire_format
 
@@ -90,6 +90,79 @@ async def test_one_turn_leaves_in_one_write_per_member() -> None:
     deliver(ann, *[send(str(number)) for number in range(10)])
     world.settle()
     assert bob.transport.writes == writes + 1
+
+
+# Fan-out of a large room in slices
+
+
+@pytest.fixture
+def slices_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "FAN_OUT_SIZE", 2)
+
+
+@pytest.mark.usefixtures("slices_of_two")
+async def test_others_have_their_turn_between_the_slices_of_a_large_rooms_fan_out() -> None:
+    world = World()
+    crowd = await members(world, *[f"u{number}" for number in range(7)])
+    pair = [await world.connect(user) for user in ("ann", "bob")]
+    for peer in pair:
+        peer.join("pair")
+        peer.heard()
+    deliver(crowd[0], send("large"))
+    world.scheduler.run_once()
+    world.scheduler.run_once()
+    deliver(pair[0], '{"v":1,"svc":"chat","type":"send","data":{"msg":"small"}}')
+    world.scheduler.run_once()
+    assert told(pair[1]) == ["small"]
+    assert told(crowd[-1]) == []
+    world.settle()
+    assert [told(peer) for peer in crowd] == [["large"]] * 7
+
+
+@pytest.mark.usefixtures("slices_of_two")
+async def test_what_is_published_during_a_fan_out_comes_behind_it() -> None:
+    world = World()
+    crowd = await members(world, *[f"u{number}" for number in range(5)])
+    for number in range(4):
+        deliver(crowd[number], send(f"m{number}", seq=number, flags=4))
+        world.scheduler.run_once()
+    world.settle()
+    heard = [[one for one in told(peer) if one != "ack"] for peer in crowd]
+    assert heard == [["m0", "m1", "m2", "m3"]] * 5
+
+
+@pytest.mark.usefixtures("slices_of_two")
+async def test_who_joins_or_leaves_during_a_fan_out_is_in_no_doubt() -> None:
+    world = World()
+    crowd = await members(world, *[f"u{number}" for number in range(5)])
+    late = await world.connect("late")
+    late.heard()
+    deliver(crowd[0], send("before"))
+    world.scheduler.run_once()
+    deliver(late, command("join"))
+    deliver(crowd[4], command("leave"))
+    world.settle()
+    assert told(late) == ["joined"]
+    assert told(crowd[4]) == ["before", "left"]
+    deliver(crowd[0], send("after"))
+    world.settle()
+    assert told(late) == ["after"]
+    assert [told(peer) for peer in crowd[:4]] == [["before", "after"]] * 4
+    assert told(crowd[4]) == []
+
+
+@pytest.mark.usefixtures("slices_of_two")
+async def test_too_much_published_during_a_fan_out_has_it_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_MAX_WAITING", 3)
+    world = World()
+    crowd = await members(world, *[f"u{number}" for number in range(9)])
+    deliver(crowd[0], send("0"))
+    world.scheduler.run_once()
+    deliver(crowd[0], *[send(str(number)) for number in range(1, 4)])
+    world.scheduler.run_once()
+    assert told(crowd[8]) == ["0"]
+    world.settle()
+    assert told(crowd[8]) == ["1", "2", "3"]
 
 
 # Hot services
