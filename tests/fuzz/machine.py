@@ -7,11 +7,11 @@ well-behaved neighbour sits in the same room and must notice nothing but message
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
 from qos import Lane
+from tests.fake_socket import FakeLoop, FakeSocket
 from tests.masked import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEXT, compress, frame
 from tests.realtime_support import Peer, World, frames_in
 from wsprism.protocol.envelope import JSON, MSGPACK
@@ -74,93 +74,6 @@ def _records(script: bytes) -> Iterator[tuple[str, bytes]]:
         at += 3 + size
 
 
-class FakeSocket(asyncio.Transport):
-    """An asyncio transport that keeps what is written, and hands over data only while it is read."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self._world = world
-        self.link: Link
-        self.written = b""
-        self.unsent_bytes = 0
-        self.full = False
-        self.reading = True
-        self.closing = False
-        self.lost = False
-        self.waiting: deque[bytes] = deque()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ARG002
-        return default
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent_bytes
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self.closing:
-            return
-        self.written += data
-        if self.full:
-            self.unsent_bytes += len(data)
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
-    def is_reading(self) -> bool:
-        return self.reading and not self.closing
-
-    def close(self) -> None:
-        self.closing = True
-        if not self.unsent_bytes:
-            self._lose()
-
-    def abort(self) -> None:
-        self.closing = True
-        self._lose()
-
-    def _lose(self) -> None:
-        if not self.lost:
-            self.lost = True
-            self._world.scheduler.call_soon(self.link.connection_lost, None)
-
-    def arrive(self, data: bytes) -> None:
-        self.waiting.append(data)
-        self.pump()
-
-    def pump(self) -> None:
-        while self.waiting and self.is_reading():
-            self.link.data_received(self.waiting.popleft())
-
-    def set_full(self, full: bool) -> None:
-        if full is self.full or self.lost:
-            return
-        self.full = full
-        if full:
-            self.unsent_bytes += 1
-            self.link.pause_writing()
-            return
-        self.unsent_bytes = 0
-        self.link.resume_writing()
-        if self.closing:
-            self._lose()
-
-
-class _Loop:
-    """What a link asks of the event loop."""
-
-    def __init__(self, scheduler: Any) -> None:
-        self.time = scheduler.now
-        self.call_soon = scheduler.call_soon
-
-
 class Machine:
     """One hostile connection and its neighbour."""
 
@@ -205,9 +118,9 @@ class Machine:
     def _attach(self, session: Any) -> None:
         self.session = session
         self.decoder = FrameDecoder(MAX_FRAME_BYTES, deflate=self._deflated)
-        self.socket = FakeSocket(self.world)
+        self.socket = FakeSocket(self.world.scheduler)
         self.ended = 0
-        link = Link(session, self.decoder, _Loop(self.world.scheduler), self._on_lost)  # type: ignore[arg-type]
+        link = Link(session, self.decoder, FakeLoop(self.world.scheduler), self._on_lost)  # type: ignore[arg-type]
         self.socket.link = link
         link.attach(self.socket)
         self.world.settle()

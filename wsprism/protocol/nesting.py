@@ -6,14 +6,18 @@ encodings has and the other has not. Called by the codecs in envelope.py only.
 
 import math
 import re
-from itertools import accumulate
+from itertools import accumulate, chain
+from typing import Any, TypeVar
 
 __all__ = ["MAX_DEPTH", "is_portable", "json_nests_too_deep"]
+
+T = TypeVar("T")
 
 MAX_DEPTH = 64
 """Levels of arrays and objects that a message may have; the envelope's own object is the first."""
 
-_PLAIN = frozenset({str, bool, type(None)})
+_SCALARS = frozenset({str, bool, type(None), int, float})
+_PORTABLE = _SCALARS | {list, dict}
 _STR_ONLY = frozenset({str})
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
@@ -38,31 +42,25 @@ def is_portable(value: object) -> bool:
     """Whether decoded data can be written in JSON and in MessagePack alike, and nests less than MAX_DEPTH levels.
 
     Portable are None, bool, str, finite floats, integers from -2^63 to 2^64-1, lists, and dicts with string keys.
-    Works level by level, so that depth never becomes recursion.
+    Works level by level, so that depth never becomes recursion and no value costs a step of its own.
     """
     level = [value]
-    levels_left = MAX_DEPTH - 1
-    while level:
-        deeper: list[object] = []
-        for item in level:
-            if type(item) in _PLAIN:
-                continue
-            if isinstance(item, dict):
-                if levels_left == 0 or set(map(type, item)) - _STR_ONLY:
-                    return False
-                deeper.extend(item.values())
-            elif isinstance(item, list):
-                if levels_left == 0:
-                    return False
-                deeper.extend(item)
-            elif not _is_portable_number(item):
-                return False
-        level = deeper
-        levels_left -= 1
-    return True
+    for _ in range(MAX_DEPTH):
+        kinds = set(map(type, level))
+        if not kinds <= _PORTABLE:
+            return False
+        if int in kinds and not all(_MIN_INT <= one <= _MAX_INT for one in _only(int, level)):
+            return False
+        if float in kinds and not all(map(math.isfinite, _only(float, level))):
+            return False
+        if kinds <= _SCALARS:
+            return True
+        mappings = _only(dict, level)
+        if not set(map(type, chain.from_iterable(mappings))) <= _STR_ONLY:
+            return False
+        level = [*chain.from_iterable(_only(list, level)), *chain.from_iterable(one.values() for one in mappings)]
+    return False
 
 
-def _is_portable_number(value: object) -> bool:
-    if isinstance(value, int):
-        return _MIN_INT <= value <= _MAX_INT
-    return isinstance(value, float) and math.isfinite(value)
+def _only(kind: type[T], values: list[Any]) -> list[T]:
+    return [one for one in values if type(one) is kind]

@@ -35,6 +35,13 @@ _RSV23: Final = 0x30
 _DEFLATE_END: Final = b"\x00\x00\xff\xff" + b"\x01\x00\x00\xff\xff"
 """What the sender took off (RFC 7692 §7.2.1), and an empty last block: only a whole message reaches its end."""
 
+_FREE_FRAGMENTS: Final = 64
+_BYTES_PER_FRAGMENT: Final = 16
+"""A message may come in 64 fragments and one more for every so many bytes it may have: no frame is free of charge."""
+
+_MAX_CONTROL_FRAMES: Final = 128
+"""Pings and pongs that one read may hold; nothing that a client means needs so many at once."""
+
 _AFTER_LAST_BLOCK: Final = frozenset({b"", _DEFLATE_END, b"\x00" + _DEFLATE_END})
 """What may be left once inflated: the sender's own last block makes ours superfluous (RFC 7692 §7.2.3.4)."""
 
@@ -63,7 +70,7 @@ class CloseReceived:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """The peer broke the protocol: the connection must be failed with ``code`` (§7.1.7). Always the last event."""
+    """The peer broke the protocol or a bound: the connection must be failed with ``code`` (§7.1.7). The last event."""
 
     code: CloseCode
     reason: str
@@ -74,13 +81,16 @@ Event = str | bytes | Ping | Pong | CloseReceived | Violation
 
 
 _NOT_UTF8 = Violation(CloseCode.INVALID_DATA, "text is not UTF-8")
+_TOO_MANY_FRAGMENTS = Violation(CloseCode.TOO_BIG, "message in too many fragments")
+_TOO_MANY_CONTROL_FRAMES = Violation(CloseCode.RATE_LIMITED, "too many control frames")
 
 
 class FrameDecoder:
     """Turns a client's byte stream into events, in order.
 
     ``max_message_bytes`` bounds a whole message, all fragments together and after inflation; a frame that announces
-    more is refused by its header, before its payload is buffered. With ``deflate`` RSV1 marks a message compressed
+    more is refused by its header, before its payload is buffered. What costs work and carries nothing is bounded too:
+    the fragments of a message, and the control frames in one ``feed``. With ``deflate`` RSV1 marks a message compressed
     without context takeover (RFC 7692 §7.2.2); without it RSV1 is a violation.
     """
 
@@ -89,6 +99,7 @@ class FrameDecoder:
         "_compressed",
         "_deflate",
         "_done",
+        "_fragment_count",
         "_fragments",
         "_max_bytes",
         "_needed_bytes",
@@ -102,6 +113,7 @@ class FrameDecoder:
         self._buffer: bytearray | None = None
         self._needed_bytes = 0
         self._fragments: bytearray | None = None
+        self._fragment_count = 0
         self._opcode = _CONTINUATION
         self._compressed = False
         self._done = False
@@ -131,6 +143,7 @@ class FrameDecoder:
             self._buffer = None
         self._needed_bytes = 0
         position, end = 0, len(data)
+        control_frames = 0
         while end - position >= 2:
             first, second = data[position], data[position + 1]
             if first in _WHOLE and _MASKED <= second < _MASKED + 126:
@@ -174,6 +187,10 @@ class FrameDecoder:
                 break
             payload = _unmask(data[mask_at:payload_at], data[payload_at:next_position], length)
             position = next_position
+            if first & 0x08:
+                control_frames += 1
+                if control_frames > _MAX_CONTROL_FRAMES:
+                    return self._fail(events, _TOO_MANY_CONTROL_FRAMES)
             event = self._event(first, payload)
             if event is None:
                 continue
@@ -226,7 +243,11 @@ class FrameDecoder:
             self._opcode = opcode
             self._compressed = bool(first & _RSV1)
             self._fragments = bytearray(payload)
+            self._fragment_count = 1
             return None
+        self._fragment_count += 1
+        if self._fragment_count > _FREE_FRAGMENTS + self._max_bytes // _BYTES_PER_FRAGMENT:
+            return _TOO_MANY_FRAGMENTS
         fragments += payload
         if not first & _FIN:
             return None

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 HIGH_WATER_BYTES: Final = 32 * 1024
+READ_SLICE_BYTES: Final = 16 * 1024
+"""What is decoded at once: a read full of tiny frames takes its turns like everybody else."""
+
 SEND_BUFFER_BYTES: Final = 64 * 1024
 NOT_SENT_LOW_WATER_BYTES: Final = 16 * 1024
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -35,12 +38,15 @@ class Link(asyncio.Protocol):
     __slots__ = (
         "_connection",
         "_decoder",
+        "_goes_on",
+        "_held",
         "_loop",
         "_on_lost",
         "_polled",
         "_reading_paused",
         "_transport",
         "_undelivered",
+        "_unread",
         "heard_at",
         "outlet",
         "paused",
@@ -66,7 +72,10 @@ class Link(asyncio.Protocol):
         self._polled = False
         self._reading_paused = False
         self._transport: asyncio.Transport
+        self._held = False
+        self._goes_on = False
         self._undelivered: list[Event] = []
+        self._unread = b""
 
     def attach(self, transport: asyncio.Transport, *, polled: bool = False) -> None:
         """Speak over ``transport`` from here on. ``polled``: it does not tell when it is full or has drained."""
@@ -78,13 +87,10 @@ class Link(asyncio.Protocol):
     # What the socket says
 
     def data_received(self, data: bytes) -> None:
-        events = self._decoder.feed(data)
-        if events:
-            self.heard_at = self._loop.time()
-            if self._undelivered:
-                self._undelivered += events
-            else:
-                self._deliver(events)
+        if self._undelivered or self._unread:
+            self._unread += data
+        else:
+            self._read(data)
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -99,6 +105,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._undelivered.clear()
+        self._unread = b""
         self.outlet.lost()
         self._connection.deliver([TransportLost("connection lost" if exc is not None else "closed by the peer")])
         self._on_lost(self)
@@ -117,14 +124,15 @@ class Link(asyncio.Protocol):
         return size_bytes
 
     def pause_reading(self) -> None:
-        if not self._reading_paused and not self._transport.is_closing():
-            self._reading_paused = True
-            self._transport.pause_reading()
+        self._held = True
+        self._adjust_reading()
 
     def resume_reading(self) -> None:
-        if self._reading_paused and not self._undelivered and not self._transport.is_closing():
-            self._reading_paused = False
-            self._transport.resume_reading()
+        if self._held:
+            self._held = False
+            if self._undelivered or self._unread:
+                self._go_on_soon()
+            self._adjust_reading()
 
     def close(self) -> None:
         self._transport.close()
@@ -137,18 +145,59 @@ class Link(asyncio.Protocol):
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 
-    def _deliver(self, events: list[Event]) -> None:
-        taken = self._connection.deliver(events)
-        if taken < len(events) and self._connection.alive:
-            self._undelivered = events[taken:]
-            self.pause_reading()
-            self._loop.call_soon(self._deliver_rest)
+    def _read(self, data: bytes) -> None:
+        """Decode and deliver slice by slice, as far as the connection takes it; the rest has its turn later."""
+        size = len(data)
+        at = 0
+        while at < size and not self._held:
+            piece = data if size <= READ_SLICE_BYTES else data[at : at + READ_SLICE_BYTES]
+            at += len(piece)
+            events = self._decoder.feed(piece)
+            if events:
+                self.heard_at = self._loop.time()
+                if not self._deliver(events):
+                    break
+        if at < size and self._connection.alive:
+            self._unread = data[at:]
+            self._adjust_reading()
 
-    def _deliver_rest(self) -> None:
+    def _deliver(self, events: list[Event]) -> bool:
+        """Whether the connection took all of them; those that it did not take wait."""
+        taken = self._connection.deliver(events)
+        if taken == len(events):
+            return True
+        if self._connection.alive:
+            self._undelivered = events[taken:]
+            self._go_on_soon()
+            self._adjust_reading()
+        else:
+            self._unread = b""
+        return False
+
+    def _go_on_soon(self) -> None:
+        if not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._goes_on = False
+        if self._held:
+            return
         events, self._undelivered = self._undelivered, []
-        if events:
-            self._deliver(events)
-        self.resume_reading()
+        if not events or self._deliver(events):
+            data, self._unread = self._unread, b""
+            self._read(data)
+        self._adjust_reading()
+
+    def _adjust_reading(self) -> None:
+        """Read from the socket while nothing waits here and the connection wants more."""
+        paused = self._held or bool(self._undelivered or self._unread)
+        if paused is not self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = paused
+            if paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
 
 def _tune(transport: asyncio.Transport) -> None:

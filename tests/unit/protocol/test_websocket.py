@@ -128,6 +128,24 @@ def test_empty_fragments_make_an_empty_message() -> None:
     assert decode(frame(TEXT), frame(FIN | CONTINUATION)) == [""]
 
 
+@pytest.mark.parametrize("payload", [b"", b"x"])
+def test_a_message_has_no_more_fragments_than_its_size_is_worth(payload: bytes) -> None:
+    most = 64 + MAX_BYTES // 16
+    last = frame(FIN | CONTINUATION)
+    assert decode(frame(BINARY, payload), frame(CONTINUATION, payload) * (most - 2), last) == [payload * (most - 1)]
+    assert decode(frame(BINARY, payload), frame(CONTINUATION, payload) * (most - 1), last) == [
+        Violation(CloseCode.TOO_BIG, "message in too many fragments")
+    ]
+
+
+@pytest.mark.parametrize("first", [FIN | PING, FIN | PONG])
+def test_one_read_holds_so_many_control_frames_and_no_more(first: int) -> None:
+    decoder = FrameDecoder(MAX_BYTES)
+    for _ in range(3):
+        assert len(decoder.feed(frame(first) * 128)) == 128
+    assert decoder.feed(frame(first) * 40_000)[128:] == [Violation(CloseCode.RATE_LIMITED, "too many control frames")]
+
+
 @pytest.mark.parametrize("first", [CONTINUATION, FIN | CONTINUATION])
 def test_continuation_of_nothing_is_refused(first: int) -> None:
     assert code_of(decode(frame(first))) is CloseCode.PROTOCOL_ERROR
@@ -388,10 +406,10 @@ def test_trickled_frame_costs_each_byte_once(size: int) -> None:
 
 def test_trickled_fragments_cost_each_byte_once() -> None:
     decoder = CountingDecoder(MAX_BYTES)
-    stream = frame(BINARY, b"x") + frame(CONTINUATION, b"x") * 500 + frame(FIN | CONTINUATION, b"x")
+    stream = frame(BINARY, b"x") + frame(CONTINUATION, b"x") * 100 + frame(FIN | CONTINUATION, b"x")
     events = [event for byte in stream for event in decoder.feed(bytes((byte,)))]
-    assert events == [b"x" * 502]
-    assert decoder.headers_read <= 7 * 502
+    assert events == [b"x" * 102]
+    assert decoder.headers_read <= 7 * 102
 
 
 def test_idle_decoder_holds_nothing() -> None:
