@@ -134,21 +134,21 @@ async def test_what_is_published_during_a_fan_out_comes_behind_it() -> None:
 @pytest.mark.usefixtures("slices_of_two")
 async def test_who_joins_or_leaves_during_a_fan_out_is_in_no_doubt() -> None:
     world = World()
-    crowd = await members(world, *[f"u{number}" for number in range(5)])
+    crowd = await members(world, *[f"u{number}" for number in range(20)])
     late = await world.connect("late")
     late.heard()
     deliver(crowd[0], send("before"))
     world.scheduler.run_once()
     deliver(late, command("join"))
-    deliver(crowd[4], command("leave"))
+    deliver(crowd[19], command("leave"))
     world.settle()
     assert told(late) == ["joined"]
-    assert told(crowd[4]) == ["before", "left"]
+    assert told(crowd[19]) == ["before", "left"]
     deliver(crowd[0], send("after"))
     world.settle()
     assert told(late) == ["after"]
-    assert [told(peer) for peer in crowd[:4]] == [["before", "after"]] * 4
-    assert told(crowd[4]) == []
+    assert [told(peer) for peer in crowd[:19]] == [["before", "after"]] * 19
+    assert told(crowd[19]) == []
 
 
 @pytest.mark.usefixtures("slices_of_two")
