@@ -10,7 +10,7 @@ from load.results import Case, Outcome, Results
 from load.shapes import SHAPES
 from load.stats import Figures, spreads
 
-__all__ = ["bar_rows", "one_line", "render_json", "render_markdown", "render_terminal", "result_rows"]
+__all__ = ["bar_rows", "is_disturbed", "one_line", "render_json", "render_markdown", "render_terminal", "result_rows"]
 
 _TITLES = {shape.name: shape.title for shape in SHAPES}
 _FIGURE_HEADINGS = ("rate/s", "p50 ms", "p99 ms", "p99.9 ms", "µs each", "CPU %", "KiB/conn", "lost", "note")
@@ -45,13 +45,18 @@ def _lost(figures: Figures) -> str:
     return _ABSENT if share is None else "0" if share == 0 else f"{share:.3%}"
 
 
+def is_disturbed(figures: Figures) -> bool:
+    """Whether others used so much of the cores meanwhile that latencies are not to be trusted."""
+    return figures.get("elsewhere_cpu_share", 0) > 0.15
+
+
 def _notes(case: Case, figures: Figures) -> str:
     notes = []
     if figures.get("sustained", 1) < 0.5 and "largest_per_s" not in figures:
         notes.append("not sustained")
     if figures.get("generator_limited") or figures.get("generator_cpu_share", 0) > 0.95:
         notes.append("generator at its limit")
-    if figures.get("elsewhere_cpu_share", 0) > 0.15:
+    if is_disturbed(figures):
         notes.append(f"{figures['elsewhere_cpu_share']:.0%} of a core used by others")
     if "neighbour_p99_ms" in figures:
         notes.append(f"pair beside: p50 {figures['neighbour_p50_ms']:.1f}, p99 {figures['neighbour_p99_ms']:.1f} ms")
