@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from wsprism.errors import OperatorError
 
-__all__ = ["Answer", "Listeners", "Target", "ask", "parse_url", "read_listeners"]
+__all__ = ["Answer", "Listeners", "Target", "ask", "parse_url", "read_listeners", "tls_context"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _MAX_ANSWER_BYTES = 64 * 2**20

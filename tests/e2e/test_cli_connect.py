@@ -1,0 +1,131 @@
+"""`wsprism connect` against a real gateway: by a script through pipes, and by hand in a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client import Client, until
+from tests.conftest import StartGateway
+from tests.terminal import Terminal
+
+CONNECT = (sys.executable, "-m", "wsprism", "connect")
+
+
+async def script(lines: str, *arguments: str) -> tuple[int | None, list[dict[str, Any]], str]:
+    """The exit code, the records printed, and what was complained about."""
+    process = await asyncio.create_subprocess_exec(*CONNECT, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    async with asyncio.timeout(30):
+        out, errors = await process.communicate(lines.encode())
+    return process.returncode, [json.loads(line) for line in out.splitlines()], errors.decode()
+
+
+def names(records: list[dict[str, Any]]) -> list[str]:
+    return [record["message"]["type"] for record in records if record.get("lane") == "ext"]
+
+
+@pytest.mark.parametrize("codec", [[], ["--msgpack"]])
+async def test_a_script_speaks_both_lanes_and_gets_json_lines(start_gateway: StartGateway, codec: list[str]) -> None:
+    gateway = await start_gateway()
+    lines = '/join match:1\nHello World\n/hot 1 2 deadbeef seq=7\n/ping {"n": 1}\n'
+    code, records, errors = await script(lines, gateway.base, "--tenant", "acme", "--ticket", "dev:ann", *codec)
+    assert (code, errors) == (0, "")
+    assert names(records)[:2] == ["authed", "joined"]
+    assert sorted(names(records)[2:]) == ["msg", "pong"]
+    [hot] = [record for record in records if record.get("lane") == "hot"]
+    assert hot == {
+        "lane": "hot", "service": 1, "opcode": 2, "flags": 1, "seq": 7, "sender": None, "payload": "deadbeef",
+    }  # fmt: skip
+    assert records[-1]["closed"] == 1000
+
+
+async def test_the_configuration_is_enough(start_gateway: StartGateway, tmp_path: Path) -> None:
+    await start_gateway(
+        gateway={"listen": f"unix:{tmp_path}/s"},
+        acme={"policy": {"hot_framing": "versioned", "hot_requires_active_room": False}},
+    )
+    code, records, _ = await script("/hot 1 2 aa\n", "--config", str(tmp_path / "wsprism-0.yaml"), "--user", "user:eve")
+    assert code == 0
+    assert records[0]["message"]["data"]["user"] == "user:eve"
+    assert records[1]["payload"] == "aa"
+
+
+async def test_a_refusal_is_shown_with_its_code(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    code, records, _ = await script("", gateway.base, "--tenant", "acme", "--ticket", "wrong")
+    assert code == 1
+    assert [(record["refused"], record["code"]) for record in records] == [(401, "AUTH_FAILED")]
+
+
+async def test_a_line_that_means_nothing_is_told_and_the_rest_is_done(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    code, records, errors = await script("/fly\n/ping", f"{gateway.base}/v1/ws?tenant=acme&ticket=dev")
+    assert (code, names(records)) == (2, ["authed", "pong"])
+    assert errors == "no such command: /fly (/help lists them)\n"
+
+
+async def test_wait_holds_a_script_back_and_quit_ends_it(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    lines = "/join r\n/wait 50\n/leave r\n/wait 50\n/quit\n/never read\n"
+    code, records, errors = await script(lines, gateway.base, "--tenant", "acme", "--ticket", "dev")
+    assert (code, names(records), errors) == (0, ["authed", "joined", "left"], "")
+
+
+async def test_nobody_there_is_one_line(tmp_path: Path) -> None:
+    code, records, errors = await script("", f"unix:{tmp_path}/none", "--tenant", "acme")
+    assert (code, records) == (1, [])
+    assert "cannot be reached" in errors
+    assert "Traceback" not in errors
+
+
+async def test_in_a_terminal_both_lanes_are_shown_and_ctrl_d_closes(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    command = [*CONNECT, gateway.base, "--tenant", "acme", "--ticket", "dev:ann"]
+    async with Terminal(command) as terminal, Client(gateway.base, ticket="dev:bob") as bob:
+        await bob.join("match:1")
+        await terminal.expect("← sys.authed")
+        terminal.type("/join match:1\n")
+        await terminal.expect("→ room.join room=match:1 seq=1")
+        await terminal.expect("← sys.joined room=match:1 seq=1")
+        await bob.send("chat", "send", {"msg": "hi ann"})
+        await terminal.expect('← chat.msg room=match:1 {"from":"user:bob","msg":"hi ann"}')
+        await bob.ws.send_bytes(b"\x02\x01\x00\x41\xff")
+        await terminal.expect("← hot 2:1 flags=0x04 sender=user:bob 2 bytes: 41 ff |A.|")
+        terminal.type("/help\n/nonsense\n")
+        await terminal.expect("/hot ID OPCODE")
+        await terminal.expect("no such command: /nonsense")
+        terminal.type("\x04")
+        await terminal.expect("closed 1000")
+        assert await terminal.wait() == 0
+        assert "\x1b[32m" in terminal.raw
+        await until(lambda: gateway.process.connections() == 1)
+
+
+async def test_ctrl_c_closes_cleanly_and_no_color_is_respected(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    command = [*CONNECT, gateway.base, "--tenant", "acme", "--ticket", "dev"]
+    async with Terminal(command, NO_COLOR="1") as terminal:
+        await terminal.expect("← sys.authed")
+        terminal.type("\x03")
+        await terminal.expect("closed 1000")
+        assert await terminal.wait() == 0
+        assert "\x1b[3" not in terminal.raw
+
+
+async def test_a_close_by_the_gateway_is_explained_and_fails(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(acme={"policy": {"sessions": {"mode": "single", "max_sessions_per_user": 1,
+                                                                "on_exceed": "kick_oldest"}}})  # fmt: skip
+    command = [*CONNECT, gateway.base, "--tenant", "acme", "--ticket", "dev"]
+    async with Terminal(command) as terminal:
+        await terminal.expect("← sys.authed")
+        async with Client(gateway.base):
+            await terminal.expect("← sys.kicked")
+            await terminal.expect("closed 4500: kicked")
+            await terminal.expect("do not reconnect before something changed")
+            assert await terminal.wait() == 1

@@ -1,0 +1,222 @@
+"""The connection of ``wsprism connect``: lines from standard input out, frames in, until one side closes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+import aiohttp
+import msgspec
+
+from wsprism.cli import exits
+from wsprism.cli.connect_input import (
+    HELP,
+    Help,
+    Mistake,
+    Quit,
+    SendBytes,
+    SendExt,
+    SendText,
+    Wait,
+    parse_line,
+)
+from wsprism.cli.connect_output import Record, closed_record, received_record, refused_record, sent_record
+from wsprism.cli.target import Target, tls_context
+from wsprism.errors import OperatorError
+from wsprism.protocol.handshake import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
+from wsprism.protocol.hot import Framing
+
+__all__ = ["Conversation", "Options"]
+
+_STDIN = 0
+_CONNECT_TIMEOUT_S = 10.0
+_CLOSE_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where to connect to, as whom, and how. ``wait_ms`` of silence end it after the last line of a script."""
+
+    target: Target
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    framing: Framing
+    msgpack: bool
+    interactive: bool
+    wait_ms: int
+
+
+class Conversation:
+    """One connection. ``show`` gets every record in order, ``complain`` what a typed line did wrong."""
+
+    def __init__(self, options: Options, show: Callable[[Record], None], complain: Callable[[str], None]) -> None:
+        self._options = options
+        self._show = show
+        self._complain = complain
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._stop = asyncio.Event()
+        self._refusal = b""
+        self._sent = 0
+        self._mistakes = 0
+
+    async def run(self) -> int:
+        """Talk until either side ends it; the exit code. Raises OperatorError when nobody is there."""
+        target, options = self._options.target, self._options
+        connector = aiohttp.UnixConnector(target.unix_path) if target.unix_path is not None else aiohttp.TCPConnector()
+        authority = "localhost" if target.unix_path is not None else str(target).partition("://")[2]
+        async with AsyncExitStack() as stack:
+            http = await stack.enter_async_context(
+                aiohttp.ClientSession(connector=connector, middlewares=(self._keep_refusal,))
+            )
+            try:
+                async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                    socket = await http.ws_connect(
+                        f"{'wss' if target.tls else 'ws'}://{authority}{options.path}",
+                        params=options.query,
+                        headers=options.headers,
+                        protocols=(SUBPROTOCOL_MSGPACK if options.msgpack else SUBPROTOCOL_JSON,),
+                        ssl=tls_context(target) if target.tls else True,
+                        max_msg_size=0,
+                        timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
+                    )
+            except aiohttp.WSServerHandshakeError as error:
+                retry_after = error.headers.get("Retry-After") if error.headers is not None else None
+                self._show(refused_record(error.status, self._refusal, retry_after))
+                return exits.FAILED
+            except TimeoutError as exc:
+                raise OperatorError(f"{target} does not answer within {_CONNECT_TIMEOUT_S:g} s") from exc
+            except (aiohttp.ClientError, OSError) as exc:
+                raise OperatorError(f"{target} cannot be reached: {exc}") from exc
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+            async with socket:
+                return await self._talk(socket)
+
+    async def _keep_refusal(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        response = await handler(request)
+        if response.status != 101:
+            self._refusal = await response.read()
+        return response
+
+    async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> int:
+        """Frames as they come; lines from the first frame on, so that a script speaks once it is let in."""
+        receiving = asyncio.ensure_future(socket.receive())
+        stopping = asyncio.ensure_future(self._stop.wait())
+        typing: asyncio.Future[str | None] | None = None
+        listening = True
+        try:
+            while True:
+                waits = {receiving, stopping} | ({typing} if typing is not None else set())
+                silence_s = None if listening else self._options.wait_ms / 1000
+                done, _ = await asyncio.wait(waits, timeout=silence_s, return_when=asyncio.FIRST_COMPLETED)
+                if not done or stopping in done:
+                    break
+                if receiving in done:
+                    if not self._received(receiving.result(), socket):
+                        return exits.OK if socket.close_code == 1000 else exits.FAILED
+                    receiving = asyncio.ensure_future(socket.receive())
+                    if typing is None and listening:
+                        _read_lines(self._lines)
+                        typing = asyncio.ensure_future(self._lines.get())
+                if typing is not None and typing in done:
+                    line = typing.result()
+                    typing = await self._typed(line, socket)
+                    if typing is None:
+                        listening = False
+                        if line is not None or self._options.interactive:
+                            break
+        finally:
+            for task in (receiving, stopping, typing):
+                if task is not None:
+                    task.cancel()
+        await socket.close()
+        self._show(closed_record(1000, ""))
+        return exits.USAGE if self._mistakes and not self._options.interactive else exits.OK
+
+    def _received(self, frame: aiohttp.WSMessage, socket: aiohttp.ClientWebSocketResponse) -> bool:
+        """Show a frame. False when it was the last."""
+        if frame.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+            self._show(received_record(frame.data, self._options.framing, msgpack=self._options.msgpack))
+            return True
+        reason = frame.extra if frame.type is aiohttp.WSMsgType.CLOSE else ""
+        self._show(closed_record(socket.close_code, reason or ""))
+        return False
+
+    async def _typed(
+        self, line: str | None, socket: aiohttp.ClientWebSocketResponse
+    ) -> asyncio.Future[str | None] | None:
+        """Do what a line asks for; what to wait for next, or None after the last."""
+        if line is None:
+            return None
+        action = parse_line(line, self._sent + 1, self._options.framing)
+        match action:
+            case None:
+                pass
+            case SendExt() | SendText() | SendBytes():
+                self._sent += 1
+                await self._send(action, socket)
+            case Wait(wait_ms):
+                return asyncio.ensure_future(asyncio.sleep(wait_ms / 1000, result=""))
+            case Help():
+                self._complain(HELP)
+            case Mistake(why):
+                self._mistakes += 1
+                self._complain(why)
+            case Quit():
+                return None
+            case _:
+                assert_never(action)
+        return asyncio.ensure_future(self._lines.get())
+
+    async def _send(self, action: SendExt | SendText | SendBytes, socket: aiohttp.ClientWebSocketResponse) -> None:
+        sent: Any
+        match action:
+            case SendExt(message) if self._options.msgpack:
+                sent = message
+                await socket.send_bytes(msgspec.msgpack.encode(message))
+            case SendExt(message):
+                sent = message
+                await socket.send_str(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
+            case SendText(text):
+                sent = text
+                await socket.send_str(text)
+            case SendBytes(frame):
+                sent = frame
+                await socket.send_bytes(frame)
+        if self._options.interactive:
+            self._show(sent_record(sent))
+
+
+def _read_lines(lines: asyncio.Queue[str | None]) -> None:
+    """Standard input's lines into ``lines``, None at its end. A thread reads it: files cannot be polled."""
+    loop = asyncio.get_running_loop()
+
+    def put(line: str | None) -> bool:
+        try:
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+        except RuntimeError:  # the loop is closed: nobody listens any more
+            return False
+        return True
+
+    def read() -> None:
+        rest = b""
+        # Not sys.stdin: its lock would be held by this thread when the interpreter ends.
+        while chunk := os.read(_STDIN, 65536):
+            *whole, rest = (rest + chunk).split(b"\n")
+            if not all(put(line.decode(errors="replace")) for line in whole):
+                return
+        if rest:
+            put(rest.decode(errors="replace"))
+        put(None)
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
