@@ -20,10 +20,12 @@ from wsprism.realtime.gateway import Gateway
 from wsprism.realtime.messages import Attached, OpenSession, TransportLost
 from wsprism.realtime.outlet import Outlet
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
+from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.session import Session
 from wsprism.realtime.wire import WireFormat, wire_format
 from wsprism.services import ChatService, EchoService, RelayService, RoomService
 from wsprism.settings import TenantSettings
+from wsprism.traces import ConnectionTrace
 
 __all__ = ["FakeTransport", "Peer", "World", "frames_in"]
 
@@ -162,6 +164,7 @@ class World:
         scheduler: Any = None,
         ext: Mapping[str, ExtService] | None = None,
         hot: Mapping[int, HotService] | None = None,
+        sampler: Sampler | None = None,
         **settings: Any,
     ) -> None:
         self.scheduler: Any = scheduler or ManualScheduler()
@@ -188,7 +191,7 @@ class World:
         )
         rules = compile_rules(model, self.services)
         now = self.scheduler.now
-        self.tenant = TenantContext("t", rules, authenticator or Nobody(), now, unix_now=now)
+        self.tenant = TenantContext("t", rules, authenticator or Nobody(), now, unix_now=now, sampler=sampler)
         self.gateway = self.system.spawn(lambda: Gateway([self.tenant], self.flusher), name="gateway")
 
     def _stall(self, outlet: Outlet) -> None:
@@ -200,7 +203,12 @@ class World:
         self.scheduler.run_until_idle()
 
     async def ask(
-        self, user: str = "u", sid: str | None = None, wire: WireFormat | None = None, **principal: Any
+        self,
+        user: str = "u",
+        sid: str | None = None,
+        wire: WireFormat | None = None,
+        trace: ConnectionTrace | None = None,
+        **principal: Any,
     ) -> Any:
         """Ask the tenant for a session; what it answers."""
         question = OpenSession(
@@ -211,6 +219,7 @@ class World:
             "::1",
             origin="https://game.example",
             user_agent="browser",
+            trace=trace,
         )
         return await self.call(question)
 

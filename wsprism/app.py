@@ -25,6 +25,7 @@ from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.gateway import Gateway
 from wsprism.realtime.outlet import Outlet
 from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.sweeper import Sweeper
 from wsprism.settings import ListenAddress, Settings, configuration_hash
 from wsprism.transport.server import Handler, HttpServer
@@ -46,6 +47,7 @@ class GatewayProcess:
         self.settings = settings
         self.counters = GatewayCounters()
         self.counters.config_hash = configuration_hash(settings)
+        self.sampler = Sampler()
         scheduler = self._scheduler = LoopScheduler(loop)
         self._system = ActorSystem(scheduler, name="wsprism", on_failure=_log_failure)
         self._flusher = Flusher(
@@ -55,7 +57,7 @@ class GatewayProcess:
             on_stall=self._give_up,
             soon=self._system.after_turns,
         )
-        self._tenants = {one.id: build_tenant(one, scheduler) for one in settings.tenants}
+        self._tenants = {one.id: build_tenant(one, scheduler, self.sampler) for one in settings.tenants}
         self._upgrader = Upgrader(
             self._tenants,
             build_handshake_limiter(gateway.handshake_limit, scheduler.now()),

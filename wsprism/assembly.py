@@ -10,18 +10,19 @@ from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
 from wsprism.ports import ExtService, HotService
 from wsprism.realtime.one_time import OneTimeTickets
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
+from wsprism.realtime.sampling import Sampler
 from wsprism.services import ChatService, EchoService, RelayService, RoomService
 from wsprism.settings import HandshakeLimitSettings, TenantSettings
 
 __all__ = ["build_handshake_limiter", "build_services", "build_tenant"]
 
 
-def build_tenant(settings: TenantSettings, scheduler: Scheduler) -> TenantContext:
+def build_tenant(settings: TenantSettings, scheduler: Scheduler, sampler: Sampler) -> TenantContext:
     """A tenant's rules and authenticator, with nobody in it yet."""
     rules = compile_rules(settings, build_services(settings))
     one_time = OneTimeTickets(time.time)
     authenticator = build_authenticator(settings.auth, one_time)
-    return TenantContext(settings.id, rules, authenticator, scheduler.now, one_time=one_time)
+    return TenantContext(settings.id, rules, authenticator, scheduler.now, one_time=one_time, sampler=sampler)
 
 
 def build_services(settings: TenantSettings) -> ServiceRegistry:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 from wsprism.protocol.envelope import Envelope
+from wsprism.traces import ConnectionTrace, MessageTrace
 
 __all__ = [
     "Authenticator",
@@ -21,6 +22,7 @@ __all__ = [
     "Principal",
     "ServiceContext",
     "TicketRequest",
+    "Tracer",
     "Transport",
 ]
 
@@ -100,6 +102,13 @@ class Transport(Protocol):
     def abort(self) -> None:
         """Drop the socket and what it still holds, at once."""
         ...
+
+
+class Tracer(Protocol):
+    """Takes what was noted of sampled messages and connections, once each, when they have ended. Never waits."""
+
+    def message_done(self, trace: MessageTrace) -> None: ...
+    def connection_done(self, trace: ConnectionTrace) -> None: ...
 
 
 class ServiceContext(Protocol):

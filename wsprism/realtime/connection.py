@@ -43,10 +43,12 @@ from wsprism.realtime.messages import (
     MembersQuery,
     PublishToRoom,
     Refreshed,
+    SampledPublication,
     TransportLost,
 )
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
+from wsprism.traces import MessageTrace
 
 __all__ = ["Connection", "State"]
 
@@ -108,6 +110,8 @@ class Connection(Actor):
         self._binary = self._codec.binary
         self._counters = tenant.counters
         self._limiter = tenant.rate_limiter()
+        self._sampler = tenant.sampler
+        self._trace: MessageTrace | None = None
         self._rooms: dict[str, ActorRef] = {}
         self.active_room: str | None = None
         """The room that a hot frame, and an ext message without a room, goes to: the one joined last."""
@@ -138,10 +142,17 @@ class Connection(Actor):
                 self._hold_back(message)  # type: ignore[arg-type]
             elif self.state is not _OPEN:
                 return
-            elif kind is str:
-                self._on_ext(message)  # type: ignore[arg-type]
             else:
-                self._on_message(message)  # type: ignore[arg-type]
+                sampler = self._sampler
+                sampler.remaining -= 1
+                if sampler.remaining < 0:
+                    self._trace = sampler.begin(self._tenant.id, self.session)
+                if kind is str:
+                    self._on_ext(message)  # type: ignore[arg-type]
+                else:
+                    self._on_message(message)  # type: ignore[arg-type]
+                if self._trace is not None:
+                    self._end_trace(self._trace)
         else:
             _HANDLERS[kind](self, message)
 
@@ -180,6 +191,8 @@ class Connection(Actor):
             self._on_fault(envelope)
             return
         self._faults_in_row = 0
+        if envelope.trace is not None:
+            self._trace = self._sampler.follow(self._trace, envelope.trace, self._tenant.id, self.session)
         svc = envelope.svc
         if svc == "sys":
             self._on_sys(envelope)
@@ -193,7 +206,11 @@ class Connection(Actor):
             self._refuse(Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, "no such service", envelope.seq)
             return
         counters.messages_by_ext_service[svc] += 1
+        if self._trace is not None:
+            self._trace.mark("policy")
         effect = service.handle(self, envelope)
+        if self._trace is not None:
+            self._trace.mark("service", service=svc, type=envelope.type)
         if effect is not None:
             _EFFECTS[type(effect)](self, effect, envelope)
 
@@ -214,6 +231,8 @@ class Connection(Actor):
             self._refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
 
     def _on_hot(self, raw: bytes) -> None:
+        if self._trace is not None:
+            self._trace.lane = "hot"
         counters = self._counters
         counters.messages_in_hot += 1
         counters.bytes_in_hot += len(raw)
@@ -239,6 +258,8 @@ class Connection(Actor):
             self._refuse_hot(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", frame.seq)
             return
         counters.messages_by_hot_service[service_id] += 1
+        if self._trace is not None:
+            self._trace.mark("policy", service=str(service_id), opcode=frame.opcode)
         session = self.session
         ready = binary_frame(raw if not service.include_sender else with_sender(frame, session.user))
         ack = bool(frame.flags & HOT_ACK_REQUESTED)
@@ -253,7 +274,7 @@ class Connection(Actor):
             return
         conflation = rules.conflation
         key = (room, conflation.key_for(session, frame.opcode, frame.payload)) if conflation.active else None
-        self._rooms[room].tell(HotPublication(ready, key, session, service.echo, frame.seq, ack))
+        self._tell_room(self._rooms[room], HotPublication(ready, key, session, service.echo, frame.seq, ack))
 
     def _on_ping(self, ping: Ping) -> None:
         if self.state is State.OPEN:
@@ -295,7 +316,7 @@ class Connection(Actor):
         )
         ref = self._rooms.get(room)
         if ref is not None:
-            taken = ref.tell(publication)
+            taken = self._tell_room(ref, publication)
         elif self._tenant.rules.publish_requires_membership:
             self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
             return
@@ -306,6 +327,13 @@ class Connection(Actor):
             taken = self._tenant.ref.tell(PublishToRoom(room, publication))
         if not taken:
             self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", seq)
+
+    def _tell_room(self, room: ActorRef, publication: ExtPublication | HotPublication) -> bool:
+        trace = self._trace
+        if trace is None:
+            return room.tell(publication)
+        trace.handed_on = room.tell(SampledPublication(publication, trace))
+        return trace.handed_on
 
     def _reply(self, effect: Reply, envelope: Envelope) -> None:
         message: dict[str, Any] = {"v": sysmsg.VERSION, "svc": effect.svc, "type": effect.type}
@@ -362,6 +390,7 @@ class Connection(Actor):
             return
         self._move(State.OPEN)
         self._outlet.send(sysmsg.authed(self._tenant.id, session.user, session.sid, session.trace_id))
+        self._note("opened")
         _log.info("connection opened", extra=self._log_fields())
 
     def _on_join_accepted(self, message: JoinAccepted) -> None:
@@ -369,6 +398,7 @@ class Connection(Actor):
         self._rooms.pop(room, None)
         self._rooms[room] = message.ref
         self.active_room = room
+        self._note("joined", room=room)
         if message.asked:
             if self._awaiting == room and not self.session.principal.may_enter(room):
                 self._put_out_of(room)  # a refresh has narrowed the ticket while the join was under way
@@ -380,6 +410,7 @@ class Connection(Actor):
 
     def _on_left(self, message: Left) -> None:
         self._forget_room(message.room)
+        self._note("left", room=message.room)
         if message.asked:
             self._settle(message.room)
 
@@ -432,8 +463,18 @@ class Connection(Actor):
 
     # Helpers
 
+    def _note(self, event: str, **attributes: Any) -> None:
+        if self.session.trace is not None:
+            self.session.trace.note(event, **attributes)
+
+    def _end_trace(self, trace: MessageTrace) -> None:
+        self._trace = None
+        trace.dispatched()
+
     def _refuse(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
         self._counters.decisions.count(reason)
+        if self._trace is not None:
+            self._trace.outcome = reason.value
         self._outlet.send(sysmsg.error(code, msg, self.session.trace_id, seq), Lane.CONTROL)
 
     def _refuse_hot(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
@@ -508,6 +549,9 @@ class Connection(Actor):
         self._counters.closed[code if code < _FIRST_PRIVATE_CODE or code in _OWN_CODES else CloseCode.KICKED] += 1
         lasted_s = round(self._tenant.now() - self.session.opened_at, 3)
         fields = {"code": code, "reason": self.close_reason, "lasted_s": lasted_s}
+        if self.session.trace is not None:
+            about = {"tenant": self._tenant.id, "user": self.session.user, "sid": self.session.sid}
+            self.session.trace.done(**about, code=code, reason=self.close_reason)
         _log.info("connection closed", extra=self._log_fields() | fields)
 
 

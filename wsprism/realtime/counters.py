@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from qos import LaneCounters
 from wsprism.policy.decisions import DecisionCounters
+from wsprism.realtime.histogram import Histogram
 
 __all__ = ["GatewayCounters", "ReloadResult", "TenantCounters"]
 
@@ -59,19 +60,22 @@ class GatewayCounters:
     """Counts that belong to no tenant.
 
     ``config_generation`` is 1 at the start and goes up with every reload that is applied; ``config_hash`` is that of
-    the configuration in force. ``write_stalls``: connections given up because their transport made no progress.
+    the configuration in force. ``handshake``: how long those that were accepted took. ``write_stalls``: connections
+    given up because their transport made no progress.
     """
 
     __slots__ = (
         "config_generation",
         "config_hash",
         "config_reloads",
+        "handshake",
         "handshakes_accepted",
         "handshakes_refused",
         "write_stalls",
     )
 
     def __init__(self) -> None:
+        self.handshake = Histogram()
         self.handshakes_accepted = 0
         self.handshakes_refused: Counter[str] = Counter()
         self.write_stalls = 0

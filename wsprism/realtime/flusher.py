@@ -7,6 +7,7 @@ a transport that makes no progress, a closing handshake that does not end. It kn
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -16,12 +17,14 @@ from wsprism.realtime.outlet import Closing
 if TYPE_CHECKING:
     from actors import Cancellable, Scheduler
     from wsprism.realtime.outlet import Outlet
+    from wsprism.traces import MessageTrace
 
 __all__ = ["SLICE_SIZE", "Flusher"]
 
 SLICE_SIZE: Final = 256
 WRITE_BUDGET_BYTES: Final = 32 * 1024
 WATCH_INTERVAL_S: Final = 0.05
+MOST_TRACES: Final = 64
 VIOLATION_LINGER_S: Final = 0.25
 """How long a peer that broke the protocol may take to read why: its own Close can no longer be understood."""
 
@@ -53,7 +56,9 @@ class Flusher:
         self._watching: Cancellable | None = None
         self._stall_timeout_s = stall_timeout_s
         self._on_stall = on_stall
+        self._traces: deque[tuple[Outlet, MessageTrace]] = deque()
         self.writes = 0
+        self.pauses = 0
 
     def configure(self, pacer: Pacer, stall_timeout_s: float) -> None:
         """Take new settings; what is queued is kept."""
@@ -121,10 +126,34 @@ class Flusher:
         for outlet in self._dirty.next_slice():
             self._flush(outlet)
         self._pacer.slice_done(start, self._now())
+        if self._traces:
+            self._tell_written()
         if self._dirty:
             self._schedule()
         else:
             self._scheduled = False
+
+    def when_written(self, outlet: Outlet | None, trace: MessageTrace) -> None:
+        """Tell ``trace`` once all that is queued now has been handed to the transport, or the connection has ended."""
+        if outlet is None:
+            trace.written("nobody")
+            return
+        self._traces.append((outlet, trace))
+        if len(self._traces) > MOST_TRACES:
+            self._traces.popleft()[1].written("slow")
+        if outlet.queue.empty:
+            self._tell_written()
+
+    def _tell_written(self) -> None:
+        """An empty queue is what shows it: a reader that lags behind for ever is told of as slow, when others come."""
+        for _ in range(len(self._traces)):
+            outlet, trace = self._traces.popleft()
+            if outlet.transport is None:
+                trace.written("lost")
+            elif outlet.queue.empty:
+                trace.written("written")
+            else:
+                self._traces.append((outlet, trace))
 
     def _flush(self, outlet: Outlet) -> None:
         transport = outlet.transport
@@ -173,6 +202,7 @@ class Flusher:
                 outlet.transport.close()
 
     def _block(self, outlet: Outlet) -> None:
+        self.pauses += 1
         outlet.blocked = True
         outlet.queue.set_congested(True)
         outlet.progress_at = self._now()

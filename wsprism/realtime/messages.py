@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.realtime.session import Session
     from wsprism.realtime.wire import WireFormat
+    from wsprism.traces import ConnectionTrace, MessageTrace
 
 __all__ = [
     "Attached",
@@ -39,8 +40,10 @@ __all__ = [
     "Revoke",
     "RoomJoin",
     "RoomLeave",
+    "SampledPublication",
     "SessionOpened",
     "TransportLost",
+    "is_hot",
 ]
 
 
@@ -58,6 +61,7 @@ class OpenSession:
     remote_address: str
     origin: str | None = None
     user_agent: str | None = None
+    trace: ConnectionTrace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +226,20 @@ class HotPublication(msgspec.Struct, gc=False):
 
 
 Publications = tuple[ExtPublication | HotPublication, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampledPublication:
+    """A publication that is watched on its way; for its room it is one like any other."""
+
+    publication: ExtPublication | HotPublication
+    trace: MessageTrace
+
+
+def is_hot(message: object) -> bool:
+    """Whether a room may shed it for a newer one."""
+    kind = type(message)
+    return kind is HotPublication or (kind is SampledPublication and is_hot(message.publication))  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)

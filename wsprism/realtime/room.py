@@ -26,6 +26,7 @@ from wsprism.realtime.messages import (
     PublicationList,
     RoomJoin,
     RoomLeave,
+    SampledPublication,
 )
 from wsprism.realtime.outlet import Outlet
 from wsprism.realtime.registry import Roster
@@ -42,6 +43,9 @@ _MAX_WAITING: Final = 4096
 
 _Member = tuple[Callable[[Block], Verdict], Outlet]
 _Members = dict[Session, _Member]
+
+_MOST_LINKED: Final = 128
+"""Of so many members a sampled publication looks whether their connection is traced too."""
 
 _WAKE = Verdict.WAKE
 _RELIABLE = Lane.RELIABLE
@@ -61,6 +65,7 @@ class Room(Actor):
         self._roster = roster
         self._members: dict[WireFormat, _Members] = {}
         self._turn: list[ExtPublication | HotPublication] = []
+        self._samples: list[SampledPublication] = []
         self._fan_out: Iterator[None] | None = None
         self._told_to_go_on = False
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -84,6 +89,9 @@ class Room(Actor):
             self._turn.append(message)  # type: ignore[arg-type]
         elif kind is PublicationList:
             self._turn.extend(message.publications)  # type: ignore[attr-defined]
+        elif kind is SampledPublication:
+            self._turn.append(message.publication)  # type: ignore[attr-defined]
+            self._samples.append(message)  # type: ignore[arg-type]
         elif kind is _GoOn:
             self._told_to_go_on = False
             self._go_on()
@@ -136,6 +144,9 @@ class Room(Actor):
 
     def _offer_to_all(self, turn: list[ExtPublication | HotPublication]) -> Iterator[None]:
         """Offer a turn's frames to every member, then acknowledge; yields behind each slice of members."""
+        samples, self._samples = self._samples, []
+        for sample in samples:
+            sample.trace.mark("room")
         large = len(self._roster) > SLICE_SIZE // 2
         withheld = {one.sender for one in turn if not one.echo and one.sender is not None}
         for wire, members in self._members.items():
@@ -163,6 +174,17 @@ class Room(Actor):
         for publication in turn:
             if publication.ack:
                 self._acknowledge(publication)
+        for sample in samples:
+            self._end_sample(sample)
+
+    def _end_sample(self, sample: SampledPublication) -> None:
+        """It stands in every member's queue; its trace ends when the last of them has been written to."""
+        publication, trace = sample.publication, sample.trace
+        queue_class = "hot" if isinstance(publication, HotPublication) else "reliable"
+        trace.mark("enqueue", **{"class": queue_class, "members": len(self._roster)})
+        trace.links = [one.trace.ref for one in islice(self._roster, _MOST_LINKED) if one.trace is not None]
+        last = next((one for one in reversed(self._roster) if publication.echo or one is not publication.sender), None)
+        self._flusher.when_written(last.outlet if last is not None else None, trace)
 
     def _frame(self, publication: ExtPublication | HotPublication, wire: WireFormat) -> Frame:
         if isinstance(publication, HotPublication):

@@ -22,6 +22,7 @@ from wsprism.protocol.hot import Framing
 from wsprism.realtime.counters import TenantCounters
 from wsprism.realtime.one_time import OneTimeTickets
 from wsprism.realtime.registry import SessionRegistry
+from wsprism.realtime.sampling import Sampler
 
 if TYPE_CHECKING:
     from actors import ActorRef
@@ -69,7 +70,7 @@ class TenantContext:
     """What a tenant shares with its connections and rooms: the current rules, the counts, the tenant's token bucket.
 
     ``registry`` and ``revocations`` are written by the tenant actor alone. ``now`` is monotonic, ``unix_now`` Unix
-    time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``.
+    time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``. The process has one ``sampler``.
     """
 
     __slots__ = (
@@ -83,6 +84,7 @@ class TenantContext:
         "registry",
         "revocations",
         "rules",
+        "sampler",
         "unix_now",
     )
 
@@ -95,6 +97,7 @@ class TenantContext:
         *,
         unix_now: Callable[[], float] = time.time,
         one_time: OneTimeTickets | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
         self.id = tenant_id
         self.authenticator = authenticator
@@ -102,6 +105,7 @@ class TenantContext:
         self.unix_now = unix_now
         self.one_time = one_time or OneTimeTickets(unix_now)
         self.revocations = Revocations()
+        self.sampler = sampler or Sampler()
         self.counters = TenantCounters()
         self.registry = SessionRegistry()
         self.ref: ActorRef

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.ports import Principal
     from wsprism.realtime.outlet import Outlet
+    from wsprism.traces import ConnectionTrace
 
 __all__ = ["Session"]
 
@@ -20,6 +21,7 @@ class Session:
 
     ``rooms`` are those that it is in, the one joined last at the end.
     ``origin`` and ``user_agent`` are the handshake's: a refresh is judged with them as the handshake was.
+    ``trace`` is there when the connection is sampled.
     """
 
     __slots__ = (
@@ -31,6 +33,7 @@ class Session:
         "remote_address",
         "rooms",
         "sid",
+        "trace",
         "trace_id",
         "user",
         "user_agent",
@@ -47,6 +50,7 @@ class Session:
         opened_at: float,
         origin: str | None = None,
         user_agent: str | None = None,
+        trace: ConnectionTrace | None = None,
     ) -> None:
         self.principal = principal
         self.user = principal.user
@@ -57,6 +61,7 @@ class Session:
         self.opened_at = opened_at
         self.origin = origin
         self.user_agent = user_agent
+        self.trace = trace
         self.rooms: dict[str, None] = {}
         self.connection: ActorRef
 

@@ -23,7 +23,6 @@ from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.messages import (
     CloseConnection,
     CloseRoom,
-    HotPublication,
     JoinDenied,
     JoinRequest,
     LeaveDenied,
@@ -34,6 +33,7 @@ from wsprism.realtime.messages import (
     RoomJoin,
     RoomLeave,
     SessionOpened,
+    is_hot,
 )
 from wsprism.realtime.outlet import Outlet
 from wsprism.realtime.registry import RoomEntry, Roster, SessionRegistry
@@ -46,7 +46,7 @@ __all__ = ["Tenant"]
 _log = logging.getLogger("wsprism.tenant")
 
 _CONNECTION_MAILBOX = MailboxSpec(capacity=1024)
-_ROOM_MAILBOX = MailboxSpec(capacity=65_536, batch=1024, sheddable=lambda message: type(message) is HotPublication)
+_ROOM_MAILBOX = MailboxSpec(capacity=65_536, batch=1024, sheddable=is_hot)
 _REVOKED = Denied(Reason.REVOKED, ErrorCode.AUTH_FAILED)
 _REVOCATIONS_FULL = Denied(Reason.REVOCATIONS_FULL, ErrorCode.RESOURCE_EXHAUSTED)
 _A_CRASH_ENDS_IT = Supervision(directive=lambda _: Directive.STOP)
@@ -113,6 +113,7 @@ class Tenant(Actor):
             opened_at=tenant.now(),
             origin=message.origin,
             user_agent=message.user_agent,
+            trace=message.trace,
         )
         self._names += 1
         session.connection = self.context.spawn(

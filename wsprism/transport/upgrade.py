@@ -6,7 +6,7 @@ Each refusal is one short JSON body, one counted reason and no log line of its o
 from __future__ import annotations
 
 import asyncio
-import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -25,7 +25,9 @@ from wsprism.protocol.websocket import FrameDecoder
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.messages import OpenSession, SessionOpened
 from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.sampling import new_trace_id
 from wsprism.realtime.wire import wire_format
+from wsprism.traces import ConnectionTrace
 from wsprism.transport.link import Link
 from wsprism.transport.takeover import take_over
 
@@ -82,6 +84,7 @@ class Upgrader:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The whole handshake. Never raises for anything that a client did."""
+        began_s = time.perf_counter()
         outcome = await self._admit(request)
         if isinstance(outcome, Refusal):
             self._counters.handshakes_refused[outcome.reason] += 1
@@ -95,6 +98,7 @@ class Upgrader:
             self._lost(link)
             return web.Response(status=400)
         self._counters.handshakes_accepted += 1
+        self._counters.handshake.record(time.perf_counter() - began_s)
         return response
 
     async def wait_until_empty(self) -> None:
@@ -128,12 +132,15 @@ class Upgrader:
         origins = tenant.rules.allowed_origins
         if origins is not None and origin is not None and not origins.allows(origin):
             return _ORIGIN
+        trace = tenant.sampler.connection(handshake.traceparent)
         principal = await self._authenticate(request, handshake, tenant, remote)
         if principal is None or len(principal.user.encode("utf-8", "replace")) > MAX_SENDER_BYTES:
             return _TICKET
         if self.draining:
             return _DRAINING
-        return await self._open(request, handshake, tenant, principal, remote)
+        if trace is not None:
+            trace.note("ticket accepted")
+        return await self._open(request, handshake, tenant, principal, remote, trace)
 
     @staticmethod
     async def _authenticate(
@@ -157,6 +164,7 @@ class Upgrader:
         tenant: TenantContext,
         principal: Principal,
         remote: str,
+        trace: ConnectionTrace | None,
     ) -> tuple[Link, bytes] | Refusal:
         subprotocol = handshake.negotiate(tenant.rules.allow_msgpack)
         deflated = self._compression and accepts_deflate(
@@ -167,10 +175,11 @@ class Upgrader:
             principal,
             handshake.sid,
             wire_format(codec, deflated=deflated),
-            handshake.traceparent.trace_id if handshake.traceparent is not None else secrets.token_hex(16),
+            trace.ref.trace_id if trace is not None else new_trace_id(handshake.traceparent),
             remote,
             origin=_header(request, "Origin"),
             user_agent=_header(request, "User-Agent"),
+            trace=trace,
         )
         try:
             answer: SessionOpened | Denied = await tenant.ref.ask(question, _ASK_TIMEOUT_S)

@@ -1,0 +1,143 @@
+"""What is noted of a sampled message or connection on its way: plain records, turned into spans by an adapter.
+
+The actors mark where a message has been; nothing here knows a telemetry library or exports anything. Times are
+nanoseconds of a monotonic clock; ``wall_ns`` is the Unix time of ``started_ns``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from wsprism.protocol.trace import TraceParent
+
+__all__ = ["MAX_EVENTS", "ConnectionTrace", "MessageTrace", "SpanRef", "Stage"]
+
+MAX_EVENTS = 64
+"""A connection may join and leave for days: its trace keeps the first events only."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRef:
+    """Names a span: lower-case hex ids."""
+
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a way, or an event: what it was, when it ended, and what belongs to it."""
+
+    name: str
+    ended_ns: int
+    attributes: dict[str, Any]
+
+
+class MessageTrace:
+    """One sampled message. It ends when its outcome is known: answered, refused, or written to a member's socket.
+
+    ``parent`` is the span that the client named; ``connection`` the sender's, when that is traced too. ``links`` are
+    traced connections of members that got it. ``on_dispatched`` and ``on_done`` are told once each.
+    """
+
+    __slots__ = (
+        "_clock_ns",
+        "_on_dispatched",
+        "_on_done",
+        "connection",
+        "handed_on",
+        "lane",
+        "links",
+        "outcome",
+        "parent",
+        "session_trace_id",
+        "stages",
+        "started_ns",
+        "tenant",
+        "wall_ns",
+    )
+
+    def __init__(
+        self,
+        tenant: str,
+        session_trace_id: str,
+        connection: SpanRef | None,
+        *,
+        clock_ns: Callable[[], int],
+        wall_ns: int,
+        on_dispatched: Callable[[MessageTrace], None],
+        on_done: Callable[[MessageTrace], None],
+    ) -> None:
+        self.tenant = tenant
+        self.session_trace_id = session_trace_id
+        self.connection = connection
+        self.lane = "ext"
+        self.parent: TraceParent | None = None
+        self.links: list[SpanRef] = []
+        self.stages: list[Stage] = []
+        self.outcome = "handled"
+        self.handed_on = False
+        self._clock_ns = clock_ns
+        self._on_dispatched = on_dispatched
+        self._on_done = on_done
+        self.wall_ns = wall_ns
+        self.started_ns = clock_ns()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds from the start to the last mark."""
+        return (self.stages[-1].ended_ns - self.started_ns) / 1e9 if self.stages else 0.0
+
+    def mark(self, stage: str, **attributes: Any) -> None:
+        """``stage`` ends now, and the next one begins."""
+        self.stages.append(Stage(stage, self._clock_ns(), attributes))
+
+    def dispatched(self) -> None:
+        """The connection is done with it; unless it went to a room, that is its end."""
+        self.mark("dispatch")
+        self._on_dispatched(self)
+        if not self.handed_on:
+            self._on_done(self)
+
+    def written(self, outcome: str) -> None:
+        """A member's transport has taken it, or never will."""
+        self.mark("write")
+        self.outcome = outcome
+        self._on_done(self)
+
+
+class ConnectionTrace:
+    """One sampled connection, from its handshake to its end. ``on_done`` is told once."""
+
+    __slots__ = ("_clock_ns", "_on_done", "attributes", "ended_ns", "events", "parent", "ref", "started_ns", "wall_ns")
+
+    def __init__(
+        self,
+        ref: SpanRef,
+        parent: TraceParent | None,
+        *,
+        clock_ns: Callable[[], int],
+        wall_ns: int,
+        on_done: Callable[[ConnectionTrace], None],
+    ) -> None:
+        self.ref = ref
+        self.parent = parent
+        self.events: list[Stage] = []
+        self.attributes: dict[str, Any] = {}
+        self._clock_ns = clock_ns
+        self._on_done = on_done
+        self.wall_ns = wall_ns
+        self.started_ns = self.ended_ns = clock_ns()
+
+    def note(self, event: str, **attributes: Any) -> None:
+        """Something happened just now; forgotten when too much has."""
+        if len(self.events) < MAX_EVENTS:
+            self.events.append(Stage(event, self._clock_ns(), attributes))
+
+    def done(self, **attributes: Any) -> None:
+        """The connection has ended."""
+        self.attributes |= attributes
+        self.ended_ns = self._clock_ns()
+        self._on_done(self)
