@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import socket
+import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -20,8 +21,9 @@ START_TIMEOUT_S = 15.0
 
 
 def program(name: str) -> str:
-    """The path of an installed program, those of the system's administrator included."""
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    """The path of an installed program; this Python's own and the system administrator's are looked at too."""
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]
+    found = shutil.which(name, path=os.pathsep.join(places))
     if found is None:
         skip_unless_required(f"{name} is not installed")
     return found

@@ -61,9 +61,13 @@ def test_the_schema_is_generated() -> None:
     assert (ROOT / "docs" / "wsprism.schema.json").read_text(encoding="utf-8") == schema_text()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("**/*.yaml")), ids=lambda path: str(path.name))
+SHIPPED = [path for path in sorted((ROOT / "config").glob("*.yaml")) if "\ntenants:" in path.read_text()]
+ENVIRONMENT = {"WSPRISM_API_KEY": "a-key", "WSPRISM_OPERATOR_KEY": "another"}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.name))
 def test_every_shipped_configuration_loads(path: Path) -> None:
-    assert load_settings(path, {}).tenants
+    assert load_settings(path, ENVIRONMENT).tenants
     if importlib.util.find_spec("jsonschema") is not None:
         validate = importlib.import_module("jsonschema").validate
         # JSON's keys are strings, and so are ours.
