@@ -4,7 +4,14 @@ from wsprism.settings.address import ListenAddress
 from wsprism.settings.auth import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TokensAuth, WebhookAuth
 from wsprism.settings.faults import Fault, SettingsError
 from wsprism.settings.loader import configuration_hash, load_settings, masked
-from wsprism.settings.models import GatewaySettings, HandshakeLimitSettings, LoggingSettings, Settings
+from wsprism.settings.models import (
+    GatewaySettings,
+    HandshakeLimitSettings,
+    HttpLimitsSettings,
+    LoggingSettings,
+    Settings,
+    TlsSettings,
+)
 from wsprism.settings.schema import json_schema
 from wsprism.settings.tenants import TenantSettings
 
@@ -14,6 +21,7 @@ __all__ = [
     "Fault",
     "GatewaySettings",
     "HandshakeLimitSettings",
+    "HttpLimitsSettings",
     "JwtAuth",
     "ListenAddress",
     "LoggingSettings",
@@ -21,6 +29,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TenantSettings",
+    "TlsSettings",
     "TokensAuth",
     "WebhookAuth",
     "configuration_hash",
