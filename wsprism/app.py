@@ -16,10 +16,9 @@ from aiohttp import web
 from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
 from qos import Pacer
 from wsprism.adapters.metrics import CONTENT_TYPE_LATEST, Metrics
-from wsprism.assembly import build_handshake_limiter, build_http_limits, build_tenant
+from wsprism.assembly import build_handshake_limiter, build_tenant
 from wsprism.errors import OperatorError
 from wsprism.policy.drain import DrainPlan
-from wsprism.policy.proxies import TrustedProxies
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.drain import Drain
 from wsprism.realtime.flusher import Flusher
@@ -29,9 +28,8 @@ from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.sweeper import Sweeper
 from wsprism.settings import ListenAddress, Settings, configuration_hash
-from wsprism.transport.refusal import Refusals
+from wsprism.transport.api import Api, ReloadResult
 from wsprism.transport.server import Handler, HttpServer
-from wsprism.transport.tls import Certificate
 from wsprism.transport.upgrade import Upgrader
 
 __all__ = ["GatewayProcess", "refuse_unavailable"]
@@ -48,7 +46,6 @@ class GatewayProcess:
         loop = asyncio.get_running_loop()
         gateway = settings.gateway
         self.settings = settings
-        self.certificate = Certificate(gateway.tls, loop) if gateway.tls.cert_file is not None else None
         self.counters = GatewayCounters()
         self.counters.config_hash = configuration_hash(settings)
         self.sampler = Sampler()
@@ -62,13 +59,10 @@ class GatewayProcess:
             soon=self._system.after_turns,
         )
         self._tenants = {one.id: build_tenant(one, scheduler, self.sampler) for one in settings.tenants}
-        refusals = Refusals(self.counters, scheduler.now)
         self._upgrader = Upgrader(
             self._tenants,
             build_handshake_limiter(gateway.handshake_limit, scheduler.now()),
             self.counters,
-            refusals,
-            proxies=TrustedProxies(gateway.trusted_proxies),
             compression=gateway.compression,
             loop=loop,
         )
@@ -84,14 +78,26 @@ class GatewayProcess:
         self.drain_begun = asyncio.Event()
         self._drain_ended = asyncio.Event()
         public, internal = self._routes()
-        limits = build_http_limits(gateway.limits)
-        self._server = HttpServer(public, limits, refusals, certificate=self.certificate)
-        self._internal = HttpServer(internal, limits, refusals, keep_alive=True) if gateway.internal.listen else None
+        header_bytes = gateway.limits.max_header_bytes
+        self._server = HttpServer(public, max_header_bytes=header_bytes)
+        self._api = Api(self, scheduler)
+        self._internal: HttpServer | None = None
+        if gateway.internal.listen:
+            self._internal = HttpServer(internal, max_header_bytes=header_bytes, otherwise=self._api.handle)
+        self._started_at = scheduler.now()
 
     # GatewayView
 
     def tenants(self) -> Iterable[TenantContext]:
         return self._tenants.values()
+
+    def tenant(self, tenant_id: str) -> TenantContext | None:
+        """The tenant with this id, if there is one."""
+        return self._tenants.get(tenant_id)
+
+    def uptime_s(self) -> float:
+        """Since it was made."""
+        return self._scheduler.now() - self._started_at
 
     def actors(self) -> SystemStatistics:
         return self._system.statistics()
@@ -124,14 +130,13 @@ class GatewayProcess:
         gateway = self.settings.gateway
         if self._internal is not None and gateway.internal.listen is not None:
             await self._internal.start(gateway.internal.listen)
+            self._api.start()
         try:
             await self._server.start(gateway.listen)
         except OperatorError:
             await self._stop_internal()
             raise
         self._sweeper.start()
-        if self.certificate is not None:
-            self.certificate.watch()
 
     def begin_drain(self) -> None:
         """Fail readiness, take nobody new, tell every client when to come back and begin to close them. Idempotent.
@@ -145,6 +150,10 @@ class GatewayProcess:
         self._drain = Drain(self._scheduler, self._drain_plan())
         self._drain.begin(self._upgrader.links)
         self.drain_begun.set()
+
+    async def reload(self) -> ReloadResult:
+        """Not yet: raises OperatorError."""
+        raise OperatorError("not available in this version")
 
     def end_drain(self) -> None:
         """Wait no longer: ``drain`` goes on to ``stop``."""
@@ -169,8 +178,6 @@ class GatewayProcess:
         """Close what is left at once, actors last."""
         self._upgrader.draining = True
         self._sweeper.stop()
-        if self.certificate is not None:
-            self.certificate.close()
         if self._drain is not None:
             self._drain.stop()
         await self._server.stop_accepting()
@@ -191,6 +198,7 @@ class GatewayProcess:
         outlet.give_up("no progress")
 
     async def _stop_internal(self) -> None:
+        self._api.stop()
         if self._internal is not None:
             await self._internal.stop()
 
@@ -220,7 +228,8 @@ def refuse_unavailable(settings: Settings) -> None:
     """Raise OperatorError for keys that this version knows and does not act on: none is silently without effect."""
     gateway = settings.gateway
     asked = {
-        "gateway.internal.api_keys": bool(gateway.internal.api_keys),
+        "gateway.trusted_proxies": bool(gateway.trusted_proxies),
+        "gateway.tls": gateway.tls.cert_file is not None,
         "gateway.tracing": gateway.tracing.endpoint is not None,
         "gateway.metrics.otlp_endpoint": gateway.metrics.otlp_endpoint is not None,
         "gateway.diagnostics.echo_path": gateway.diagnostics.echo_path is not None,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["JsonFormatter", "configure_logging"]
+__all__ = ["JsonFormatter", "configure_logging", "set_level"]
 
 _OWN_ATTRIBUTES: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -63,6 +63,15 @@ def configure_logging(format: str, level: str, levels: Mapping[str, str]) -> boo
     # Nothing shows them, and a connection's two records cost a third less without them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     return as_json
+
+
+def set_level(component: str | None, level: str) -> bool:
+    """Give a component its own level, or (None) all that have none. False: no component of this name logs."""
+    name = f"wsprism.{component}"
+    if component is not None and name not in logging.root.manager.loggerDict:
+        return False
+    (logging.getLogger() if component is None else logging.getLogger(name)).setLevel(level.upper())
+    return True
 
 
 def _console_formatter(*, colors: bool) -> logging.Formatter:

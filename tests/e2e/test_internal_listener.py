@@ -37,7 +37,7 @@ async def test_with_it_the_public_listener_serves_clients_and_health_only(start_
     assert internal != gateway.base
     assert [await status(internal, path) for path in ("/healthz", *OPERATORS)] == [200, 200, 200]
     assert [await status(gateway.base, path) for path in ("/healthz", *OPERATORS)] == [200, 404, 404]
-    assert await status(internal, "/v1/ws?tenant=acme&ticket=dev") == 404
+    assert await status(internal, "/v1/ws?tenant=acme&ticket=dev") == 401
     async with Client(gateway.base):
         pass
 

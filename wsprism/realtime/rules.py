@@ -103,7 +103,7 @@ class TenantContext:
         self.authenticator = authenticator
         self.now = now
         self.unix_now = unix_now
-        self.one_time = one_time or OneTimeTickets(unix_now)
+        self.one_time = OneTimeTickets(unix_now) if one_time is None else one_time
         self.revocations = Revocations()
         self.sampler = sampler or Sampler()
         self.counters = TenantCounters()

@@ -12,14 +12,7 @@ from wsprism.settings.address import Listen, ListenAddress
 from wsprism.settings.base import Model, Secret, Strings, to_tuple
 from wsprism.settings.tenants import TenantSettings
 
-__all__ = [
-    "GatewaySettings",
-    "HandshakeLimitSettings",
-    "HttpLimitsSettings",
-    "LoggingSettings",
-    "Settings",
-    "TlsSettings",
-]
+__all__ = ["GatewaySettings", "HandshakeLimitSettings", "InternalKeySettings", "LoggingSettings", "Settings"]
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -118,13 +111,9 @@ class MetricsSettings(Model):
 class HttpLimitsSettings(Model):
     """Bounds before the upgrade."""
 
-    handshake_timeout_ms: int = Field(
-        5000, ge=100, le=60000, description="for the whole head of a request, TLS handshake included"
-    )
+    handshake_timeout_ms: int = Field(5000, ge=100, le=60000, description="for a whole request to arrive")
     max_half_open: int = Field(1000, ge=1, description="sockets without a whole request; beyond, the oldest is closed")
-    max_header_bytes: int = Field(
-        16384, ge=1024, le=1048576, description="largest head of a request, its line and all fields"
-    )
+    max_header_bytes: int = Field(16384, ge=1024, le=1048576, description="largest request line or header field")
 
 
 def _network(value: str) -> str:
@@ -159,7 +148,7 @@ class GatewaySettings(Model):
     diagnostics: DiagnosticsSettings = Field(DiagnosticsSettings(), description="for conformance suites")
     internal: InternalSettings = Field(InternalSettings(), description="the internal listener")
     trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(to_tuple)] = Field(
-        (), description="networks whose X-Forwarded-For and Forwarded are believed"
+        (), description="networks whose X-Forwarded-For is believed"
     )
     tls: TlsSettings = Field(TlsSettings(), description="TLS of the public listener")
     tracing: TracingSettings = Field(TracingSettings(), description="traces")

@@ -1,0 +1,243 @@
+"""What the internal API answers: the models that write it, and that its OpenAPI document is made from.
+
+Numbers without a unit are counts; ``*_per_s`` are means over the last ten seconds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "BuildAnswer",
+    "ClassBacklog",
+    "ConfigAnswer",
+    "DrainAnswer",
+    "InfoAnswer",
+    "LimitsAnswer",
+    "LogLevelAnswer",
+    "MemberItem",
+    "MembersAnswer",
+    "ProblemAnswer",
+    "ProblemError",
+    "QueueAnswer",
+    "RatesAnswer",
+    "ReloadAnswer",
+    "RoomAnswer",
+    "RoomItem",
+    "RoomPage",
+    "SessionItem",
+    "SessionPage",
+    "SessionsAnswer",
+    "StatusAnswer",
+    "TenantAnswer",
+    "TenantPage",
+    "TicketAnswer",
+]
+
+
+class Answer(BaseModel):
+    """Closed: what is not documented is not answered."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StatusAnswer(Answer):
+    """Whether the process is alive or ready."""
+
+    status: str
+
+
+class BuildAnswer(Answer):
+    """What runs."""
+
+    python: str
+    loop: str = Field(description="the event loop: uvloop or asyncio")
+
+
+class InfoAnswer(Answer):
+    """The process."""
+
+    version: str
+    build: BuildAnswer
+    uptime_s: float
+    configuration_hash: str
+    configuration_generation: int = Field(description="1 at the start, one more with every reload that is applied")
+    draining: bool
+    connections: int
+    tenants: int
+
+
+class ConfigAnswer(Answer):
+    """The running configuration as ``wsprism.yaml`` has it, secrets masked."""
+
+    model_config = ConfigDict(extra="allow")
+
+    version: int
+    gateway: dict[str, Any]
+    logging: dict[str, Any]
+    tenants: list[dict[str, Any]]
+
+
+class LimitsAnswer(Answer):
+    """``tenants[].limits``; 0 is unlimited."""
+
+    max_frame_bytes: int
+    max_sessions_total: int
+    max_rooms_total: int
+    max_users_per_room: int
+    max_rooms_per_user: int
+
+
+class RatesAnswer(Answer):
+    """What clients send, and what is written to them; WebSocket payloads in, whole frames out."""
+
+    messages_in_per_s: float
+    messages_out_per_s: float
+    bytes_in_per_s: float
+    bytes_out_per_s: float
+
+
+class TenantAnswer(Answer):
+    """One tenant now."""
+
+    tenant: str
+    limits: LimitsAnswer
+    sessions: int
+    rooms: int
+    rates: RatesAnswer
+
+
+class Page(Answer):
+    """``next_cursor`` is the next page's ``cursor``; null: this is the last page."""
+
+    next_cursor: str | None
+
+
+class TenantPage(Page):
+    """Tenants by id."""
+
+    items: list[TenantAnswer]
+
+
+class ClassBacklog(Answer):
+    """What waits to be written."""
+
+    messages: int
+    bytes: int
+
+
+class QueueAnswer(Answer):
+    """A connection's outbound queue, class by class."""
+
+    control: ClassBacklog
+    reliable: ClassBacklog
+    hot: ClassBacklog
+
+
+class SessionItem(Answer):
+    """One session."""
+
+    sid: str
+    user: str
+    since: datetime
+    address: str
+    rooms: list[str] = Field(description="in the order of joining")
+    active_room: str | None
+    queue: QueueAnswer
+
+
+class SessionPage(Page):
+    """Sessions in the order of their opening, or those of one room in the order of joining."""
+
+    items: list[SessionItem]
+
+
+class RoomItem(Answer):
+    """One room's counts."""
+
+    room: str
+    users: int
+    sessions: int
+
+
+class RoomPage(Page):
+    """Rooms in the order of their making."""
+
+    items: list[RoomItem]
+
+
+class MemberItem(Answer):
+    """One session in a room."""
+
+    user: str
+    sid: str
+
+
+class RoomAnswer(Page):
+    """One room: its counts, and its members in the order of joining. A room that nobody is in has none."""
+
+    room: str
+    users: int
+    sessions: int
+    items: list[MemberItem]
+
+
+class MembersAnswer(Answer):
+    """How many sessions of the room a publication goes to."""
+
+    members: int
+
+
+class SessionsAnswer(Answer):
+    """How many sessions it was done to."""
+
+    sessions: int
+
+
+class TicketAnswer(Answer):
+    """A ticket that works once, until ``expires_at``."""
+
+    ticket: str
+    expires_at: datetime
+
+
+class DrainAnswer(Answer):
+    """The drain has begun."""
+
+    draining: bool
+
+
+class ReloadAnswer(Answer):
+    """What a reload did."""
+
+    result: str = Field(description="applied or unchanged")
+    changed: list[str] = Field(description="what is in force now")
+    needs_restart: list[str] = Field(description="what changed in the file and takes a restart")
+
+
+class LogLevelAnswer(Answer):
+    """The level that is in force now."""
+
+    component: str | None
+    level: str
+
+
+class ProblemError(Answer):
+    """One fault of a body: where (a JSON pointer) and what."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemAnswer(Answer):
+    """A refusal (RFC 9457); ``code`` is one of the protocol's stable error codes."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[ProblemError] | None = None

@@ -1,0 +1,99 @@
+"""One call of the internal API on its way to a handler, and what handlers may ask of the gateway.
+
+A handler gets a ``Call`` whose path, query and body are checked already, and returns an answer or a ``Problem``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from actors import ActorStoppedError, AskTimeoutError, MailboxFullError
+from wsprism.policy.decisions import Denied
+from wsprism.protocol.codes import ErrorCode
+from wsprism.realtime.backend_messages import AmbiguousSid
+from wsprism.realtime.counters import GatewayCounters
+from wsprism.realtime.rules import TenantContext
+from wsprism.settings import Settings
+from wsprism.transport.api.keys import ApiKey
+from wsprism.transport.api.problems import Problem, problem_of
+from wsprism.transport.api.rates import RateMeter
+
+__all__ = ["Call", "CallHandler", "GatewayControl", "ReloadResult", "ask_tenant"]
+
+_ASK_TIMEOUT_S = 10.0
+
+_OVERLOADED = Problem(503, "the tenant is overloaded; nothing was done", headers={"Retry-After": "1"})
+_TIMEOUT = Problem(503, "no answer in time", ErrorCode.TIMEOUT, {"Retry-After": "1"})
+_AMBIGUOUS = Problem(409, "several users have a session with this sid: name the user too", ErrorCode.BAD_REQUEST)
+
+
+class ReloadResult(Protocol):
+    """What a reload did."""
+
+    @property
+    def applied(self) -> bool: ...
+    @property
+    def changed(self) -> Sequence[str]: ...
+    @property
+    def needs_restart(self) -> Sequence[str]: ...
+
+
+class GatewayControl(Protocol):
+    """The gateway as the internal API sees and steers it."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def counters(self) -> GatewayCounters: ...
+
+    def tenant(self, tenant_id: str) -> TenantContext | None: ...
+    def tenants(self) -> Iterable[TenantContext]: ...
+    def connections(self) -> int: ...
+    def draining(self) -> bool: ...
+    def uptime_s(self) -> float: ...
+    def begin_drain(self) -> None: ...
+
+    async def reload(self) -> ReloadResult:
+        """Raises SettingsError with every fault; the configuration in force stays then."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``tenant`` is that of the path, for calls that have one; ``path`` the other names in it, decoded."""
+
+    gateway: GatewayControl
+    rates: RateMeter
+    key: ApiKey
+    path: Mapping[str, str]
+    query: Any = None
+    body: Any = None
+    one_tenant: TenantContext | None = field(default=None)
+
+    @property
+    def tenant(self) -> TenantContext:
+        """The tenant of the path."""
+        assert self.one_tenant is not None
+        return self.one_tenant
+
+
+CallHandler = Callable[[Call], Awaitable[BaseModel | Problem]]
+
+
+async def ask_tenant(tenant: TenantContext, message: object) -> int | Problem:
+    """Ask the tenant actor for what it answers with a number; every other end is a problem, and nothing was done."""
+    try:
+        answer: int | Denied | AmbiguousSid = await tenant.ref.ask(message, _ASK_TIMEOUT_S)
+    except MailboxFullError:
+        return _OVERLOADED
+    except AskTimeoutError:
+        return _TIMEOUT
+    except ActorStoppedError:
+        return _OVERLOADED
+    if isinstance(answer, Denied):
+        return problem_of(answer)
+    return _AMBIGUOUS if isinstance(answer, AmbiguousSid) else answer

@@ -1,0 +1,133 @@
+"""Handlers of the lists: tenants, sessions, rooms and their members, page by page.
+
+They read the registry within one step of the loop, which no actor's turn interrupts, and never more than a page of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import UTC, datetime
+
+from qos import Lane
+from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.session import Session
+from wsprism.transport.api import answers
+from wsprism.transport.api.calls import Call
+from wsprism.transport.api.paging import number_after, show_cursor
+from wsprism.transport.api.problems import Problem
+
+__all__ = ["get_room", "get_tenant", "list_rooms", "list_sessions", "list_tenants"]
+
+
+async def list_tenants(call: Call) -> answers.TenantPage:
+    ids = sorted(tenant.id for tenant in call.gateway.tenants() if call.key.covers(tenant.id))
+    first = bisect_right(ids, call.query.cursor) if call.query.cursor is not None else 0
+    page = ids[first : first + call.query.limit]
+    more = first + len(page) < len(ids)
+    found = [tenant for one in page if (tenant := call.gateway.tenant(one)) is not None]
+    items = [_shown_tenant(call, tenant) for tenant in found]
+    return answers.TenantPage(items=items, next_cursor=page[-1] if more else None)
+
+
+async def get_tenant(call: Call) -> answers.TenantAnswer:
+    return _shown_tenant(call, call.tenant)
+
+
+async def list_sessions(call: Call) -> answers.SessionPage | Problem:
+    after = number_after(call.query.cursor)
+    if isinstance(after, Problem):
+        return after
+    found, last = _sessions(call.tenant, call.query.user, call.query.room, after, call.query.limit)
+    tenant = call.tenant
+    opened_s = tenant.unix_now() - tenant.now()
+    items = [_shown_session(session, opened_s) for session in found]
+    return answers.SessionPage.model_construct(items=items, next_cursor=show_cursor(last))
+
+
+async def list_rooms(call: Call) -> answers.RoomPage | Problem:
+    after = number_after(call.query.cursor)
+    if isinstance(after, Problem):
+        return after
+    registry = call.tenant.registry
+    names, last = registry.rooms_in_order.page(after, call.query.limit)
+    items = [
+        answers.RoomItem.model_construct(
+            room=name, users=len(registry.rooms[name].users), sessions=len(registry.rooms[name].sessions)
+        )
+        for name in names
+    ]
+    return answers.RoomPage.model_construct(items=items, next_cursor=show_cursor(last))
+
+
+async def get_room(call: Call) -> answers.RoomAnswer | Problem:
+    after = number_after(call.query.cursor)
+    if isinstance(after, Problem):
+        return after
+    room = call.path["room"]
+    entry = call.tenant.registry.rooms.get(room)
+    if entry is None:
+        return answers.RoomAnswer(room=room, users=0, sessions=0, items=[], next_cursor=None)
+    found, last = entry.sessions.page(after, call.query.limit)
+    return answers.RoomAnswer.model_construct(
+        room=room,
+        users=len(entry.users),
+        sessions=len(entry.sessions),
+        items=[answers.MemberItem.model_construct(user=one.user, sid=one.sid) for one in found],
+        next_cursor=show_cursor(last),
+    )
+
+
+def _sessions(
+    tenant: TenantContext, user: str | None, room: str | None, after: int, limit: int
+) -> tuple[list[Session], int | None]:
+    registry = tenant.registry
+    if user is None:
+        if room is None:
+            return registry.in_order.page(after, limit)
+        entry = registry.rooms.get(room)
+        return entry.sessions.page(after, limit) if entry is not None else ([], None)
+    number_of = registry.in_order.number_of
+    found = [one for one in registry.of_user(user) if number_of(one) > after and (room is None or room in one.rooms)]
+    return found[:limit], number_of(found[limit - 1]) if len(found) > limit else None
+
+
+def _shown_tenant(call: Call, tenant: TenantContext) -> answers.TenantAnswer:
+    limits, rates = tenant.rules.limits, call.rates.of(tenant)
+    return answers.TenantAnswer(
+        tenant=tenant.id,
+        limits=answers.LimitsAnswer(
+            max_frame_bytes=limits.max_frame_bytes,
+            max_sessions_total=limits.max_sessions_total,
+            max_rooms_total=limits.max_rooms_total,
+            max_users_per_room=limits.max_users_per_room,
+            max_rooms_per_user=limits.max_rooms_per_user,
+        ),
+        sessions=tenant.sessions,
+        rooms=tenant.rooms,
+        rates=answers.RatesAnswer(
+            messages_in_per_s=rates.messages_in,
+            messages_out_per_s=rates.messages_out,
+            bytes_in_per_s=rates.bytes_in,
+            bytes_out_per_s=rates.bytes_out,
+        ),
+    )
+
+
+def _shown_session(session: Session, opened_s: float) -> answers.SessionItem:
+    """``opened_s`` is the Unix time at which the monotonic clock stood at zero."""
+    control, reliable, hot = [session.outlet.queue.queued(lane) for lane in (Lane.CONTROL, Lane.RELIABLE, Lane.HOT)]
+    return answers.SessionItem.model_construct(
+        sid=session.sid,
+        user=session.user,
+        since=datetime.fromtimestamp(opened_s + session.opened_at, UTC),
+        address=session.remote_address,
+        rooms=list(session.rooms),
+        active_room=session.active_room,
+        queue=answers.QueueAnswer.model_construct(
+            control=_shown_backlog(control), reliable=_shown_backlog(reliable), hot=_shown_backlog(hot)
+        ),
+    )
+
+
+def _shown_backlog(queued: tuple[int, int]) -> answers.ClassBacklog:
+    return answers.ClassBacklog.model_construct(messages=queued[0], bytes=queued[1])

@@ -1,0 +1,207 @@
+"""What callers of the internal API send: the models that check it, and that its OpenAPI document is made from.
+
+Strict and closed. A message says what is wrong, in words fit for the caller.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic_core import PydanticCustomError
+
+from wsprism.protocol.envelope import MAX_NAME_LENGTH, MAX_ROOM_LENGTH, is_room_name
+from wsprism.protocol.frames import MAX_REASON_BYTES
+from wsprism.protocol.hot import MAX_SENDER_BYTES
+
+__all__ = [
+    "MAX_PUBLICATIONS",
+    "DisconnectBody",
+    "ExtItem",
+    "HotItem",
+    "LogLevelBody",
+    "MembersBody",
+    "PageQuery",
+    "PublishBody",
+    "RevokeBody",
+    "RoomName",
+    "SessionsQuery",
+    "TicketBody",
+    "UserId",
+    "publish_body",
+]
+
+MAX_PUBLICATIONS = 100
+"""In one list: it is published in one step, which nothing may come between."""
+
+MAX_TTL_S = 86_400
+
+
+class Model(BaseModel):
+    """Strict, closed and immutable."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _user_id(value: str) -> str:
+    if len(value.encode("utf-8", "replace")) > MAX_SENDER_BYTES:
+        raise PydanticCustomError("user", "must be at most {most} bytes of UTF-8", {"most": MAX_SENDER_BYTES})
+    return value
+
+
+def _room_name(value: str) -> str:
+    if not is_room_name(value):
+        raise PydanticCustomError("room", "must be a room name: 1-128 characters, no control characters")
+    return value
+
+
+def _reason(value: str) -> str:
+    if len(value.encode("utf-8", "replace")) > MAX_REASON_BYTES:
+        raise PydanticCustomError("reason", "must be at most {most} bytes of UTF-8", {"most": MAX_REASON_BYTES})
+    return value
+
+
+def _not_sys(value: str) -> str:
+    if value == "sys":
+        raise PydanticCustomError("svc", "must not be sys: what the gateway itself says")
+    return value
+
+
+UserId = Annotated[str, Field(min_length=1, max_length=MAX_SENDER_BYTES), AfterValidator(_user_id)]
+RoomName = Annotated[str, Field(min_length=1, max_length=MAX_ROOM_LENGTH), AfterValidator(_room_name)]
+Sid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\-]{1,64}$")]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[A-Za-z0-9_.\-]+$")]
+
+
+class ExtItem(Model):
+    """A message of the ext lane."""
+
+    svc: Annotated[Name, AfterValidator(_not_sys)] = Field(
+        description="the service that it is from, any but sys", json_schema_extra={"not": {"const": "sys"}}
+    )
+    type: Name = Field(description="its type")
+    data: Any = Field(None, description="any JSON")
+
+
+class HotItem(Model):
+    """A frame of the hot lane, in the tenant's framing."""
+
+    hot: str = Field(
+        min_length=4,
+        pattern=r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+        description="the whole frame in base64; the flag of a sender must not be set",
+        json_schema_extra={"contentEncoding": "base64"},
+    )
+
+
+def _lane(value: Any) -> str:
+    return "hot" if isinstance(value, dict) and "hot" in value else "ext"
+
+
+def _is_list(value: Any) -> str:
+    return "list" if isinstance(value, list) else "one"
+
+
+Item = Annotated[Annotated[ExtItem, Tag("ext")] | Annotated[HotItem, Tag("hot")], Discriminator(_lane)]
+PublishBody = Annotated[
+    Annotated[Item, Tag("one")] | Annotated[list[Item], Field(min_length=1, max_length=MAX_PUBLICATIONS), Tag("list")],
+    Discriminator(_is_list),
+]
+publish_body: TypeAdapter[ExtItem | HotItem | list[ExtItem | HotItem]] = TypeAdapter(PublishBody)
+"""One message, or a list that is published in its order."""
+
+
+class MembersBody(Model):
+    """Whose sessions: all of a user, the one with a sid, or a user's one with a sid."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["user"]}, {"required": ["sid"]}]})
+
+    user: UserId | None = None
+    sid: Sid | None = None
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> MembersBody:
+        if self.user is None and self.sid is None:
+            raise PydanticCustomError("whom", "must name a user or a sid")
+        return self
+
+
+class DisconnectBody(Model):
+    """Whose connections: of a user, of a sid, of a user's sid, or of everybody in a room."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["room"]},
+                {"anyOf": [{"required": ["user"]}, {"required": ["sid"]}]},
+            ]
+        }
+    )
+
+    user: UserId | None = None
+    sid: Sid | None = None
+    room: RoomName | None = None
+    reason: Annotated[str, Field(max_length=MAX_REASON_BYTES), AfterValidator(_reason)] = Field(
+        "disconnected", description="told to the client; at most 123 bytes of UTF-8"
+    )
+    code: int = Field(4500, ge=4000, le=4999, description="close code; below 4500 clients come back by themselves")
+
+    @model_validator(mode="after")
+    def _names_one(self) -> DisconnectBody:
+        if (self.room is None) == (self.user is None and self.sid is None):
+            raise PydanticCustomError("whom", "must name either a room, or a user or a sid")
+        return self
+
+
+class TicketBody(Model):
+    """A ticket that works once."""
+
+    user: UserId
+    ttl_s: int = Field(ge=1, le=MAX_TTL_S, description="how long it can be used, not how long its connection lives")
+    claims: dict[str, Any] | None = Field(None, description="kept with the session")
+    rooms: list[Annotated[str, Field(min_length=1, max_length=MAX_ROOM_LENGTH)]] | None = Field(
+        None, max_length=100, description="patterns of the rooms that it may join; not given: any"
+    )
+    read_only: bool = Field(False, description="it may not publish")
+
+
+class RevokeBody(Model):
+    """Whose tickets: exactly one of user, sid and token_id."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [name]} for name in ("user", "sid", "token_id")]}
+    )
+
+    user: UserId | None = None
+    sid: Sid | None = None
+    token_id: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    until_s: float | None = Field(None, ge=0, le=1e12, description="Unix time in seconds; not given: an hour from now")
+
+    @model_validator(mode="after")
+    def _names_one(self) -> RevokeBody:
+        if sum(one is not None for one in (self.user, self.sid, self.token_id)) != 1:
+            raise PydanticCustomError("whom", "must name exactly one of user, sid and token_id")
+        return self
+
+
+class LogLevelBody(Model):
+    """A level, for one component or all that have none of their own."""
+
+    component: str | None = Field(None, min_length=1, max_length=64, description="such as `connection` or `http`")
+    level: Literal["debug", "info", "warning", "error"]
+
+
+class PageQuery(BaseModel):
+    """Which part of a list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(100, ge=1, le=1000, description="the most items to answer")
+    cursor: str | None = Field(None, min_length=1, max_length=256, description="`next_cursor` of the page before")
+
+
+class SessionsQuery(PageQuery):
+    """Which part of the sessions, and whose."""
+
+    user: UserId | None = Field(None, description="only this user's")
+    room: RoomName | None = Field(None, description="only this room's")

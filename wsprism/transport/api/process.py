@@ -1,0 +1,66 @@
+"""Handlers of the calls that concern the whole process: info, configuration, drain, reload, log levels."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from typing import Final
+
+from wsprism import __version__
+from wsprism.errors import OperatorError
+from wsprism.logs import set_level
+from wsprism.settings import SettingsError, masked
+from wsprism.transport.api import answers
+from wsprism.transport.api.calls import Call
+from wsprism.transport.api.problems import Problem
+
+__all__ = ["drain", "get_config", "get_info", "reload", "set_log_level"]
+
+_REFUSED: Final = "the configuration was refused; the one in force stays"
+
+
+async def get_info(call: Call) -> answers.InfoAnswer:
+    gateway = call.gateway
+    return answers.InfoAnswer(
+        version=__version__,
+        build=answers.BuildAnswer(
+            python=platform.python_version(), loop=type(asyncio.get_running_loop()).__module__.partition(".")[0]
+        ),
+        uptime_s=round(gateway.uptime_s(), 3),
+        configuration_hash=gateway.counters.config_hash,
+        configuration_generation=gateway.counters.config_generation,
+        draining=gateway.draining(),
+        connections=gateway.connections(),
+        tenants=sum(1 for _ in gateway.tenants()),
+    )
+
+
+async def get_config(call: Call) -> answers.ConfigAnswer:
+    return answers.ConfigAnswer.model_validate(masked(call.gateway.settings))
+
+
+async def drain(call: Call) -> answers.DrainAnswer:
+    call.gateway.begin_drain()
+    return answers.DrainAnswer(draining=True)
+
+
+async def reload(call: Call) -> answers.ReloadAnswer | Problem:
+    try:
+        report = await call.gateway.reload()
+    except SettingsError as error:
+        faults = tuple(("", f"line {fault.line}: {fault.path}: {fault.problem}") for fault in error.faults)
+        return Problem(422, _REFUSED, errors=faults)
+    except OperatorError as error:
+        return Problem(422, _REFUSED, errors=(("", str(error)),))
+    return answers.ReloadAnswer(
+        result="applied" if report.applied else "unchanged",
+        changed=list(report.changed),
+        needs_restart=list(report.needs_restart),
+    )
+
+
+async def set_log_level(call: Call) -> answers.LogLevelAnswer | Problem:
+    component, level = call.body.component, call.body.level
+    if not set_level(component, level):
+        return Problem(422, "no such component", errors=(("/component", "names no component that logs"),))
+    return answers.LogLevelAnswer(component=component, level=level)

@@ -1,0 +1,102 @@
+"""Handlers of publish, broadcast and send: a body becomes publications, all of them or none.
+
+What a backend publishes is trusted: allowlists and rate limits do not apply to it, the payload limit does.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final
+
+from wsprism.protocol import sysmsg
+from wsprism.protocol.envelope import JSON
+from wsprism.protocol.frames import binary_frame
+from wsprism.protocol.hot import HotFault, decode_hot
+from wsprism.protocol.nesting import is_portable
+from wsprism.realtime.backend_messages import PublishForBackend, SendForBackend
+from wsprism.realtime.messages import ExtPublication, HotPublication, Publications
+from wsprism.realtime.rules import TenantRules
+from wsprism.transport.api.answers import MembersAnswer, SessionsAnswer
+from wsprism.transport.api.calls import Call, ask_tenant
+from wsprism.transport.api.models import ExtItem, HotItem
+from wsprism.transport.api.problems import Problem
+
+__all__ = ["broadcast", "publish", "send"]
+
+_BACKEND: Final = "backend"
+"""Stands for the sender where hot frames are conflated by sender."""
+
+
+async def publish(call: Call) -> MembersAnswer | Problem:
+    room = call.path["room"]
+    publications = _publications(call.body, call.tenant.rules, room)
+    if isinstance(publications, Problem):
+        return publications
+    answer = await ask_tenant(call.tenant, PublishForBackend(room, publications))
+    return answer if isinstance(answer, Problem) else MembersAnswer(members=answer)
+
+
+async def broadcast(call: Call) -> SessionsAnswer | Problem:
+    return await _send(call, None)
+
+
+async def send(call: Call) -> SessionsAnswer | Problem:
+    return await _send(call, call.path["user"])
+
+
+async def _send(call: Call, user: str | None) -> SessionsAnswer | Problem:
+    publications = _publications(call.body, call.tenant.rules, None)
+    if isinstance(publications, Problem):
+        return publications
+    answer = await ask_tenant(call.tenant, SendForBackend(user, publications))
+    return answer if isinstance(answer, Problem) else SessionsAnswer(sessions=answer)
+
+
+def _publications(
+    body: ExtItem | HotItem | list[ExtItem | HotItem], rules: TenantRules, room: str | None
+) -> Publications | Problem:
+    publications: list[ExtPublication | HotPublication] = []
+    for position, item in enumerate(body if isinstance(body, list) else [body]):
+        made = _ext(item, rules, room) if isinstance(item, ExtItem) else _hot(item, rules, room)
+        if isinstance(made, Problem):
+            where = f"/{position}" if isinstance(body, list) else ""
+            return Problem(made.status, made.detail, errors=tuple((where + at, why) for at, why in made.errors))
+        publications.append(made)
+    return tuple(publications)
+
+
+def _ext(item: ExtItem, rules: TenantRules, room: str | None) -> ExtPublication | Problem:
+    if not is_portable(item.data):
+        return _fault("/data", "holds a number out of range, or nests too deep")
+    size_bytes = len(JSON.encode(sysmsg.publication(item.svc, item.type, room, item.data)))
+    too_large = _too_large(size_bytes, rules, "/data")
+    return too_large or ExtPublication(item.svc, item.type, item.data)
+
+
+def _hot(item: HotItem, rules: TenantRules, room: str | None) -> HotPublication | Problem:
+    try:
+        raw = base64.b64decode(item.hot, validate=True)
+    except binascii.Error:
+        return _fault("/hot", "must be base64")
+    frame = decode_hot(raw, rules.hot_framing)
+    if isinstance(frame, HotFault):
+        return _fault("/hot", frame.reason)
+    too_large = _too_large(len(raw), rules, "/hot")
+    if too_large is not None:
+        return too_large
+    conflation = rules.conflation
+    key = (room, conflation.key_for(_BACKEND, frame.opcode, frame.payload)) if conflation.active else None
+    return HotPublication(binary_frame(raw), key)
+
+
+def _fault(pointer: str, detail: str) -> Problem:
+    return Problem(422, "the body is not what this call takes; nothing was done", errors=((pointer, detail),))
+
+
+def _too_large(size_bytes: int, rules: TenantRules, pointer: str) -> Problem | None:
+    most = rules.limits.max_frame_bytes
+    if size_bytes <= most:
+        return None
+    error = (pointer, f"makes a message of {size_bytes} bytes")
+    return Problem(413, f"a message has at most {most} bytes; nothing was done", errors=(error,))

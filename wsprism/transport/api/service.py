@@ -1,0 +1,155 @@
+"""The internal API as one handler: key, route, scope, query and body are checked in this order, then the call is made.
+
+Whatever a caller does wrong is answered with a ``Problem``; a call that changes something is one log line, with the
+key's name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from actors import Scheduler
+from wsprism.log_limit import LimitedLog
+from wsprism.realtime.rules import TenantContext
+from wsprism.transport.api.calls import Call, GatewayControl
+from wsprism.transport.api.idempotency import Answered, Idempotency
+from wsprism.transport.api.keys import ApiKey, ApiKeys
+from wsprism.transport.api.openapi import document_json
+from wsprism.transport.api.problems import Problem
+from wsprism.transport.api.rates import RateMeter
+from wsprism.transport.api.requests import MAX_BODY_BYTES, check_body, read_body, read_idempotency_key, read_query
+from wsprism.transport.api.routes import NoRoute, Operation, find_route, split_path
+
+__all__ = ["Api"]
+
+_log = logging.getLogger("wsprism.api")
+
+_NOT_FOUND: Final = Problem(404, "there is nothing here")
+_NO_TENANT: Final = Problem(404, "no such tenant")
+_NO_KEY: Final = Problem(
+    401, "a good key is wanted: Authorization: Bearer <key>", headers={"WWW-Authenticate": "Bearer"}
+)
+_SCOPED: Final = Problem(403, "this key is scoped to tenants")
+_FAILED: Final = Problem(500, "internal error")
+
+
+class Api:
+    """Handles everything below ``/v1/``, and ``/openapi.json``. ``start`` and ``stop`` it with its listener."""
+
+    def __init__(self, gateway: GatewayControl, scheduler: Scheduler) -> None:
+        self._gateway = gateway
+        self._rates = RateMeter(scheduler, gateway.tenants)
+        self._idempotency = Idempotency(scheduler.now)
+        self._refusals = LimitedLog(_log, scheduler.now)
+        self._configured: object = None
+        self._keys = ApiKeys(())
+
+    def start(self) -> None:
+        """Begin to watch the tenants' rates."""
+        self._rates.start()
+
+    def stop(self) -> None:
+        """Watch no more; idempotent."""
+        self._rates.stop()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. Raises nothing but CancelledError."""
+        try:
+            answer = await self._answer(request)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _log.exception("a call could not be answered", extra={"method": request.method})
+            answer = _FAILED
+        if isinstance(answer, Problem):
+            return answer.response()
+        return web.Response(status=answer.status, body=answer.body, content_type="application/json")
+
+    async def _answer(self, request: web.BaseRequest) -> Answered | Problem:
+        parts = split_path(request.rel_url.raw_path)
+        if parts == ["openapi.json"]:
+            return Answered(200, document_json()) if request.method == "GET" else _not_allowed(("GET",))
+        if parts is None or parts[0] != "v1":
+            return _NOT_FOUND
+        key = self._find_key(request)
+        if key is None:
+            self._refusals.log("key", "an API call without a good key", level=logging.WARNING, remote=request.remote)
+            return _NO_KEY
+        route = find_route(request.method, parts)
+        if isinstance(route, NoRoute):
+            if route.fault:
+                return Problem(400, route.fault)
+            return _not_allowed(route.allowed) if route.allowed else _NOT_FOUND
+        operation = route.operation
+        if operation.gateway_wide and key.tenants is not None:
+            return _SCOPED
+        tenant = None
+        if "tenant" in route.path:
+            tenant = self._gateway.tenant(route.path["tenant"]) if key.covers(route.path["tenant"]) else None
+            if tenant is None:
+                return _NO_TENANT
+        query = read_query(request, operation.query)
+        if isinstance(query, Problem):
+            return query
+        call = Call(self._gateway, self._rates, key, route.path, query, one_tenant=tenant)
+        answer = await self._run(request, operation, call)
+        _log_call(operation, call, answer)
+        return answer
+
+    async def _run(self, request: web.BaseRequest, operation: Operation, call: Call) -> Answered | Problem:
+        if operation.body is None:
+            return await _carry_out(operation, call)
+        most = MAX_BODY_BYTES
+        if operation.large:
+            most = max(most, 2 * call.tenant.rules.limits.max_frame_bytes)
+        raw = await read_body(request, most)
+        if isinstance(raw, Problem):
+            return raw
+        body = check_body(raw, operation.body)
+        if isinstance(body, Problem):
+            return body
+        call = replace(call, body=body)
+        once = read_idempotency_key(request) if operation.idempotent else None
+        if isinstance(once, Problem):
+            return once
+        if once is None:
+            return await _carry_out(operation, call)
+        return await self._idempotency.once(
+            (call.tenant.id, operation.path.format(**call.path), once), raw, lambda: _carry_out(operation, call)
+        )
+
+    def _find_key(self, request: web.BaseRequest) -> ApiKey | None:
+        configured = self._gateway.settings.gateway.internal.api_keys
+        if configured is not self._configured:
+            self._configured, self._keys = configured, ApiKeys(configured)
+        return self._keys.find(request.headers.getall("Authorization", []))
+
+
+async def _carry_out(operation: Operation, call: Call) -> Answered | Problem:
+    answer: BaseModel | Problem = await operation.handler(call)
+    if isinstance(answer, Problem):
+        return answer
+    return Answered(operation.status, answer.model_dump_json().encode())
+
+
+def _not_allowed(allowed: tuple[str, ...]) -> Problem:
+    methods = ", ".join(allowed)
+    return Problem(405, f"this path takes {methods}", headers={"Allow": methods})
+
+
+def _log_call(operation: Operation, call: Call, answer: Answered | Problem) -> None:
+    """What changes something is logged at info; publishing, of which there is much, and reading at debug."""
+    level = logging.DEBUG if operation.idempotent or operation.method == "GET" else logging.INFO
+    if not _log.isEnabledFor(level):
+        return
+    tenant: TenantContext | None = call.one_tenant
+    fields: dict[str, Any] = {"call": operation.name, "key": call.key.name, "status": answer.status}
+    if tenant is not None:
+        fields["tenant"] = tenant.id
+    _log.log(level, "api call", extra=fields)

@@ -1,0 +1,62 @@
+"""Handlers of what is done to sessions: members of rooms, disconnects, tickets and their revocation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from wsprism.policy.revocation import Revocable
+from wsprism.protocol.codes import ErrorCode
+from wsprism.realtime.backend_messages import DisconnectForBackend, JoinForBackend, RemoveForBackend, Who
+from wsprism.realtime.messages import Revoke
+from wsprism.transport.api.answers import SessionsAnswer, TicketAnswer
+from wsprism.transport.api.calls import Call, ask_tenant
+from wsprism.transport.api.problems import Problem
+
+__all__ = ["disconnect", "join", "mint_ticket", "remove", "revoke"]
+
+_REVOKED_FOR_S: Final = 3600.0
+
+_NO_ONE_TIME: Final = Problem(
+    409, "the tenant takes no one-time tickets: its auth has no one_time", ErrorCode.NOT_ALLOWED
+)
+_TOO_MANY_TICKETS: Final = Problem(503, "too many tickets wait to be used", headers={"Retry-After": "5"})
+
+
+async def join(call: Call) -> SessionsAnswer | Problem:
+    return await _sessions(call, JoinForBackend(call.path["room"], Who(call.body.user, call.body.sid)))
+
+
+async def remove(call: Call) -> SessionsAnswer | Problem:
+    return await _sessions(call, RemoveForBackend(call.path["room"], Who(call.body.user, call.body.sid)))
+
+
+async def disconnect(call: Call) -> SessionsAnswer | Problem:
+    body = call.body
+    who = Who(body.user, body.sid) if body.room is None else None
+    return await _sessions(call, DisconnectForBackend(who, body.room, body.code, body.reason))
+
+
+async def revoke(call: Call) -> SessionsAnswer | Problem:
+    body = call.body
+    named = ((Revocable.USER, body.user), (Revocable.SID, body.sid), (Revocable.TOKEN_ID, body.token_id))
+    what, name = next((what, name) for what, name in named if name is not None)
+    until_s = body.until_s if body.until_s is not None else call.tenant.unix_now() + _REVOKED_FOR_S
+    return await _sessions(call, Revoke(what, name, until_s))
+
+
+async def mint_ticket(call: Call) -> TicketAnswer | Problem:
+    body = call.body
+    if not call.tenant.rules.one_time_tickets:
+        return _NO_ONE_TIME
+    rooms = None if body.rooms is None else tuple(body.rooms)
+    minted = call.tenant.one_time.mint(body.user, body.ttl_s, body.claims, rooms, body.read_only)
+    if minted is None:
+        return _TOO_MANY_TICKETS
+    ticket, expires_at = minted
+    return TicketAnswer(ticket=ticket, expires_at=datetime.fromtimestamp(expires_at, UTC))
+
+
+async def _sessions(call: Call, message: object) -> SessionsAnswer | Problem:
+    answer = await ask_tenant(call.tenant, message)
+    return answer if isinstance(answer, Problem) else SessionsAnswer(sessions=answer)
