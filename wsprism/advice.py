@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wsprism.assembly import build_services
-from wsprism.settings import Settings, TenantSettings
+from wsprism.protocol.standard_webhooks import MIN_SECRET_BYTES
+from wsprism.settings import AuthSettings, JwtAuth, Settings, TenantSettings, WebhookAuth
 
 __all__ = ["Advice", "advise"]
 
@@ -32,8 +33,24 @@ def advise(settings: Settings) -> Iterator[Advice]:
             if auth.kind == "dev" and public:
                 message = "dev tickets let anybody in, and the listener is not loopback"
                 yield Advice(tenant.id, (*path, "auth", number), message)
+            for message in _weak_secrets(auth):
+                yield Advice(tenant.id, (*path, "auth", number, "secret"), message)
         for key, entry in _unknown_entries(tenant):
             yield Advice(tenant.id, (*path, "policy", *key), "an allowlist entry names no service", entry)
+
+
+def _weak_secrets(auth: AuthSettings) -> Iterator[str]:
+    """Who has seen one signature can look for the secret of it, as long as it likes."""
+    match auth:
+        case JwtAuth() if auth.secret is not None:
+            size = len(auth.secret.get_secret_value().encode())
+            wanted = max(int(algorithm.removeprefix("HS")) // 8 for algorithm in auth.algorithms)
+        case WebhookAuth():
+            size, wanted = len(auth.key()), MIN_SECRET_BYTES
+        case _:
+            return
+    if size < wanted:
+        yield f"the secret has {size} bytes, and can be guessed from what it signs: {wanted} or more are safe"
 
 
 def _unknown_entries(tenant: TenantSettings) -> Iterator[tuple[tuple[str, int], str]]:

@@ -234,12 +234,6 @@ def refuse_unavailable(settings: Settings) -> None:
         "gateway.metrics.otlp_endpoint": gateway.metrics.otlp_endpoint is not None,
         "gateway.diagnostics.echo_path": gateway.diagnostics.echo_path is not None,
     }
-    asked |= {
-        f"tenants[{position}].auth kind {auth.kind}": True
-        for position, tenant in enumerate(settings.tenants)
-        for auth in tenant.auth
-        if auth.kind not in ("dev", "tokens", "one_time")
-    }
     names = [name for name, is_asked in asked.items() if is_asked]
     if names:
         raise OperatorError("not available in this version: " + ", ".join(names))

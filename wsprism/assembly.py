@@ -21,7 +21,7 @@ def build_tenant(settings: TenantSettings, scheduler: Scheduler, sampler: Sample
     """A tenant's rules and authenticator, with nobody in it yet."""
     rules = compile_rules(settings, build_services(settings))
     one_time = OneTimeTickets(time.time)
-    authenticator = build_authenticator(settings.auth, one_time)
+    authenticator = build_authenticator(settings, one_time, scheduler.now)
     return TenantContext(settings.id, rules, authenticator, scheduler.now, one_time=one_time, sampler=sampler)
 
 

@@ -140,7 +140,7 @@ GOOD: dict[str, Any] = {
             "auth": [
                 {"kind": "jwt", "algorithms": ["HS256"], "secret": "x"},
                 {"kind": "tokens", "tokens": {"tokens": "kind"}},
-                {"kind": "webhook", "url": "http://a", "secret": "x"},
+                {"kind": "webhook", "url": "http://a", "secret": "whsec_c2VjcmV0"},
             ],
             "limits": {"max_rooms_total": 1},
             "policy": {"hot_allowlist": ["1:*"], "sessions": {"mode": "single"}},

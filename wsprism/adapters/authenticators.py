@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import time
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
-from wsprism.ports import Authenticator, Principal, TicketRequest
-from wsprism.protocol.hot import MAX_SENDER_BYTES
+from wsprism.adapters.jwks import JwksKeys, KeySource, OneKey
+from wsprism.adapters.jwt_tickets import JwtAuthenticator
+from wsprism.adapters.principals import is_user_id
+from wsprism.adapters.webhook import WebhookAuthenticator
+from wsprism.ports import Authenticator, Clock, Principal, TicketRequest
 from wsprism.realtime.one_time import OneTimeTickets
-from wsprism.settings import AuthSettings, DevAuth, OneTimeAuth, TokensAuth
+from wsprism.settings import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TenantSettings, TokensAuth, WebhookAuth
 
 __all__ = ["DevAuthenticator", "FirstOf", "TokensAuthenticator", "build_authenticator"]
-
-MAX_USER_CHARACTERS = 128
 
 
 class DevAuthenticator:
@@ -20,10 +24,8 @@ class DevAuthenticator:
 
     async def authenticate(self, request: TicketRequest) -> Principal | None:
         scheme, colon, name = request.ticket.partition(":")
-        if scheme != "dev" or (colon and not name) or len(name) > MAX_USER_CHARACTERS or not name.isprintable():
-            return None
         user = f"user:{name or 'dev'}"
-        return Principal(user) if len(user.encode()) <= MAX_SENDER_BYTES else None
+        return Principal(user) if scheme == "dev" and (name or not colon) and is_user_id(user) else None
 
     async def close(self) -> None:
         """Nothing to let go of."""
@@ -52,27 +54,46 @@ class FirstOf:
 
     def __init__(self, authenticators: Sequence[Authenticator]) -> None:
         self._authenticators = tuple(authenticators)
+        self._under_way = 0
+        self._all_done: asyncio.Future[None] | None = None
 
     async def authenticate(self, request: TicketRequest) -> Principal | None:
-        for authenticator in self._authenticators:
-            principal = await authenticator.authenticate(request)
-            if principal is not None:
-                return principal
-        return None
+        self._under_way += 1
+        try:
+            for authenticator in self._authenticators:
+                principal = await authenticator.authenticate(request)
+                if principal is not None:
+                    return principal
+            return None
+        finally:
+            self._under_way -= 1
+            if not self._under_way and self._all_done is not None and not self._all_done.done():
+                self._all_done.set_result(None)
 
     async def close(self) -> None:
-        """Close them all."""
+        """Close them all, once the questions under way are answered: a reload refuses nobody."""
+        if self._under_way:
+            self._all_done = asyncio.get_running_loop().create_future()
+            await self._all_done
         for authenticator in self._authenticators:
             await authenticator.close()
 
 
-def build_authenticator(settings: Sequence[AuthSettings], one_time: OneTimeTickets) -> Authenticator:
-    """The authenticator that a tenant's ``auth`` describes; ``one_time`` are the tenant's own tickets."""
-    authenticators = [_build(one, one_time) for one in settings]
-    return authenticators[0] if len(authenticators) == 1 else FirstOf(authenticators)
+def build_authenticator(
+    tenant: TenantSettings, one_time: OneTimeTickets, now: Clock, unix_now: Clock = time.time
+) -> Authenticator:
+    """The authenticator that a tenant's ``auth`` describes; ``one_time`` are the tenant's own tickets.
+
+    ``now`` is monotonic, ``unix_now`` Unix time. Nobody is asked for anything before the first ticket.
+    """
+
+    def build(settings: AuthSettings) -> Authenticator:
+        return _build(tenant.id, settings, one_time, now, unix_now)
+
+    return FirstOf([build(one) for one in tenant.auth])
 
 
-def _build(settings: AuthSettings, one_time: OneTimeTickets) -> Authenticator:
+def _build(tenant: str, settings: AuthSettings, one_time: OneTimeTickets, now: Clock, unix_now: Clock) -> Authenticator:
     match settings:
         case DevAuth():
             return DevAuthenticator()
@@ -80,5 +101,13 @@ def _build(settings: AuthSettings, one_time: OneTimeTickets) -> Authenticator:
             return TokensAuthenticator(dict(settings.tokens))
         case OneTimeAuth():
             return one_time
+        case JwtAuth():
+            return JwtAuthenticator(settings, _key_source(tenant, settings, now), unix_now)
+        case WebhookAuth():
+            return WebhookAuthenticator(tenant, settings, unix_now)
         case _:
-            raise NotImplementedError(settings.kind)
+            assert_never(settings)
+
+
+def _key_source(tenant: str, settings: JwtAuth, now: Clock) -> KeySource:
+    return OneKey(settings.key()) if settings.jwks_url is None else JwksKeys(tenant, settings, settings.jwks_url, now)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from wsprism.settings.base import Model, Secret, to_tuple
+from wsprism.errors import InternalError
+from wsprism.protocol.jwk import VerificationKey, misfit, parse_public_key, secret_misfit
+from wsprism.protocol.standard_webhooks import parse_secret
+from wsprism.settings.base import Model, Secret, beside_the_configuration, to_tuple
 
 __all__ = ["Auth", "AuthSettings", "DevAuth", "JwtAuth", "OneTimeAuth", "TokensAuth", "WebhookAuth"]
 
@@ -16,6 +20,32 @@ Algorithm = Literal["HS256", "HS384", "HS512", "RS256", "PS256", "ES256", "EdDSA
 
 Text = Annotated[str, Field(min_length=1)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
+
+
+def _pem(value: str) -> str:
+    if parse_public_key(value) is None:
+        raise PydanticCustomError("public_key", "must be a public key in PEM (-----BEGIN PUBLIC KEY-----)")
+    return value
+
+
+def _read_key(value: Any, info: ValidationInfo) -> Any:
+    """The file's text in place of its path, so that a new key is a new configuration."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return Path(beside_the_configuration(value, info)).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise PydanticCustomError("key_file", "the key's file cannot be read: {why}", {"why": str(exc)}) from exc
+
+
+PublicKey = Annotated[str, AfterValidator(_pem)]
+PublicKeyFile = Annotated[str, BeforeValidator(_read_key), AfterValidator(_pem)]
+
+
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    if parse_secret(value.get_secret_value()) is None:
+        raise PydanticCustomError("webhook_secret", "must be whsec_ and the key in base64")
+    return value
 
 
 class DevAuth(Model):
@@ -39,8 +69,8 @@ class JwtAuth(Model):
         description="the algorithms that are accepted; the token's own word is never asked", min_length=1
     )
     secret: Secret | None = Field(None, description="the shared key of HS algorithms")
-    public_key: str | None = Field(None, description="a public key in PEM")
-    public_key_file: str | None = Field(None, description="a file with a public key in PEM")
+    public_key: PublicKey | None = Field(None, description="a public key in PEM")
+    public_key_file: PublicKeyFile | None = Field(None, description="a file with a public key in PEM")
     jwks_url: Url | None = Field(None, validate_default=True, description="where the issuer publishes its keys")
     issuer: str | None = Field(None, description="the `iss` that a token must have")
     audience: str | None = Field(None, description="the `aud` that a token must have")
@@ -68,7 +98,28 @@ class JwtAuth(Model):
             raise PydanticCustomError(
                 "jwt_algorithms", "HS algorithms need secret, and all others a public key or jwks_url"
             )
+        for algorithm in info.data.get("algorithms", ()):
+            problem = _misfit(algorithm, *others)
+            if problem is not None:
+                raise PydanticCustomError("jwt_key", "{problem}", {"problem": problem})
         return value
+
+    def key(self) -> VerificationKey:
+        """The key of the configuration; not to be asked for where keys are published at ``jwks_url``."""
+        if self.secret is not None:
+            return self.secret.get_secret_value().encode()
+        key = parse_public_key(self.public_key or self.public_key_file or "")
+        if key is None:
+            raise InternalError("a key that was validated is none")
+        return key
+
+
+def _misfit(algorithm: str, secret: SecretStr | None, *pems: str | None) -> str | None:
+    """Why the key that is given is not one for ``algorithm``."""
+    if secret is not None:
+        return secret_misfit(algorithm, secret.get_secret_value().encode())
+    keys = [parse_public_key(pem) for pem in pems if pem is not None]
+    return next((misfit(algorithm, key) for key in keys if key is not None), None)
 
 
 class OneTimeAuth(Model):
@@ -83,7 +134,16 @@ class WebhookAuth(Model):
     kind: Literal["webhook"] = Field(description="the backend decides")
     url: Url = Field(description="where to ask")
     timeout_ms: int = Field(2000, ge=50, le=60000, description="after which the ticket is refused")
-    secret: Secret = Field(description="signs the question (Standard Webhooks), `whsec_…`")
+    secret: Annotated[Secret, AfterValidator(_webhook_secret)] = Field(
+        description="signs the question (Standard Webhooks), `whsec_…`"
+    )
+
+    def key(self) -> bytes:
+        """The key in ``secret``."""
+        key = parse_secret(self.secret.get_secret_value())
+        if key is None:
+            raise InternalError("a secret that was validated is none")
+        return key
 
 
 AuthSettings = DevAuth | TokensAuth | JwtAuth | OneTimeAuth | WebhookAuth
@@ -93,7 +153,7 @@ def _to_list(value: Any) -> Any:
     """`auth: {…}` is `auth: [{…}]`; no auth at all is an empty list."""
     if value is None:
         return ()
-    return tuple(value) if isinstance(value, list) else (value,)
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 _OneAuth = Annotated[AuthSettings, Discriminator("kind")]

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Count", "Model", "Secret", "Strings", "to_tuple"]
+__all__ = ["Count", "FilePath", "Model", "Secret", "Strings", "beside_the_configuration", "to_tuple"]
 
 
 class Model(BaseModel):
@@ -17,7 +27,12 @@ class Model(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _read_secret(value: Any) -> Any:
+def beside_the_configuration(path: str, info: ValidationInfo) -> str:
+    """A relative path of the configuration is meant from the directory of its file, wherever the process runs."""
+    return os.path.join((info.context or {}).get("directory", ""), path)
+
+
+def _read_secret(value: Any, info: ValidationInfo) -> Any:
     """A secret stands in the file, or in a file of its own: ``{file: path}``."""
     if isinstance(value, SecretStr):
         return value
@@ -26,7 +41,7 @@ def _read_secret(value: Any) -> Any:
         if set(value) != {"file"} or not isinstance(path, str):
             raise PydanticCustomError("secret", "must be a string or {file: path}")
         try:
-            value = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+            value = Path(beside_the_configuration(path, info)).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as exc:
             raise PydanticCustomError(
                 "secret_file", "the secret's file cannot be read: {why}", {"why": str(exc)}
@@ -63,6 +78,9 @@ def to_tuple(value: Any) -> Any:
     """A list of the file as the tuple that a model keeps."""
     return tuple(value) if isinstance(value, list) else value
 
+
+FilePath = Annotated[str, AfterValidator(beside_the_configuration)]
+"""Where a file is that others read."""
 
 Strings = Annotated[tuple[str, ...], BeforeValidator(to_tuple)]
 """A list of strings."""

@@ -27,6 +27,7 @@ _MASK = "********"
 _SHOWN_CHARACTERS = 80
 _WANTS_TEXT = {"string_type", "secret"}
 _ABOUT_THE_WHOLE = {"jwt_key", "jwt_algorithms", "tls"}
+_NEVER_SHOWN = {"key_file", "public_key", "secret_file", "webhook_secret"}
 _KINDS = {"union_tag_invalid", "union_tag_not_found"}
 _MESSAGES = {
     "bool_type": "must be true or false",
@@ -63,7 +64,8 @@ def load_settings(
 
 def _validate(document: Document) -> tuple[Settings | None, list[ErrorDetails]]:
     try:
-        return Settings.model_validate(document.data, context={"tenant_ids": set()}), []
+        context = {"tenant_ids": set(), "directory": os.path.dirname(document.file)}
+        return Settings.model_validate(document.data, context=context), []
     except ValidationError as error:
         return None, _telling(error.errors(include_url=False))
 
@@ -178,7 +180,7 @@ def _problem(details: ErrorDetails, models: list[type[BaseModel]]) -> str:
         case "secret":
             return f"{details['msg']}, found {'nothing' if value is None or value == '' else 'something else'}"
     message = _MESSAGES.get(kind) or details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    if kind in _ABOUT_THE_WHOLE or kind == "secret_file":
+    if kind in _ABOUT_THE_WHOLE or kind in _NEVER_SHOWN:
         return message
     message = f"{message}, found {_shown(value)}"
     if kind == "string_type" and isinstance(value, bool | int | float):

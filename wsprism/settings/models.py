@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 from pydantic_core import PydanticCustomError
 
 from wsprism.settings.address import Listen, ListenAddress
-from wsprism.settings.base import Model, Secret, Strings, to_tuple
+from wsprism.settings.base import FilePath, Model, Secret, Strings, to_tuple
 from wsprism.settings.tenants import TenantSettings
 
 __all__ = ["GatewaySettings", "HandshakeLimitSettings", "InternalKeySettings", "LoggingSettings", "Settings"]
@@ -78,8 +78,8 @@ def _number_as_text(value: Any) -> Any:
 class TlsSettings(Model):
     """TLS of the public listener."""
 
-    cert_file: str | None = Field(None, description="certificate chain in PEM")
-    key_file: str | None = Field(None, validate_default=True, description="private key in PEM")
+    cert_file: FilePath | None = Field(None, description="certificate chain in PEM")
+    key_file: FilePath | None = Field(None, validate_default=True, description="private key in PEM")
     min_version: Annotated[
         Literal["1.2", "1.3"], BeforeValidator(_number_as_text), WithJsonSchema({"enum": ["1.2", "1.3", 1.2, 1.3]})
     ] = Field("1.2", description="oldest TLS version that is spoken")

@@ -8,7 +8,7 @@ from wsprism.adapters.authenticators import DevAuthenticator, FirstOf, TokensAut
 from wsprism.ports import Authenticator, Principal, TicketRequest
 from wsprism.protocol.hot import MAX_SENDER_BYTES
 from wsprism.realtime.one_time import OneTimeTickets
-from wsprism.settings import AuthSettings, DevAuth, OneTimeAuth, TokensAuth
+from wsprism.settings import AuthSettings, DevAuth, OneTimeAuth, TenantSettings, TokensAuth
 
 
 async def judge(authenticator: Authenticator, ticket: str) -> str | None:
@@ -83,7 +83,7 @@ async def test_closing_several_closes_each() -> None:
 
 
 def build(*settings: AuthSettings) -> Authenticator:
-    return build_authenticator(settings, OneTimeTickets(lambda: 0.0))
+    return build_authenticator(TenantSettings(id="t", auth=settings), OneTimeTickets(lambda: 0.0), lambda: 0.0)
 
 
 async def test_no_authenticator_at_all_refuses_every_ticket() -> None:
@@ -94,15 +94,14 @@ async def test_settings_become_authenticators_in_their_order() -> None:
     built = build(TokensAuth(kind="tokens", tokens={"dev": "root"}), DevAuth(kind="dev"))
     assert await judge(built, "dev") == "root"
     assert await judge(built, "dev:ann") == "user:ann"
-    assert isinstance(build(DevAuth(kind="dev")), DevAuthenticator)
 
 
 async def test_one_time_tickets_are_those_of_the_tenant_and_outlive_the_authenticator() -> None:
     tickets = OneTimeTickets(lambda: 0.0)
     minted = tickets.mint("ann", 60.0)
     assert minted is not None
-    settings: list[AuthSettings] = [DevAuth(kind="dev"), OneTimeAuth(kind="one_time")]
-    await build_authenticator(settings, tickets).close()
-    again = build_authenticator(settings, tickets)
+    tenant = TenantSettings(id="t", auth=(DevAuth(kind="dev"), OneTimeAuth(kind="one_time")))
+    await build_authenticator(tenant, tickets, lambda: 0.0).close()
+    again = build_authenticator(tenant, tickets, lambda: 0.0)
     assert await judge(again, minted[0]) == "ann"
     assert await judge(again, minted[0]) is None

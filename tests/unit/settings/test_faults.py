@@ -124,7 +124,7 @@ TENANT_FAULTS = [
     ("auth: {kind: jwt, algorithms: [], secret: a}", "auth.algorithms", "must not be empty, found a list"),
     ("auth: {kind: jwt, algorithms: [HS256], secret: 5}", "auth.secret", None),
     (
-        "auth: {kind: jwt, algorithms: [RS256, HS256], public_key: a}",
+        "auth: {kind: jwt, algorithms: [RS256, HS256], jwks_url: 'https://a'}",
         "auth",
         "HS algorithms need secret, and all others a public key or jwks_url",
     ),

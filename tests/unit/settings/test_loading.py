@@ -53,7 +53,7 @@ def test_every_kind_of_auth_loads_alone_or_in_a_list(config: Configuration) -> N
 - {kind: tokens, tokens: {abc: alice}}
 - {kind: jwt, algorithms: [RS256, ES256], jwks_url: 'https://issuer/keys', issuer: i, audience: a}
 - {kind: one_time}
-- {kind: webhook, url: 'http://backend/', secret: whsec_x}"""
+- {kind: webhook, url: 'http://backend/', secret: whsec_c2VjcmV0}"""
     kinds = [type(auth) for auth in config.tenant(auths).tenants[0].auth]
     assert kinds == [DevAuth, TokensAuth, JwtAuth, OneTimeAuth, WebhookAuth]
     assert [type(auth) for auth in config.tenant("auth: {kind: dev}").tenants[0].auth] == [DevAuth]

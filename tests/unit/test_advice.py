@@ -1,0 +1,35 @@
+"""What a valid configuration is still warned of."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsprism.advice import advise
+from wsprism.settings import Settings
+
+
+def messages(auth: object) -> list[str]:
+    settings = {"version": 1, "tenants": [{"id": "acme", "auth": auth}]}
+    return [one.message for one in advise(Settings.model_validate(settings))]
+
+
+def jwt(secret: str, *algorithms: str) -> dict[str, object]:
+    return {"kind": "jwt", "algorithms": list(algorithms), "secret": secret}
+
+
+WEAK = "the secret has {} bytes, and can be guessed from what it signs: {} or more are safe"
+
+
+@pytest.mark.parametrize(
+    ("auth", "warned"),
+    [
+        (jwt("x" * 32, "HS256"), []),
+        (jwt("x" * 31, "HS256"), [WEAK.format(31, 32)]),
+        (jwt("x" * 63, "HS256", "HS512"), [WEAK.format(63, 64)]),
+        ({"kind": "webhook", "url": "http://a", "secret": "whsec_" + "eHh4" * 8}, []),
+        ({"kind": "webhook", "url": "http://a", "secret": "whsec_eHh4"}, [WEAK.format(3, 24)]),
+        ({"kind": "one_time"}, []),
+    ],
+)
+def test_a_short_secret_is_warned_of(auth: object, warned: list[str]) -> None:
+    assert messages(auth) == warned
