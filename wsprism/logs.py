@@ -5,6 +5,7 @@ Components log through the standard ``logging`` with fields in ``extra``. Set up
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -40,7 +41,10 @@ class JsonFormatter(logging.Formatter):
                 line[name] = value
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return self._encode(line).decode()
+        try:
+            return self._encode(line).decode()
+        except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot say
+            return json.dumps(line, default=str)
 
 
 def configure_logging(format: str, level: str, levels: Mapping[str, str]) -> bool:

@@ -69,3 +69,8 @@ def test_the_format_and_the_levels_are_as_configured(
     assert len(lines) == 1
     assert "heard" in lines[0]
     assert lines[0].startswith("{") is is_json
+
+
+def test_half_a_character_is_a_line_too() -> None:
+    line = JsonFormatter().format(record("said \ud800"))
+    assert json.loads(line)["message"] == "said \ud800"

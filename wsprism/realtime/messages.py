@@ -29,6 +29,7 @@ __all__ = [
     "JoinRequest",
     "LeaveDenied",
     "LeaveRequest",
+    "LeaveRooms",
     "Left",
     "MembersQuery",
     "NextSlice",
@@ -121,6 +122,14 @@ class LeaveRequest:
     session: Session
     room: str
     seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveRooms:
+    """Tenant to itself: go on taking a session that has ended out of these rooms of it."""
+
+    session: Session
+    rooms: list[str]
 
 
 @dataclass(frozen=True, slots=True)

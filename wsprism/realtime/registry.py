@@ -78,7 +78,7 @@ class SessionRegistry:
         self._by_user.setdefault(session.user, {})[session] = None
 
     def remove(self, session: Session) -> None:
-        """Forget a session that has left its rooms; idempotent."""
+        """Forget a session; its rooms are left one by one. Idempotent."""
         if self._sessions.pop(session.connection, None) is None:
             return
         self.in_order.remove(session)

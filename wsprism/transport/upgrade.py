@@ -15,12 +15,12 @@ from aiohttp import web
 from actors import ActorStoppedError, AskTimeoutError, MailboxFullError
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.handshake import HandshakeLimiter
+from wsprism.policy.users import is_user_id
 from wsprism.ports import Principal, TicketRequest
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.deflate import DEFLATE_RESPONSE, accepts_deflate
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.handshake import SUBPROTOCOL_MSGPACK, HandshakeFault, HandshakeRequest, parse_handshake
-from wsprism.protocol.hot import MAX_SENDER_BYTES
 from wsprism.protocol.websocket import FrameDecoder
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.messages import OpenSession, SessionOpened
@@ -134,7 +134,7 @@ class Upgrader:
             return _ORIGIN
         trace = tenant.sampler.connection(handshake.traceparent)
         principal = await self._authenticate(request, handshake, tenant, remote)
-        if principal is None or len(principal.user.encode("utf-8", "replace")) > MAX_SENDER_BYTES:
+        if principal is None or not is_user_id(principal.user):
             return _TICKET
         if self.draining:
             return _DRAINING

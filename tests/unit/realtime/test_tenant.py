@@ -11,11 +11,31 @@ from tests.realtime_support import World
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable, Revocations
 from wsprism.protocol.codes import ErrorCode
-from wsprism.realtime.messages import ExtPublication, PublishToRoom, Revoke
+from wsprism.realtime.messages import ExtPublication, PublishToRoom, Revoke, TransportLost
 
 
 def sessions(most: int, on_exceed: str) -> dict[str, Any]:
     return {"sessions": {"max_sessions_per_user": most, "on_exceed": on_exceed}}
+
+
+async def test_a_session_in_many_rooms_leaves_them_in_slices_and_its_place_is_free_at_once() -> None:
+    world = World()
+    peer = await world.connect("ann")
+    for first in range(0, 1000, 100):
+        peer.say(*[f'{{"v":1,"svc":"room","type":"join","room":"r{first + number}"}}' for number in range(100)])
+    assert world.tenant.rooms == 1000
+    peer.outlet.lost()
+    peer.session.connection.deliver([TransportLost("gone")])
+    turns = 0
+    while world.tenant.rooms:
+        before = world.tenant.rooms
+        assert world.scheduler.run_once()
+        assert before - world.tenant.rooms <= 128
+        turns += 1
+        assert world.tenant.sessions == 0 or turns == 1
+    world.settle()
+    assert world.tenant.registry.rooms_of_user("ann") == 0
+    assert world.system.statistics().actors == 2
 
 
 # Session policies
