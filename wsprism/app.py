@@ -16,9 +16,10 @@ from aiohttp import web
 from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
 from qos import Pacer
 from wsprism.adapters.metrics import CONTENT_TYPE_LATEST, Metrics
-from wsprism.assembly import build_handshake_limiter, build_tenant
+from wsprism.assembly import build_handshake_limiter, build_http_limits, build_tenant
 from wsprism.errors import OperatorError
 from wsprism.policy.drain import DrainPlan
+from wsprism.policy.proxies import TrustedProxies
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.drain import Drain
 from wsprism.realtime.flusher import Flusher
@@ -29,7 +30,9 @@ from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.sweeper import Sweeper
 from wsprism.settings import ListenAddress, Settings, configuration_hash
 from wsprism.transport.api import Api, ReloadResult
+from wsprism.transport.refusal import Refusals
 from wsprism.transport.server import Handler, HttpServer
+from wsprism.transport.tls import Certificate
 from wsprism.transport.upgrade import Upgrader
 
 __all__ = ["GatewayProcess", "refuse_unavailable"]
@@ -46,6 +49,7 @@ class GatewayProcess:
         loop = asyncio.get_running_loop()
         gateway = settings.gateway
         self.settings = settings
+        self.certificate = Certificate(gateway.tls, loop) if gateway.tls.cert_file is not None else None
         self.counters = GatewayCounters()
         self.counters.config_hash = configuration_hash(settings)
         self.sampler = Sampler()
@@ -59,10 +63,13 @@ class GatewayProcess:
             soon=self._system.after_turns,
         )
         self._tenants = {one.id: build_tenant(one, scheduler, self.sampler) for one in settings.tenants}
+        refusals = Refusals(self.counters, scheduler.now)
         self._upgrader = Upgrader(
             self._tenants,
             build_handshake_limiter(gateway.handshake_limit, scheduler.now()),
             self.counters,
+            refusals,
+            proxies=TrustedProxies(gateway.trusted_proxies),
             compression=gateway.compression,
             loop=loop,
         )
@@ -78,12 +85,12 @@ class GatewayProcess:
         self.drain_begun = asyncio.Event()
         self._drain_ended = asyncio.Event()
         public, internal = self._routes()
-        header_bytes = gateway.limits.max_header_bytes
-        self._server = HttpServer(public, max_header_bytes=header_bytes)
+        limits = build_http_limits(gateway.limits)
+        self._server = HttpServer(public, limits, refusals, certificate=self.certificate)
         self._api = Api(self, scheduler)
         self._internal: HttpServer | None = None
         if gateway.internal.listen:
-            self._internal = HttpServer(internal, max_header_bytes=header_bytes, otherwise=self._api.handle)
+            self._internal = HttpServer(internal, limits, refusals, keep_alive=True, otherwise=self._api.handle)
         self._started_at = scheduler.now()
 
     # GatewayView
@@ -137,6 +144,8 @@ class GatewayProcess:
             await self._stop_internal()
             raise
         self._sweeper.start()
+        if self.certificate is not None:
+            self.certificate.watch()
 
     def begin_drain(self) -> None:
         """Fail readiness, take nobody new, tell every client when to come back and begin to close them. Idempotent.
@@ -178,6 +187,8 @@ class GatewayProcess:
         """Close what is left at once, actors last."""
         self._upgrader.draining = True
         self._sweeper.stop()
+        if self.certificate is not None:
+            self.certificate.close()
         if self._drain is not None:
             self._drain.stop()
         await self._server.stop_accepting()
@@ -228,8 +239,6 @@ def refuse_unavailable(settings: Settings) -> None:
     """Raise OperatorError for keys that this version knows and does not act on: none is silently without effect."""
     gateway = settings.gateway
     asked = {
-        "gateway.trusted_proxies": bool(gateway.trusted_proxies),
-        "gateway.tls": gateway.tls.cert_file is not None,
         "gateway.tracing": gateway.tracing.endpoint is not None,
         "gateway.metrics.otlp_endpoint": gateway.metrics.otlp_endpoint is not None,
         "gateway.diagnostics.echo_path": gateway.diagnostics.echo_path is not None,

@@ -12,9 +12,10 @@ from wsprism.realtime.one_time import OneTimeTickets
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
 from wsprism.realtime.sampling import Sampler
 from wsprism.services import ChatService, EchoService, RelayService, RoomService
-from wsprism.settings import HandshakeLimitSettings, TenantSettings
+from wsprism.settings import HandshakeLimitSettings, HttpLimitsSettings, TenantSettings
+from wsprism.transport.gate import HttpLimits
 
-__all__ = ["build_handshake_limiter", "build_services", "build_tenant"]
+__all__ = ["build_handshake_limiter", "build_http_limits", "build_services", "build_tenant"]
 
 
 def build_tenant(settings: TenantSettings, scheduler: Scheduler, sampler: Sampler) -> TenantContext:
@@ -36,6 +37,11 @@ def build_services(settings: TenantSettings) -> ServiceRegistry:
         kind = EchoService if hot_settings.kind == "echo" else RelayService
         hot[service_id] = kind(include_sender=hot_settings.include_sender)
     return ServiceRegistry(ext, hot)
+
+
+def build_http_limits(limits: HttpLimitsSettings) -> HttpLimits:
+    """The bounds of a listener before the upgrade."""
+    return HttpLimits(limits.handshake_timeout_ms / 1000, limits.max_half_open, limits.max_header_bytes)
 
 
 def build_handshake_limiter(limit: HandshakeLimitSettings, now: float) -> HandshakeLimiter | None:

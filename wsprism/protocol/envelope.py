@@ -100,6 +100,9 @@ class ExtCodec(Protocol):
     def decode(self, payload: str | bytes) -> Envelope | EnvelopeFault:
         """Reads one message. Anything at all gives an envelope or a fault; nothing is raised."""
 
+    def read_seq(self, payload: str | bytes) -> int | None:
+        """The seq of a message that is not going to be heard, without the checks that a heard one is worth."""
+
     @overload
     def decode_data(self, raw: msgspec.Raw | None) -> Any: ...
     @overload
@@ -167,6 +170,12 @@ class _Codec:
         self._decode_any: Callable[[msgspec.Raw], Any] = module.Decoder().decode
         self._decode_typed: dict[object, Callable[[msgspec.Raw], Any]] = {}
         self.encode: Callable[[object], bytes] = module.Encoder().encode
+
+    def read_seq(self, payload: str | bytes) -> int | None:
+        try:
+            return self._seq(self._probe(payload))
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError):
+            return None
 
     def decode_data(self, raw: msgspec.Raw | None, type: Any = Any) -> Any:
         if raw is None:

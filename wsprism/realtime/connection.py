@@ -20,6 +20,7 @@ from qos import Frame, Lane
 from wsprism.effects import JoinRoom, LeaveRoom, ListMembers, Publish, Refuse, Reply
 from wsprism.errors import InternalError
 from wsprism.policy.decisions import Denied, Reason
+from wsprism.policy.ratelimit import TokenBucket
 from wsprism.ports import TicketRequest
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode
@@ -55,6 +56,16 @@ __all__ = ["Connection", "State"]
 _log = logging.getLogger("wsprism.connection")
 
 _MAX_HELD_BACK = 256
+_MAX_HELD_BACK_BYTES = 64 * 1024
+"""Reached by either, nothing more is read from the socket until the join or leave under way is decided."""
+
+_CONTROL_FRAMES_PER_S = 50
+_CONTROL_FRAMES_BURST = 256
+"""What pings and pongs a client may send, beside its messages: far more than any keepalive, far less than a flood."""
+
+_REFRESH_INTERVAL_S = 1.0
+"""Between two refreshes: whoever judges tickets (a key, a backend) is not asked at the rate of messages."""
+
 _NO_STATUS_RECEIVED = 1005
 _ABNORMAL_CLOSURE = 1006
 _FIRST_PRIVATE_CODE = 3000
@@ -117,8 +128,11 @@ class Connection(Actor):
         """The room that a hot frame, and an ext message without a room, goes to: the one joined last."""
         self._awaiting: str | None = None
         self._held_back: deque[str | bytes] = deque()
+        self._held_back_bytes = 0
+        self._control_frames: TokenBucket | None = None
         self._faults_in_row = 0
         self._refreshing = False
+        self._next_refresh_at = 0.0
 
     @property
     def tenant(self) -> str:
@@ -181,12 +195,13 @@ class Connection(Actor):
         counters = self._counters
         counters.messages_in_ext += 1
         counters.bytes_in_ext += len(payload)
-        envelope = self._codec.decode(payload)
         now = self._tenant.now()
         if not self._limiter.allow(now):
-            self._refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many messages", envelope.seq)
+            seq = self._codec.read_seq(payload)
+            self._refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many messages", seq)
             self._close_if_too_long_over_limit(now)
             return
+        envelope = self._codec.decode(payload)
         if isinstance(envelope, EnvelopeFault):
             self._on_fault(envelope)
             return
@@ -277,11 +292,22 @@ class Connection(Actor):
         self._tell_room(self._rooms[room], HotPublication(ready, key, session, service.echo, frame.seq, ack))
 
     def _on_ping(self, ping: Ping) -> None:
-        if self.state is State.OPEN:
+        if self.state is State.OPEN and self._may_send_control_frame():
             self._outlet.offer(Frame(pong_frame(ping.payload), Lane.CONTROL, None))
 
     def _on_pong(self, _: Pong) -> None:
         """Its arrival is what counts; the transport has noted it."""
+        self._may_send_control_frame()
+
+    def _may_send_control_frame(self) -> bool:
+        now = self._tenant.now()
+        if self._control_frames is None:
+            self._control_frames = TokenBucket(_CONTROL_FRAMES_PER_S, _CONTROL_FRAMES_BURST, now)
+        if self._control_frames.take(now):
+            return True
+        self._counters.decisions.count(Reason.RATE_LIMITED_CONTROL)
+        self._close(CloseConnection(CloseCode.RATE_LIMITED, "too many control frames"))
+        return False
 
     def _on_close_received(self, event: CloseReceived) -> None:
         if self.state in (State.OPENING, State.OPEN):
@@ -430,14 +456,20 @@ class Connection(Actor):
         self._awaiting = None
         held_back = self._held_back
         while held_back and self._awaiting is None and self.state is State.OPEN:
-            self._on_message(held_back.popleft())
-        if len(held_back) < _MAX_HELD_BACK and self._outlet.transport is not None:
+            message = held_back.popleft()
+            self._held_back_bytes -= len(message)
+            self._on_message(message)
+        if not self._holds_back_enough() and self._outlet.transport is not None:
             self._outlet.transport.resume_reading()
 
     def _hold_back(self, message: str | bytes) -> None:
         self._held_back.append(message)
-        if len(self._held_back) >= _MAX_HELD_BACK and self._outlet.transport is not None:
+        self._held_back_bytes += len(message)
+        if self._holds_back_enough() and self._outlet.transport is not None:
             self._outlet.transport.pause_reading()
+
+    def _holds_back_enough(self) -> bool:
+        return len(self._held_back) >= _MAX_HELD_BACK or self._held_back_bytes >= _MAX_HELD_BACK_BYTES
 
     def _on_draining(self, message: Draining) -> None:
         if self.state is State.OPEN:
@@ -495,6 +527,11 @@ class Connection(Actor):
         if self._refreshing:
             self._refuse(Reason.BAD_REQUEST, ErrorCode.BAD_REQUEST, "a refresh is under way", envelope.seq)
             return
+        now = self._tenant.now()
+        if now < self._next_refresh_at:
+            self._refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many refreshes", envelope.seq)
+            return
+        self._next_refresh_at = now + _REFRESH_INTERVAL_S
         self._refreshing = True
         seq = envelope.seq
         session = self.session

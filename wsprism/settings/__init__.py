@@ -7,9 +7,11 @@ from wsprism.settings.loader import configuration_hash, load_settings, masked
 from wsprism.settings.models import (
     GatewaySettings,
     HandshakeLimitSettings,
+    HttpLimitsSettings,
     InternalKeySettings,
     LoggingSettings,
     Settings,
+    TlsSettings,
 )
 from wsprism.settings.schema import json_schema
 from wsprism.settings.tenants import TenantSettings
@@ -20,6 +22,7 @@ __all__ = [
     "Fault",
     "GatewaySettings",
     "HandshakeLimitSettings",
+    "HttpLimitsSettings",
     "InternalKeySettings",
     "JwtAuth",
     "ListenAddress",
@@ -28,6 +31,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TenantSettings",
+    "TlsSettings",
     "TokensAuth",
     "WebhookAuth",
     "configuration_hash",

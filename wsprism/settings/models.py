@@ -12,7 +12,15 @@ from wsprism.settings.address import Listen, ListenAddress
 from wsprism.settings.base import FilePath, Model, Secret, Strings, to_tuple
 from wsprism.settings.tenants import TenantSettings
 
-__all__ = ["GatewaySettings", "HandshakeLimitSettings", "InternalKeySettings", "LoggingSettings", "Settings"]
+__all__ = [
+    "GatewaySettings",
+    "HandshakeLimitSettings",
+    "HttpLimitsSettings",
+    "InternalKeySettings",
+    "LoggingSettings",
+    "Settings",
+    "TlsSettings",
+]
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -111,9 +119,13 @@ class MetricsSettings(Model):
 class HttpLimitsSettings(Model):
     """Bounds before the upgrade."""
 
-    handshake_timeout_ms: int = Field(5000, ge=100, le=60000, description="for a whole request to arrive")
+    handshake_timeout_ms: int = Field(
+        5000, ge=100, le=60000, description="for the whole head of a request, TLS handshake included"
+    )
     max_half_open: int = Field(1000, ge=1, description="sockets without a whole request; beyond, the oldest is closed")
-    max_header_bytes: int = Field(16384, ge=1024, le=1048576, description="largest request line or header field")
+    max_header_bytes: int = Field(
+        16384, ge=1024, le=1048576, description="largest head of a request, its line and all fields"
+    )
 
 
 def _network(value: str) -> str:
@@ -148,7 +160,7 @@ class GatewaySettings(Model):
     diagnostics: DiagnosticsSettings = Field(DiagnosticsSettings(), description="for conformance suites")
     internal: InternalSettings = Field(InternalSettings(), description="the internal listener")
     trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(to_tuple)] = Field(
-        (), description="networks whose X-Forwarded-For is believed"
+        (), description="networks whose X-Forwarded-For and Forwarded are believed"
     )
     tls: TlsSettings = Field(TlsSettings(), description="TLS of the public listener")
     tracing: TracingSettings = Field(TracingSettings(), description="traces")

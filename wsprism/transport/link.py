@@ -7,14 +7,12 @@ nothing: what an event means is the connection's business.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from wsprism.protocol.websocket import Event, FrameDecoder
 from wsprism.realtime.messages import Attached, TransportLost
+from wsprism.transport.sockets import reset
 
 if TYPE_CHECKING:
     from actors import ActorRef
@@ -26,10 +24,6 @@ __all__ = ["Link"]
 HIGH_WATER_BYTES: Final = 32 * 1024
 READ_SLICE_BYTES: Final = 16 * 1024
 """What is decoded at once: a read full of tiny frames takes its turns like everybody else."""
-
-SEND_BUFFER_BYTES: Final = 64 * 1024
-NOT_SENT_LOW_WATER_BYTES: Final = 16 * 1024
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Link(asyncio.Protocol):
@@ -81,7 +75,7 @@ class Link(asyncio.Protocol):
         """Speak over ``transport`` from here on. ``polled``: it does not tell when it is full or has drained."""
         self._transport = transport
         self._polled = polled
-        _tune(transport)
+        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self._connection.deliver([Attached(self)])
 
     # What the socket says
@@ -139,11 +133,7 @@ class Link(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the socket with a reset: a peer that reads nothing would keep it in FIN-WAIT-1 for minutes."""
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None:
-            with contextlib.suppress(OSError):
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self._transport.abort()
+        reset(self._transport)
 
     def _read(self, data: bytes) -> None:
         """Decode and deliver slice by slice, as far as the connection takes it; the rest has its turn later."""
@@ -198,16 +188,3 @@ class Link(asyncio.Protocol):
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    """Keep what has left the queue, and can no longer be replaced, small."""
-    transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-    raw = transport.get_extra_info("socket")
-    if raw is None:
-        return
-    with contextlib.suppress(OSError):
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-    if raw.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        with contextlib.suppress(OSError):
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT_LOW_WATER_BYTES)

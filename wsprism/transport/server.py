@@ -17,16 +17,19 @@ from aiohttp.http_exceptions import HttpProcessingError
 from wsprism.errors import OperatorError
 from wsprism.protocol.codes import ErrorCode
 from wsprism.settings import ListenAddress
-from wsprism.transport.upgrade import Refusal
+from wsprism.transport.gate import Gate, HalfOpen, HttpLimits
+from wsprism.transport.refusal import Refusal, Refusals
+from wsprism.transport.sockets import BACKLOG, tune
+from wsprism.transport.tls import Certificate, TlsAcceptor
 
 __all__ = ["Handler", "HttpServer"]
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-KEEPALIVE_TIMEOUT_S = 10.0
-"""How long a socket may be silent, or half-way through a request, before it has upgraded."""
+KEEPALIVE_TIMEOUT_S = 30.0
+"""From the answer to a request to the end of the next one's head, where a socket is good for several."""
 
-_BACKLOG = 4096
+SHUTDOWN_TIMEOUT_S = 1.0
 _NOT_FOUND = Refusal(404, ErrorCode.BAD_REQUEST, "not found", "not_found")
 
 
@@ -52,71 +55,103 @@ _log.addFilter(_ClientFaults())
 
 
 class HttpServer:
-    """Serves ``routes`` (path to handler) on one address; every other path is ``otherwise``'s, or 404."""
+    """Serves ``routes`` (path to handler) on one address; every other path is ``otherwise``'s, or 404.
+
+    Without ``keep_alive`` a socket is good for one request, so that the gate bounds every one of them.
+    """
 
     def __init__(
-        self, routes: Mapping[str, Handler], *, max_header_bytes: int, otherwise: Handler | None = None
+        self,
+        routes: Mapping[str, Handler],
+        limits: HttpLimits,
+        refusals: Refusals,
+        *,
+        otherwise: Handler | None = None,
+        keep_alive: bool = False,
+        certificate: Certificate | None = None,
     ) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
         self._routes = routes
         self._otherwise = otherwise or _not_found
+        self._keep_alive = keep_alive
+        self._half_open = HalfOpen(limits, refusals, loop)
+        self._certificate = certificate
         self._http = web.Server(
             self._dispatch,
             access_log=None,
             logger=_log,
-            keepalive_timeout=KEEPALIVE_TIMEOUT_S,
+            keepalive_timeout=KEEPALIVE_TIMEOUT_S if keep_alive else 0,
+            tcp_keepalive=False,
             lingering_time=0.5,
             auto_decompress=False,
-            max_line_size=max_header_bytes,
-            max_field_size=max_header_bytes,
+            max_line_size=limits.max_header_bytes,
+            max_field_size=limits.max_header_bytes,
         )
-        self._runner = web.ServerRunner(self._http, handle_signals=False, shutdown_timeout=1.0)
-        self._site: web.BaseSite | None = None
+        self._server: asyncio.Server | None = None
+        self._tls: TlsAcceptor | None = None
         self._listen: ListenAddress
 
     async def start(self, address: ListenAddress) -> None:
         """Listen. Raises OperatorError when the address cannot be had."""
         self._listen = address
-        await self._runner.setup()
         try:
             if address.path is not None:
-                self._site = web.UnixSite(self._runner, address.path, backlog=_BACKLOG)
+                server = await self._loop.create_unix_server(
+                    self._gate, address.path, backlog=BACKLOG, start_serving=False
+                )
             else:
-                self._site = web.TCPSite(self._runner, address.host, address.port, backlog=_BACKLOG)
-            await self._site.start()
+                server = await self._loop.create_server(
+                    self._gate, address.host, address.port, backlog=BACKLOG, start_serving=False
+                )
         except OSError as exc:
-            self._site = None
-            await self._runner.cleanup()
             raise OperatorError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
+        for sock in server.sockets:
+            tune(sock)
+        if address.path is None:
+            self._listen = replace(address, port=server.sockets[0].getsockname()[1])
+        self._server = server
+        if self._certificate is None:
+            await server.start_serving()
+        else:
+            self._tls = TlsAcceptor(server.sockets, self._gate, self._certificate, self._half_open, self._loop)
 
     @property
     def address(self) -> ListenAddress:
         """Where it listens since its start, with the port that it got."""
-        for bound in self._runner.addresses:
-            if isinstance(bound, tuple):
-                return replace(self._listen, port=int(bound[1]))
         return self._listen
 
     @property
     def connections(self) -> int:
-        """Sockets that aiohttp holds."""
-        return len(self._http.connections)
+        """Sockets that are half-open, or that aiohttp holds."""
+        return len(self._half_open) + len(self._http.connections)
 
     async def stop_accepting(self) -> None:
         """Close the listening socket; what is connected stays."""
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
+        if self._tls is not None:
+            self._tls.close()
+        if self._server is not None:
+            self._server.close()
 
     async def stop(self) -> None:
         """Close everything that is still HTTP."""
-        await self._runner.cleanup()
+        await self.stop_accepting()
+        self._half_open.close()
+        self._http.pre_shutdown()
+        await self._http.shutdown(SHUTDOWN_TIMEOUT_S)
+
+    def _gate(self) -> Gate:
+        return Gate(self._half_open, self._http, tuned=self._listen.path is None)
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         handler = self._routes.get(request.path, self._otherwise)
         try:
-            return await handler(request)
+            response = await handler(request)
         except asyncio.CancelledError:
             raise
         except Exception:
             _log.exception("a request could not be answered", extra={"path": request.path})
-            return Refusal(500, ErrorCode.INTERNAL, "internal error", "internal").response()
+            response = Refusal(500, ErrorCode.INTERNAL, "internal error", "internal").response()
+        if not self._keep_alive:
+            response.force_close()
+        return response

@@ -1,6 +1,6 @@
 """From an HTTP request to a live connection: every check of the handshake, cheapest first, then the takeover.
 
-Each refusal is one short JSON body, one counted reason and no log line of its own.
+Each refusal is one short JSON body, one counted reason and at most one log line a second.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aiohttp import web
 
 from actors import ActorStoppedError, AskTimeoutError, MailboxFullError
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.handshake import HandshakeLimiter
+from wsprism.policy.proxies import UNIX_PEER, TrustedProxies
 from wsprism.policy.users import is_user_id
 from wsprism.ports import Principal, TicketRequest
 from wsprism.protocol.codes import ErrorCode
@@ -29,29 +30,14 @@ from wsprism.realtime.sampling import new_trace_id
 from wsprism.realtime.wire import wire_format
 from wsprism.traces import ConnectionTrace
 from wsprism.transport.link import Link
+from wsprism.transport.refusal import Refusal, Refusals
 from wsprism.transport.takeover import take_over
 
-__all__ = ["Refusal", "Upgrader"]
+__all__ = ["Upgrader"]
 
 _ASK_TIMEOUT_S = 5.0
 _TENANT_FULL_RETRY_AFTER_S = 5
 _TOLD_CHARACTERS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A handshake's no: ``reason`` is what is counted, the rest is what the client sees."""
-
-    status: int
-    code: ErrorCode
-    msg: str
-    reason: str
-    headers: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
-
-    def response(self) -> web.Response:
-        """The HTTP answer."""
-        body = JSON.encode({"code": self.code.value, "msg": self.msg})
-        return web.Response(status=self.status, body=body, content_type="application/json", headers=dict(self.headers))
 
 
 _DRAINING = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "draining", "draining", {"Retry-After": "1"})
@@ -69,7 +55,9 @@ class Upgrader:
         tenants: Mapping[str, TenantContext],
         limiter: HandshakeLimiter | None,
         counters: GatewayCounters,
+        refusals: Refusals,
         *,
+        proxies: TrustedProxies,
         compression: bool,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -78,6 +66,8 @@ class Upgrader:
         self._tenants = tenants
         self._limiter = limiter
         self._counters = counters
+        self._refusals = refusals
+        self._proxies = proxies
         self._compression = compression
         self._loop = loop
         self._on_no_links: Callable[[], None] | None = None
@@ -85,9 +75,13 @@ class Upgrader:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The whole handshake. Never raises for anything that a client did."""
         began_s = time.perf_counter()
-        outcome = await self._admit(request)
+        headers = request.headers
+        remote = self._proxies.client_address(
+            request.remote or UNIX_PEER, headers.getall("Forwarded", ()), headers.getall("X-Forwarded-For", ())
+        )
+        outcome = await self._admit(request, remote)
         if isinstance(outcome, Refusal):
-            self._counters.handshakes_refused[outcome.reason] += 1
+            self._refusals.note(outcome.reason, remote)
             return outcome.response()
         link, head = outcome
         self.links.add(link)
@@ -108,10 +102,9 @@ class Upgrader:
             self._on_no_links = lambda: None if empty.done() else empty.set_result(None)
             await empty
 
-    async def _admit(self, request: web.BaseRequest) -> tuple[Link, bytes] | Refusal:
+    async def _admit(self, request: web.BaseRequest, remote: str) -> tuple[Link, bytes] | Refusal:
         if self.draining:
             return _DRAINING
-        remote = request.remote or ""
         if self._limiter is not None:
             denied = self._limiter.check(remote, self._loop.time())
             if denied is not None:

@@ -197,3 +197,30 @@ def len_of_stack() -> int:
         depth += 1
         frame = frame.f_back  # type: ignore[assignment]
     return depth
+
+
+@pytest.mark.parametrize(
+    ("text", "seq"),
+    [
+        ('{"v":1,"svc":"a","type":"b","seq":7}', 7),
+        ('{"seq":7,"v":"wrong"}', 7),
+        ('{"v":1,"seq":-1}', None),
+        ('{"v":1,"seq":"7"}', None),
+        ("{}", None),
+        ("[]", None),
+        ("{", None),
+        ('{"data":' + "[" * 5000, None),
+    ],
+)
+def test_the_seq_of_an_unheard_message_is_read_if_there_is_one(text: str, seq: int | None) -> None:
+    assert JSON.read_seq(text) == seq
+    try:
+        packed = msgspec.msgpack.encode(msgspec.json.decode(text))
+    except (msgspec.DecodeError, RecursionError):
+        packed = b"\xc1"
+    assert MSGPACK.read_seq(packed) == seq
+
+
+def test_the_seq_is_none_where_the_encoding_is_wrong() -> None:
+    assert MSGPACK.read_seq("{}") is None
+    assert JSON.read_seq("\ud800") is None

@@ -69,6 +69,7 @@ async def test_any_other_ticket_is_refused_and_changes_nothing(answer: Principal
     assert peer.errors() == [("AUTH_FAILED", 8)]
     assert peer.session.principal == Principal("ann", expires_at=10.0)
     assert world.tenant.counters.decisions[Reason.AUTH_FAILED] == 1
+    world.scheduler.advance(1.0)
     await refresh(world, peer, Principal("ann"))
     assert peer.types() == ["refreshed"]
 
@@ -85,6 +86,22 @@ async def test_a_second_refresh_while_one_runs_is_refused() -> None:
     gate = world.tenant.authenticator
     assert isinstance(gate, Gate)
     assert [(request.tenant, request.ticket) for request in gate.asked] == [("t", "one")]
+
+
+async def test_tickets_are_judged_once_a_second_at_most() -> None:
+    world = World(Gate())
+    peer = await connect(world, "ann")
+    await refresh(world, peer, None)
+    assert peer.errors() == [("AUTH_FAILED", 8)]
+    for _ in range(20):
+        peer.say(ext("sys", "refresh", seq=9, data={"ticket": "guess"}))
+    assert peer.errors() == [("RATE_LIMITED", 9)] * 20
+    gate = world.tenant.authenticator
+    assert isinstance(gate, Gate)
+    assert len(gate.asked) == 1
+    world.scheduler.advance(1.0)
+    await refresh(world, peer, Principal("ann"))
+    assert peer.types() == ["refreshed"]
 
 
 async def test_messages_are_heard_while_a_refresh_runs_and_its_end_after_the_connections_does_nothing() -> None:
