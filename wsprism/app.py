@@ -16,6 +16,7 @@ from aiohttp import web
 from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
 from qos import Pacer
 from wsprism.adapters.metrics import CONTENT_TYPE_LATEST, Metrics
+from wsprism.adapters.telemetry import build_telemetry
 from wsprism.assembly import build_handshake_limiter, build_http_limits, build_tenant
 from wsprism.errors import OperatorError
 from wsprism.policy.drain import DrainPlan
@@ -28,6 +29,7 @@ from wsprism.realtime.outlet import Outlet
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.sweeper import Sweeper
+from wsprism.realtime.vitals import Vitals
 from wsprism.settings import ListenAddress, Settings, configuration_hash
 from wsprism.transport.api import Api, ReloadResult
 from wsprism.transport.refusal import Refusals
@@ -52,10 +54,12 @@ class GatewayProcess:
         self.certificate = Certificate(gateway.tls, loop) if gateway.tls.cert_file is not None else None
         self.counters = GatewayCounters()
         self.counters.config_hash = configuration_hash(settings)
-        self.sampler = Sampler()
+        self._tracing, exporter = build_telemetry(gateway, self.counters)
+        self.sampler = Sampler(self._tracing, gateway.tracing.sample_ratio)
         scheduler = self._scheduler = LoopScheduler(loop)
+        self.vitals = Vitals(scheduler)
         self._system = ActorSystem(scheduler, name="wsprism", on_failure=_log_failure)
-        self._flusher = Flusher(
+        self.flusher = Flusher(
             scheduler,
             Pacer(share=gateway.flush.share, max_delay_s=gateway.flush.max_delay_ms / 1000),
             stall_timeout_s=gateway.writer_send_timeout_ms / 1000,
@@ -80,7 +84,7 @@ class GatewayProcess:
             ping_interval_s=gateway.ping_interval_ms / 1000,
             idle_timeout_s=gateway.idle_timeout_ms / 1000,
         )
-        self._metrics = Metrics(self)
+        self._metrics = Metrics(self, exporter, gateway.metrics.interval_s)
         self._drain: Drain | None = None
         self.drain_begun = asyncio.Event()
         self._drain_ended = asyncio.Event()
@@ -133,7 +137,7 @@ class GatewayProcess:
 
     async def start(self) -> None:
         """Serve. Raises OperatorError when the address cannot be had."""
-        self._system.spawn(lambda: Gateway(tuple(self._tenants.values()), self._flusher), name="gateway")
+        self._system.spawn(lambda: Gateway(tuple(self._tenants.values()), self.flusher), name="gateway")
         gateway = self.settings.gateway
         if self._internal is not None and gateway.internal.listen is not None:
             await self._internal.start(gateway.internal.listen)
@@ -146,6 +150,8 @@ class GatewayProcess:
         self._sweeper.start()
         if self.certificate is not None:
             self.certificate.watch()
+        self.vitals.start()
+        self._metrics.start()
 
     def begin_drain(self) -> None:
         """Fail readiness, take nobody new, tell every client when to come back and begin to close them. Idempotent.
@@ -189,6 +195,7 @@ class GatewayProcess:
         self._sweeper.stop()
         if self.certificate is not None:
             self.certificate.close()
+        self.vitals.stop()
         if self._drain is not None:
             self._drain.stop()
         await self._server.stop_accepting()
@@ -202,7 +209,7 @@ class GatewayProcess:
         for tenant in self._tenants.values():
             await tenant.authenticator.close()
         await self._stop_internal()
-        self._metrics.close()
+        await asyncio.gather(*(one.close() for one in (self._metrics, self._tracing) if one is not None))
 
     def _give_up(self, outlet: Outlet) -> None:
         self.counters.write_stalls += 1
@@ -232,15 +239,13 @@ class GatewayProcess:
         return web.json_response({"status": "ready"})
 
     async def _render_metrics(self, _: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=await self._metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def refuse_unavailable(settings: Settings) -> None:
     """Raise OperatorError for keys that this version knows and does not act on: none is silently without effect."""
     gateway = settings.gateway
     asked = {
-        "gateway.tracing": gateway.tracing.endpoint is not None,
-        "gateway.metrics.otlp_endpoint": gateway.metrics.otlp_endpoint is not None,
         "gateway.diagnostics.echo_path": gateway.diagnostics.echo_path is not None,
     }
     names = [name for name, is_asked in asked.items() if is_asked]

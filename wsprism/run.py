@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Callable
 
 from wsprism.advice import advise
@@ -18,6 +19,9 @@ _log = logging.getLogger("wsprism.gateway")
 
 _GC_THRESHOLD = 50_000
 """Allocations between two looks of the cyclic collector: the message path makes no cycles, only connections do."""
+
+_SWITCH_INTERVAL_S = 0.0005
+"""How long a thread of telemetry may hold up the event loop before it has to let it go on (Python: 5 ms)."""
 
 
 async def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
@@ -43,6 +47,7 @@ async def serve(settings: Settings, announce: Callable[[str], None] | None = Non
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     await process.drain_begun.wait()
     await process.drain()
     _log.info("stopped")

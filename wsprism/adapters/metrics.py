@@ -1,193 +1,169 @@
-"""Metrics through OpenTelemetry: observable instruments that read the gateway's own integers when they are asked.
+"""Metrics through OpenTelemetry: observable instruments over the gateway's own integers.
 
-Nothing is recorded on the message path. Label values come from the configuration or from fixed enumerations.
+``/metrics`` (Prometheus) and OTLP are two readers of one provider. Figures are copied on the event loop; collecting,
+rendering and exporting them happens in threads of their own, each with the copy that it was given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import asyncio
+import contextlib
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.resources import Resource
-from prometheus_client import CollectorRegistry
+from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter, ObservableGauge
+from opentelemetry.sdk.metrics.export import (
+    CardinalityLimits,
+    MetricExporter,
+    MetricReader,
+    PeriodicExportingMetricReader,
+)
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
-from qos import Lane
 from wsprism import __version__
+from wsprism.adapters.metric_histograms import HistogramExporter
+from wsprism.adapters.metric_rows import ACTOR_ROWS, GATEWAY_ROWS, HISTOGRAM_ROWS, TENANT_ROWS, Row
+from wsprism.adapters.metric_snapshot import Snapshot, take_snapshot
+from wsprism.adapters.otlp import SHUTDOWN_TIMEOUT_S, resource
+from wsprism.adapters.threads import in_thread
 from wsprism.realtime.view import GatewayView
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
-Points = Iterable[tuple[float, Mapping[str, str]]]
+_UNBOUNDED: Final[CardinalityLimits] = {ObservableCounter: 2**31, ObservableGauge: 2**31}
+"""Series are bounded by the configuration; the library's own bound of 2,000 a metric would cut 100 tenants off."""
 
 
 class Metrics:
-    """Owns the meter provider of one gateway; ``render`` is what ``/metrics`` answers."""
+    """Owns the meter provider of one gateway. ``exporter`` gets everything every ``interval_s`` seconds, once started.
 
-    def __init__(self, view: GatewayView) -> None:
+    Only the event loop calls it.
+    """
+
+    def __init__(self, view: GatewayView, exporter: MetricExporter | None = None, interval_s: float = 15.0) -> None:
+        self._view = view
+        self._interval_s = interval_s
+        self._copy = threading.local()
         self._registry = CollectorRegistry()
-        reader = PrometheusMetricReader(registry=self._registry, scope_info_enabled=False, disable_target_info=True)
-        resource = Resource.create({"service.name": "wsprism", "service.version": __version__})
-        self._provider = MeterProvider(metric_readers=[reader], resource=resource, shutdown_on_exit=False)
-        _register(self._provider.get_meter("wsprism", __version__), view)
+        readers: list[MetricReader] = [
+            PrometheusMetricReader(
+                registry=self._registry,
+                scope_info_enabled=False,
+                disable_target_info=True,
+                cardinality_limits=_UNBOUNDED,
+            )
+        ]
+        self._registry.register(_Histograms(self._snapshot))
+        ProcessCollector(registry=self._registry)
+        self._exporting: MetricReader | None = None
+        if exporter is not None:
+            self._exporting = PeriodicExportingMetricReader(
+                HistogramExporter(exporter, self._snapshot), math.inf, cardinality_limits=_UNBOUNDED
+            )
+            readers.append(self._exporting)
+        self._provider = MeterProvider(metric_readers=readers, resource=resource(), shutdown_on_exit=False)
+        self._register(self._provider.get_meter("wsprism", __version__))
+        self._rendering: asyncio.Task[bytes] | None = None
+        self._exports: asyncio.Task[None] | None = None
 
-    def render(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+    def start(self) -> None:
+        """Begin to export, if there is an exporter."""
+        if self._exporting is not None:
+            self._exports = asyncio.create_task(self._export_for_ever(self._exporting))
+
+    async def render(self) -> bytes:
+        """All metrics in Prometheus' text format. Requests that come while it is under way get the same answer."""
+        if self._rendering is None:
+            self._rendering = asyncio.create_task(self._render())
+            self._rendering.add_done_callback(self._rendered)
+        return await asyncio.shield(self._rendering)
+
+    async def close(self) -> None:
+        """Export once more and stop, within ``SHUTDOWN_TIMEOUT_S``; nothing is exported afterwards."""
+        if self._exports is not None:
+            self._exports.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._exports
+        snapshot = await take_snapshot(self._view)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_TIMEOUT_S):
+                await in_thread(lambda: self._shut_down(snapshot), "wsprism-metrics-shutdown")
+
+    async def _render(self) -> bytes:
+        snapshot = await take_snapshot(self._view)
+        return await in_thread(lambda: self._generate(snapshot), "wsprism-metrics")
+
+    def _rendered(self, _: asyncio.Task[bytes]) -> None:
+        self._rendering = None
+
+    async def _export_for_ever(self, reader: MetricReader) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s)
+            snapshot = await take_snapshot(self._view)
+            await in_thread(lambda: self._export(reader, snapshot), "wsprism-metrics-export")  # noqa: B023
+
+    # In a thread of their own
+
+    def _generate(self, snapshot: Snapshot) -> bytes:
+        self._copy.snapshot = snapshot
         return generate_latest(self._registry)
 
-    def close(self) -> None:
-        """Stop the provider; nothing is exported afterwards."""
+    def _export(self, reader: MetricReader, snapshot: Snapshot) -> None:
+        self._copy.snapshot = snapshot
+        reader.collect()
+
+    def _shut_down(self, snapshot: Snapshot) -> None:
+        if self._exporting is not None:
+            self._export(self._exporting, snapshot)
         self._provider.shutdown()
 
+    def _snapshot(self) -> Snapshot:
+        """What the running thread was given; nothing elsewhere (a library that looks when something registers)."""
+        snapshot: Snapshot = getattr(self._copy, "snapshot", _NOTHING)
+        return snapshot
 
-def _register(meter: Meter, view: GatewayView) -> None:
-    for name, description, unit, read in _COUNTERS:
-        meter.create_observable_counter(name, [_callback(view, read)], unit=unit, description=description)
-    for name, description, unit, read in _GAUGES:
-        meter.create_observable_gauge(name, [_callback(view, read)], unit=unit, description=description)
+    def _register(self, meter: Meter) -> None:
+        rows: tuple[Row[Any], ...] = (*TENANT_ROWS, *GATEWAY_ROWS, *ACTOR_ROWS)
+        for row in rows:
+            create = meter.create_observable_counter if row.kind == "counter" else meter.create_observable_gauge
+            create(row.name, [self._observe(row.name)], unit=row.unit, description=row.help)
 
+    def _observe(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_: CallbackOptions) -> Iterator[Observation]:
+            for value, labels in self._snapshot().points.get(name, ()):
+                yield Observation(value, labels)
 
-def _callback(
-    view: GatewayView, read: Callable[[GatewayView], Points]
-) -> Callable[[CallbackOptions], Iterable[Observation]]:
-    def observe(_: CallbackOptions) -> Iterator[Observation]:
-        for value, labels in read(view):
-            yield Observation(value, labels)
-
-    return observe
-
-
-def _lanes(view: GatewayView, field: str) -> Points:
-    for tenant in view.tenants():
-        for lane in Lane:
-            yield getattr(tenant.counters.lanes, field)[lane], {"tenant": tenant.id, "class": lane.name.lower()}
+        return observe
 
 
-def _messages_in(view: GatewayView) -> Points:
-    for tenant in view.tenants():
-        yield tenant.counters.messages_in_ext, {"tenant": tenant.id, "lane": "ext"}
-        yield tenant.counters.messages_in_hot, {"tenant": tenant.id, "lane": "hot"}
+_NOTHING: Final = Snapshot()
 
 
-def _bytes_in(view: GatewayView) -> Points:
-    for tenant in view.tenants():
-        yield tenant.counters.bytes_in_ext, {"tenant": tenant.id, "lane": "ext"}
-        yield tenant.counters.bytes_in_hot, {"tenant": tenant.id, "lane": "hot"}
+class _Histograms(Collector):
+    """The histograms of a snapshot, as Prometheus wants them."""
 
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
 
-def _service_messages(view: GatewayView) -> Points:
-    for tenant in view.tenants():
-        for name, count in tenant.counters.messages_by_ext_service.items():
-            yield count, {"tenant": tenant.id, "lane": "ext", "service": name}
-        for service_id, count in tenant.counters.messages_by_hot_service.items():
-            yield count, {"tenant": tenant.id, "lane": "hot", "service": str(service_id)}
-
-
-def _decisions(view: GatewayView) -> Points:
-    for tenant in view.tenants():
-        for reason, count in tenant.counters.decisions.items():
-            yield count, {"tenant": tenant.id, "reason": reason.value}
-
-
-def _per_tenant(field: str) -> Callable[[GatewayView], Points]:
-    def read(view: GatewayView) -> Points:
-        for tenant in view.tenants():
-            yield getattr(tenant.counters, field), {"tenant": tenant.id}
-
-    return read
-
-
-def _lane_field(field: str) -> Callable[[GatewayView], Points]:
-    return lambda view: _lanes(view, field)
-
-
-def _closed(view: GatewayView) -> Points:
-    for tenant in view.tenants():
-        for code, count in tenant.counters.closed.items():
-            yield count, {"tenant": tenant.id, "code": str(code)}
-
-
-def _kicked(view: GatewayView) -> Points:
-    for tenant in view.tenants():
-        for reason, count in tenant.counters.kicked.items():
-            yield count, {"tenant": tenant.id, "reason": reason}
-
-
-def _sessions(view: GatewayView) -> Points:
-    for tenant in view.tenants():
-        yield tenant.sessions, {"tenant": tenant.id}
-
-
-def _rooms(view: GatewayView) -> Points:
-    for tenant in view.tenants():
-        yield tenant.rooms, {"tenant": tenant.id}
-
-
-Row = tuple[str, str, str, Callable[[GatewayView], Points]]
-
-_COUNTERS: tuple[Row, ...] = (
-    ("wsprism_messages_received", "Messages from clients", "", _messages_in),
-    ("wsprism_received", "Bytes of messages from clients", "By", _bytes_in),
-    ("wsprism_service_messages", "Messages that reached a service", "", _service_messages),
-    ("wsprism_decisions", "Refusals by reason", "", _decisions),
-    ("wsprism_queue_offered", "Messages offered to outbound queues", "", _lane_field("offered")),
-    ("wsprism_queue_sent", "Messages handed to a transport", "", _lane_field("sent")),
-    ("wsprism_queue_dropped", "Messages dropped by a full queue", "", _lane_field("dropped")),
-    ("wsprism_queue_conflated", "Hot frames replaced by a newer one of their key", "", _lane_field("conflated")),
-    ("wsprism_queue_discarded", "Messages still queued when their connection ended", "", _lane_field("discarded")),
-    ("wsprism_sent", "Bytes handed to a transport", "By", _lane_field("sent_bytes")),
-    ("wsprism_sessions_opened", "Sessions opened", "", _per_tenant("sessions_opened")),
-    ("wsprism_sessions_kicked", "Sessions ended for another one", "", _kicked),
-    ("wsprism_connections_closed", "Connections ended, by close code", "", _closed),
-    ("wsprism_slow_disconnects", "Connections closed as slow consumers", "", _per_tenant("slow_disconnects")),
-    (
-        "wsprism_handshakes_refused",
-        "Handshakes refused, by reason",
-        "",
-        lambda view: [(count, {"reason": reason}) for reason, count in view.counters.handshakes_refused.items()],
-    ),
-    ("wsprism_handshakes_accepted", "Handshakes accepted", "", lambda view: [(view.counters.handshakes_accepted, {})]),
-    ("wsprism_actor_restarts", "Actors restarted", "", lambda view: [(view.actors().restarts, {})]),
-    (
-        "wsprism_write_stalls",
-        "Connections given up for no progress",
-        "",
-        lambda view: [(view.counters.write_stalls, {})],
-    ),
-    (
-        "wsprism_config_reload",
-        "Attempts to reload the configuration",
-        "",
-        lambda view: [(count, {"result": result.value}) for result, count in view.counters.config_reloads.items()],
-    ),
-    (
-        "wsprism_dead_letters",
-        "Messages between actors that nobody took",
-        "",
-        lambda view: [(count, {"reason": reason.value}) for reason, count in view.actors().dead_letters.items()],
-    ),
-)
-
-_GAUGES: tuple[Row, ...] = (
-    ("wsprism_sessions", "Sessions now", "", _sessions),
-    ("wsprism_rooms", "Rooms now", "", _rooms),
-    ("wsprism_connections", "Open sockets now", "", lambda view: [(view.connections(), {})]),
-    ("wsprism_queue_depth", "Messages waiting in outbound queues", "", _lane_field("queued")),
-    ("wsprism_draining", "1 while the gateway drains", "", lambda view: [(float(view.draining()), {})]),
-    (
-        "wsprism_config_generation",
-        "1 at the start, one more for every reload that was applied",
-        "",
-        lambda view: [(view.counters.config_generation, {})],
-    ),
-    (
-        "wsprism_config_info",
-        "1; its label is the hash of the configuration in force",
-        "",
-        lambda view: [(1, {"hash": view.counters.config_hash})],
-    ),
-    ("wsprism_actors", "Live actors", "", lambda view: [(view.actors().actors, {})]),
-    ("wsprism_mailbox_depth", "Messages waiting in mailboxes", "", lambda view: [(view.actors().mailbox_depth, {})]),
-)
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        points = self._snapshot().histograms
+        for row in HISTOGRAM_ROWS:
+            found = points.get(row.name, [])
+            family = HistogramMetricFamily(
+                row.name, row.help, labels=list(found[0].labels) if found else [], unit="seconds"
+            )
+            for point in found:
+                total = 0
+                buckets: list[tuple[str, float]] = []
+                for bound_s, count in zip((*point.bounds_s, math.inf), point.counts, strict=True):
+                    total += count
+                    buckets.append(("+Inf" if bound_s == math.inf else str(bound_s), total))
+                family.add_metric(list(point.labels.values()), buckets, point.sum_s)
+            yield family

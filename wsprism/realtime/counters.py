@@ -68,9 +68,11 @@ class GatewayCounters:
         "config_generation",
         "config_hash",
         "config_reloads",
+        "exports_failed",
         "handshake",
         "handshakes_accepted",
         "handshakes_refused",
+        "traces_dropped",
         "write_stalls",
     )
 
@@ -79,6 +81,8 @@ class GatewayCounters:
         self.handshakes_accepted = 0
         self.handshakes_refused: Counter[str] = Counter()
         self.write_stalls = 0
+        self.exports_failed = {"metrics": 0, "traces": 0}
+        self.traces_dropped = 0
         self.config_reloads = dict.fromkeys(ReloadResult, 0)
         self.config_generation = 1
         self.config_hash = ""

@@ -121,6 +121,11 @@ class TenantContext:
         """Rooms now."""
         return len(self.registry.rooms)
 
+    @property
+    def members(self) -> int:
+        """Sessions in rooms now; a session counts in each of its rooms."""
+        return sum(len(entry.sessions) for entry in self.registry.rooms.values())
+
     def apply(self, rules: TenantRules) -> None:
         """Swap the rules. The tenant's bucket starts anew; a connection's keeps its rate until it reconnects."""
         self.rules = rules

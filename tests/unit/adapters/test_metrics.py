@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,6 +15,7 @@ from wsprism.policy.decisions import Reason
 from wsprism.protocol.websocket import CloseReceived
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.vitals import Vitals
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
 
@@ -26,6 +27,9 @@ class View:
         self.world = world
         self.counters = GatewayCounters()
         self.is_draining = False
+        self.sampler = world.tenant.sampler
+        self.flusher = world.flusher
+        self.vitals = Vitals(world.scheduler)
 
     def tenants(self) -> list[TenantContext]:
         return [self.world.tenant]
@@ -35,6 +39,9 @@ class View:
 
     def connections(self) -> int:
         return self.world.connections()
+
+    def http_connections(self) -> int:
+        return 0
 
     def draining(self) -> bool:
         return self.is_draining
@@ -46,14 +53,14 @@ def view() -> View:
 
 
 @pytest.fixture
-def metrics(view: View) -> Iterator[Metrics]:
+async def metrics(view: View) -> AsyncIterator[Metrics]:
     metrics = Metrics(view)
     yield metrics
-    metrics.close()
+    await metrics.close()
 
 
-def read(metrics: Metrics) -> dict[Sample, float]:
-    families = text_string_to_metric_families(metrics.render().decode())
+async def read(metrics: Metrics) -> dict[Sample, float]:
+    families = text_string_to_metric_families((await metrics.render()).decode())
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in families
@@ -61,28 +68,28 @@ def read(metrics: Metrics) -> dict[Sample, float]:
     }
 
 
-def value(metrics: Metrics, name: str, **labels: str) -> float:
-    return read(metrics)[name, frozenset(labels.items())]
+async def value(metrics: Metrics, name: str, **labels: str) -> float:
+    return (await read(metrics))[name, frozenset(labels.items())]
 
 
 async def test_the_figures_are_those_of_the_moment_in_which_they_are_asked(view: View, metrics: Metrics) -> None:
-    assert value(metrics, "wsprism_sessions", tenant="t") == 0
+    assert await value(metrics, "wsprism_sessions", tenant="t") == 0
     peer = await view.world.connect()
     peer.join("lobby")
     peer.chat("hi")
     peer.say(b"\x01\x00\x00x")
-    assert value(metrics, "wsprism_sessions", tenant="t") == 1
-    assert value(metrics, "wsprism_rooms", tenant="t") == 1
-    assert value(metrics, "wsprism_connections") == 1
-    assert value(metrics, "wsprism_sessions_opened_total", tenant="t") == 1
-    assert value(metrics, "wsprism_messages_received_total", tenant="t", lane="ext") == 2
-    assert value(metrics, "wsprism_messages_received_total", tenant="t", lane="hot") == 1
-    assert value(metrics, "wsprism_service_messages_total", tenant="t", lane="ext", service="chat") == 1
-    assert value(metrics, "wsprism_service_messages_total", tenant="t", lane="hot", service="1") == 1
-    assert value(metrics, "wsprism_queue_sent_total", **{"tenant": "t", "class": "reliable"}) == 3
+    assert await value(metrics, "wsprism_sessions", tenant="t") == 1
+    assert await value(metrics, "wsprism_rooms", tenant="t") == 1
+    assert await value(metrics, "wsprism_connections") == 1
+    assert await value(metrics, "wsprism_sessions_opened_total", tenant="t") == 1
+    assert await value(metrics, "wsprism_messages_received_total", tenant="t", lane="ext") == 2
+    assert await value(metrics, "wsprism_messages_received_total", tenant="t", lane="hot") == 1
+    assert await value(metrics, "wsprism_service_messages_total", tenant="t", lane="ext", service="chat") == 1
+    assert await value(metrics, "wsprism_service_messages_total", tenant="t", lane="hot", service="1") == 1
+    assert await value(metrics, "wsprism_queue_sent_total", **{"tenant": "t", "class": "reliable"}) == 3
     peer.vanish()
-    assert value(metrics, "wsprism_sessions", tenant="t") == 0
-    assert value(metrics, "wsprism_connections_closed_total", tenant="t", code="1006") == 1
+    assert await value(metrics, "wsprism_sessions", tenant="t") == 0
+    assert await value(metrics, "wsprism_connections_closed_total", tenant="t", code="1006") == 1
 
 
 async def test_the_queues_account_adds_up_class_by_class(view: View, metrics: Metrics) -> None:
@@ -91,7 +98,7 @@ async def test_the_queues_account_adds_up_class_by_class(view: View, metrics: Me
     peer.transport.fill()
     for _ in range(3):
         peer.chat("waits")
-    figures = read(metrics)
+    figures = await read(metrics)
     for lane in Lane:
         labels = frozenset({"tenant": "t", "class": lane.name.lower()}.items())
         gone = [
@@ -99,21 +106,21 @@ async def test_the_queues_account_adds_up_class_by_class(view: View, metrics: Me
         ]
         queued = figures["wsprism_queue_depth", labels]
         assert figures["wsprism_queue_offered_total", labels] == sum(gone) + queued
-    assert value(metrics, "wsprism_queue_depth", **{"tenant": "t", "class": "reliable"}) == 2
+    assert await value(metrics, "wsprism_queue_depth", **{"tenant": "t", "class": "reliable"}) == 2
 
 
 async def test_what_belongs_to_the_process_is_there_too(view: View, metrics: Metrics) -> None:
     view.counters.handshakes_accepted = 3
     view.counters.handshakes_refused["ticket"] = 2
     view.is_draining = True
-    assert value(metrics, "wsprism_handshakes_accepted_total") == 3
-    assert value(metrics, "wsprism_handshakes_refused_total", reason="ticket") == 2
-    assert value(metrics, "wsprism_draining") == 1
-    assert value(metrics, "wsprism_actors") == 2
+    assert await value(metrics, "wsprism_handshakes_accepted_total") == 3
+    assert await value(metrics, "wsprism_handshakes_refused_total", reason="ticket") == 2
+    assert await value(metrics, "wsprism_draining") == 1
+    assert await value(metrics, "wsprism_actors") == 2
 
 
 async def test_every_reason_is_a_series_from_the_start(metrics: Metrics) -> None:
-    reasons = {dict(labels)["reason"] for name, labels in read(metrics) if name == "wsprism_decisions_total"}
+    reasons = {dict(labels)["reason"] for name, labels in await read(metrics) if name == "wsprism_decisions_total"}
     assert reasons == {reason.value for reason in Reason}
 
 
@@ -128,16 +135,16 @@ async def test_nothing_that_a_client_chose_becomes_a_label(view: View, metrics: 
     )
     peer.event(CloseReceived(4242, "evil"))
     peer.vanish()
-    text = metrics.render().decode()
+    text = (await metrics.render()).decode()
     assert "evil" not in text
     assert "4242" not in text
-    assert "238" not in {label for _, labels in read(metrics) for _, label in labels}
+    assert "238" not in {label for _, labels in await read(metrics) for _, label in labels}
 
 
 async def test_two_gateways_of_a_process_keep_their_metrics_apart(metrics: Metrics) -> None:
     other_view = View(World())
     other = Metrics(other_view)
     await other_view.world.connect()
-    assert value(other, "wsprism_sessions", tenant="t") == 1
-    assert value(metrics, "wsprism_sessions", tenant="t") == 0
-    other.close()
+    assert await value(other, "wsprism_sessions", tenant="t") == 1
+    assert await value(metrics, "wsprism_sessions", tenant="t") == 0
+    await other.close()

@@ -1,0 +1,251 @@
+"""Every metric that there is: its name, help and unit, and how it is read from the gateway's own integers.
+
+Label values come from the configuration or from fixed enumerations, never from the wire. ``docs/metrics.md`` lists the
+same rows. Names are without what Prometheus appends: the unit, and ``_total`` of a counter.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, TypeVar
+
+from actors import SystemStatistics
+from qos import Lane
+from wsprism import __version__
+from wsprism.realtime.histogram import Histogram
+from wsprism.realtime.view import GatewayView, TenantView
+
+__all__ = ["ACTOR_ROWS", "GATEWAY_ROWS", "HISTOGRAM_ROWS", "TENANT_ROWS", "HistogramRow", "Points", "Row"]
+
+Labels = dict[str, str]
+Points = Iterable[tuple[float, Labels]]
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Generic[S]):
+    """One counter or gauge; ``read`` gives its points, of the whole gateway, its actors or one tenant."""
+
+    kind: Literal["counter", "gauge"]
+    name: str
+    help: str
+    read: Callable[[S], Points]
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramRow:
+    """One histogram in seconds."""
+
+    name: str
+    help: str
+    read: Callable[[GatewayView], Iterable[tuple[Histogram, Labels]]]
+
+
+def _field(name: str) -> Callable[[TenantView], Points]:
+    return lambda tenant: [(getattr(tenant.counters, name), {"tenant": tenant.id})]
+
+
+def _by_class(name: str) -> Callable[[TenantView], Points]:
+    def read(tenant: TenantView) -> Points:
+        values = getattr(tenant.counters.lanes, name)
+        return [(values[lane], {"tenant": tenant.id, "class": lane.name.lower()}) for lane in Lane]
+
+    return read
+
+
+def _by_lane(name: str) -> Callable[[TenantView], Points]:
+    fields = [(lane, f"{name}_{lane}") for lane in ("ext", "hot")]
+    return lambda tenant: [
+        (getattr(tenant.counters, field), {"tenant": tenant.id, "lane": lane}) for lane, field in fields
+    ]
+
+
+def _service_messages(tenant: TenantView) -> Points:
+    counters = tenant.counters
+    for name, count in counters.messages_by_ext_service.items():
+        yield count, {"tenant": tenant.id, "lane": "ext", "service": name}
+    for service_id, count in counters.messages_by_hot_service.items():
+        yield count, {"tenant": tenant.id, "lane": "hot", "service": str(service_id)}
+
+
+TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
+    Row("gauge", "wsprism_sessions", "Sessions now", lambda one: [(one.sessions, {"tenant": one.id})]),
+    Row("gauge", "wsprism_rooms", "Rooms now", lambda one: [(one.rooms, {"tenant": one.id})]),
+    Row("gauge", "wsprism_members", "Memberships of rooms now", lambda one: [(one.members, {"tenant": one.id})]),
+    Row("counter", "wsprism_sessions_opened", "Sessions opened", _field("sessions_opened")),
+    Row(
+        "counter",
+        "wsprism_sessions_kicked",
+        "Sessions ended for another one, by reason",
+        lambda one: [(count, {"tenant": one.id, "reason": reason}) for reason, count in one.counters.kicked.items()],
+    ),
+    Row(
+        "counter",
+        "wsprism_connections_closed",
+        "Connections ended, by close code",
+        lambda one: [(count, {"tenant": one.id, "code": str(code)}) for code, count in one.counters.closed.items()],
+    ),
+    Row("counter", "wsprism_slow_disconnects", "Connections closed as slow consumers", _field("slow_disconnects")),
+    Row("counter", "wsprism_messages_received", "Messages from clients", _by_lane("messages_in")),
+    Row("counter", "wsprism_received", "Bytes of messages from clients", _by_lane("bytes_in"), "By"),
+    Row("counter", "wsprism_service_messages", "Messages that reached a service", _service_messages),
+    Row(
+        "counter",
+        "wsprism_decisions",
+        "Refusals, by reason",
+        lambda one: [
+            (count, {"tenant": one.id, "reason": reason.value}) for reason, count in one.counters.decisions.items()
+        ],
+    ),
+    Row("counter", "wsprism_queue_offered", "Messages offered to outbound queues", _by_class("offered")),
+    Row("counter", "wsprism_queue_sent", "Messages handed to a transport", _by_class("sent")),
+    Row("counter", "wsprism_sent", "Bytes handed to a transport", _by_class("sent_bytes"), "By"),
+    Row("counter", "wsprism_queue_dropped", "Messages dropped by a full queue", _by_class("dropped")),
+    Row(
+        "counter",
+        "wsprism_queue_conflated",
+        "Hot frames replaced by a newer one of their key",
+        _by_class("conflated"),
+    ),
+    Row(
+        "counter",
+        "wsprism_queue_discarded",
+        "Messages still queued when their connection ended",
+        _by_class("discarded"),
+    ),
+    Row("gauge", "wsprism_queue_depth", "Messages waiting in outbound queues now", _by_class("queued")),
+    Row("gauge", "wsprism_queue", "Bytes waiting in outbound queues now", _by_class("queued_bytes"), "By"),
+)
+
+GATEWAY_ROWS: Final[tuple[Row[GatewayView], ...]] = (
+    Row("gauge", "wsprism_connections", "Open WebSockets now", lambda view: [(view.connections(), {})]),
+    Row(
+        "gauge",
+        "wsprism_http_connections",
+        "Sockets now that have not been upgraded",
+        lambda view: [(view.http_connections(), {})],
+    ),
+    Row(
+        "counter",
+        "wsprism_handshakes_accepted",
+        "Handshakes that became connections",
+        lambda view: [(view.counters.handshakes_accepted, {})],
+    ),
+    Row(
+        "counter",
+        "wsprism_handshakes_refused",
+        "Handshakes refused, by reason",
+        lambda view: [(count, {"reason": reason}) for reason, count in view.counters.handshakes_refused.items()],
+    ),
+    Row("counter", "wsprism_writes", "Writes to transports", lambda view: [(view.flusher.writes, {})]),
+    Row(
+        "counter",
+        "wsprism_write_pauses",
+        "Times that a transport was full and its connection had to wait",
+        lambda view: [(view.flusher.pauses, {})],
+    ),
+    Row(
+        "counter",
+        "wsprism_write_stalls",
+        "Connections given up because nothing could be written for too long",
+        lambda view: [(view.counters.write_stalls, {})],
+    ),
+    Row("gauge", "wsprism_draining", "1 while the gateway drains", lambda view: [(int(view.draining()), {})]),
+    Row(
+        "counter",
+        "wsprism_config_reload",
+        "Attempts to reload the configuration, by result",
+        lambda view: [(count, {"result": result.value}) for result, count in view.counters.config_reloads.items()],
+    ),
+    Row(
+        "gauge",
+        "wsprism_config_generation",
+        "1 at the start, one more for every reload that was applied",
+        lambda view: [(view.counters.config_generation, {})],
+    ),
+    Row(
+        "gauge",
+        "wsprism_config_info",
+        "1; the label is the hash of the configuration in force",
+        lambda view: [(1, {"hash": view.counters.config_hash})],
+    ),
+    Row(
+        "gauge",
+        "wsprism_build_info",
+        "1; the labels say what runs",
+        lambda _: [(1, {"version": __version__, "python": platform.python_version()})],
+    ),
+    Row(
+        "counter",
+        "wsprism_telemetry_exports_failed",
+        "Exports to the OTLP collector that failed, by signal",
+        lambda view: [(count, {"signal": signal}) for signal, count in view.counters.exports_failed.items()],
+    ),
+    Row(
+        "counter",
+        "wsprism_traces_dropped",
+        "Sampled traces that were not exported because too many waited",
+        lambda view: [(view.counters.traces_dropped, {})],
+    ),
+)
+
+ACTOR_ROWS: Final[tuple[Row[SystemStatistics], ...]] = (
+    Row("gauge", "wsprism_actors", "Live actors", lambda now: [(now.actors, {})]),
+    Row(
+        "gauge",
+        "wsprism_mailbox_depth",
+        "Messages waiting in all mailboxes now",
+        lambda now: [(now.mailbox_depth, {})],
+    ),
+    Row(
+        "gauge",
+        "wsprism_mailbox_deepest",
+        "Messages waiting in the fullest mailbox now",
+        lambda now: [(now.deepest_depth, {})],
+    ),
+    Row(
+        "counter",
+        "wsprism_actor_failures",
+        "Exceptions in actors",
+        lambda now: [(now.failures, {})],
+    ),
+    Row("counter", "wsprism_actor_restarts", "Actors restarted", lambda now: [(now.restarts, {})]),
+    Row(
+        "counter",
+        "wsprism_dead_letters",
+        "Messages between actors that nobody took, by reason",
+        lambda now: [(count, {"reason": reason.value}) for reason, count in now.dead_letters.items()],
+    ),
+)
+
+HISTOGRAM_ROWS: Final[tuple[HistogramRow, ...]] = (
+    HistogramRow(
+        "wsprism_handshake_duration",
+        "From a request's headers to the open connection, of accepted handshakes",
+        lambda view: [(view.counters.handshake, {})],
+    ),
+    HistogramRow(
+        "wsprism_dispatch_duration",
+        "Handling of a message by its connection, sampled",
+        lambda view: [(histogram, {"lane": lane}) for lane, histogram in view.sampler.dispatch.items()],
+    ),
+    HistogramRow(
+        "wsprism_delivery_duration",
+        "From a message's handling to the write for a room's last member, sampled",
+        lambda view: [(histogram, {"lane": lane}) for lane, histogram in view.sampler.delivery.items()],
+    ),
+    HistogramRow(
+        "wsprism_loop_lag",
+        "How late the event loop runs a timer",
+        lambda view: [(view.vitals.loop_lag, {})],
+    ),
+    HistogramRow(
+        "wsprism_gc_pause",
+        "Garbage collections, by generation",
+        lambda view: [(pause, {"generation": str(age)}) for age, pause in enumerate(view.vitals.gc_pause)],
+    ),
+)
