@@ -65,6 +65,12 @@ class OutboundQueue:
         self._reliable_count = self._reliable_bytes = 0
         self._hot_count = self._hot_bytes = 0
 
+    def configure(self, limits: QueueLimits, *, hold_hot: bool) -> None:
+        """Take other bounds from the next offer on, and other weights with the next backlog. Nothing that stands here
+        is lost: a class above its new bound takes no more, or one for one."""
+        self._limits = limits
+        self.hold_hot = hold_hot
+
     @property
     def empty(self) -> bool:
         """Whether there is nothing to take."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import settings
 
 from wsprism.app import GatewayProcess
+from wsprism.reload import ReloadReport
 from wsprism.settings import load_settings
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -36,10 +38,18 @@ StartGateway = Callable[..., Awaitable["Running"]]
 class Running:
     """A started gateway and where it is."""
 
-    def __init__(self, process: GatewayProcess) -> None:
+    def __init__(self, process: GatewayProcess, file: Path) -> None:
         self.process = process
+        self.file = file
         self.port = process.address.port
         self.base = f"http://127.0.0.1:{self.port}"
+
+    async def reconfigure(self, change: Callable[[dict[str, Any]], object]) -> ReloadReport:
+        """Let ``change`` change the configuration's data, write the file and reload it."""
+        data = yaml.safe_load(self.file.read_text())
+        change(data)
+        self.file.write_text(yaml.safe_dump(data))
+        return await self.process.reload()
 
 
 def merge(base: dict[str, object], changes: dict[str, object]) -> dict[str, object]:
@@ -69,10 +79,10 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         }
         path = tmp_path / f"wsprism-{len(started)}.yaml"
         path.write_text(yaml.safe_dump(config))
-        process = GatewayProcess(load_settings(path))
+        process = GatewayProcess(load_settings(path), file=str(path))
         await process.start()
         started.append(process)
-        return Running(process)
+        return Running(process, path)
 
     yield start
     for process in started:

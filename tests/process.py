@@ -20,13 +20,17 @@ START_TIMEOUT_S = 20.0
 class GatewayCommand:
     """``async with GatewayCommand(config_text, directory) as gateway`` runs ``python -m wsprism --config ...``."""
 
-    def __init__(self, config: str, directory: Path) -> None:
-        self._path = directory / "wsprism.yaml"
-        self._path.write_text(config)
+    def __init__(self, config: str, directory: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+        """``options`` are further arguments of ``wsprism start``."""
+        self.path = directory / "wsprism.yaml"
+        self.path.write_text(config)
+        self._command = ["start", "--config", str(self.path), *options] if options else ["--config", str(self.path)]
+        self._environment = environment or {}
         self._process: asyncio.subprocess.Process
         self._reader: asyncio.Task[None]
         self._listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.log: list[str] = []
+        self._logged = asyncio.Event()
         self.port = 0
         self.internal_port = 0
         self.said = ""
@@ -36,11 +40,10 @@ class GatewayCommand:
             sys.executable,
             "-m",
             "wsprism",
-            "--config",
-            str(self._path),
+            *self._command,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ | {"PYTHONWARNINGS": "error"},
+            env=os.environ | {"PYTHONWARNINGS": "error"} | self._environment,
         )
         self._reader = asyncio.create_task(self._read())
         async with asyncio.timeout(START_TIMEOUT_S):
@@ -77,6 +80,13 @@ class GatewayCommand:
             await self._reader
         return code
 
+    async def logged(self, beginning: str, times: int = 1) -> None:
+        """Wait until so many records begin like this."""
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while sum(f'"message":"{beginning}' in line for line in self.log) < times:
+                self._logged.clear()
+                await self._logged.wait()
+
     def messages(self) -> list[dict[str, object]]:
         """The log so far, record by record."""
         return [json.loads(line) for line in self.log]
@@ -89,6 +99,7 @@ class GatewayCommand:
         async for raw in self._process.stderr:
             line = raw.decode()
             self.log.append(line)
+            self._logged.set()
             if found := re.search(r"active at .*:(\d+)", line):
                 port = int(found[1])
             if found := re.search(r"Internal listener at .*:(\d+)", line):

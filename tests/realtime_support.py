@@ -41,6 +41,7 @@ class FakeTransport:
         self.writes = 0
         self.ended: str | None = None
         self.stuck_bytes = 0
+        self.max_message_bytes: int | None = None
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -54,6 +55,9 @@ class FakeTransport:
 
     def resume_reading(self) -> None:
         self.reading = True
+
+    def limit_message_bytes(self, max_message_bytes: int) -> None:
+        self.max_message_bytes = max_message_bytes
 
     def close(self) -> None:
         self.ended = self.ended or "closed"

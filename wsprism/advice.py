@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,9 @@ from wsprism.assembly import build_services
 from wsprism.protocol.standard_webhooks import MIN_SECRET_BYTES
 from wsprism.settings import AuthSettings, JwtAuth, Settings, TenantSettings, WebhookAuth
 
-__all__ = ["Advice", "advise"]
+__all__ = ["Advice", "advise", "log_advice"]
+
+_log = logging.getLogger("wsprism.gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,13 @@ def _weak_secrets(auth: AuthSettings) -> Iterator[str]:
             return
     if size < wanted:
         yield f"the secret has {size} bytes, and can be guessed from what it signs: {wanted} or more are safe"
+
+
+def log_advice(settings: Settings) -> None:
+    """One warning in the log for each."""
+    for advice in advise(settings):
+        about = {"tenant": advice.tenant} | ({"entry": advice.entry} if advice.entry is not None else {})
+        _log.warning(advice.message, extra=about)
 
 
 def _unknown_entries(tenant: TenantSettings) -> Iterator[tuple[tuple[str, int], str]]:

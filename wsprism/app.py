@@ -9,16 +9,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from aiohttp import web
 
 from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
-from qos import Pacer
 from wsprism.adapters.metrics import CONTENT_TYPE_LATEST, Metrics
 from wsprism.adapters.telemetry import build_telemetry
-from wsprism.assembly import build_handshake_limiter, build_http_limits, build_tenant
+from wsprism.assembly import build_handshake_limiter, build_http_limits, build_pacer, build_tenant
 from wsprism.errors import OperatorError
+from wsprism.live import LiveParts
 from wsprism.policy.drain import DrainPlan
 from wsprism.policy.proxies import TrustedProxies
 from wsprism.realtime.counters import GatewayCounters
@@ -30,8 +31,9 @@ from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.sweeper import Sweeper
 from wsprism.realtime.vitals import Vitals
-from wsprism.settings import ListenAddress, Settings, configuration_hash
-from wsprism.transport.api import Api, ReloadResult
+from wsprism.reload import Reloader, ReloadReport
+from wsprism.settings import ListenAddress, LoggingSettings, Settings, load_settings
+from wsprism.transport.api import Api
 from wsprism.transport.refusal import Refusals
 from wsprism.transport.server import Handler, HttpServer
 from wsprism.transport.tls import Certificate
@@ -47,13 +49,18 @@ _STOP_TIMEOUT_S = 5.0
 class GatewayProcess:
     """One gateway on the running loop. ``start``, then ``drain`` (or ``stop``); not to be started twice."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        file: str | None = None,
+        configure_logging: Callable[[LoggingSettings], object] = lambda _: None,
+    ) -> None:
+        """``file`` is what a reload reads; ``configure_logging`` is told when the settings of the log change."""
         loop = asyncio.get_running_loop()
         gateway = settings.gateway
-        self.settings = settings
         self.certificate = Certificate(gateway.tls, loop) if gateway.tls.cert_file is not None else None
         self.counters = GatewayCounters()
-        self.counters.config_hash = configuration_hash(settings)
         self._tracing, exporter = build_telemetry(gateway, self.counters)
         self.sampler = Sampler(self._tracing, gateway.tracing.sample_ratio)
         scheduler = self._scheduler = LoopScheduler(loop)
@@ -61,12 +68,13 @@ class GatewayProcess:
         self._system = ActorSystem(scheduler, name="wsprism", on_failure=_log_failure)
         self.flusher = Flusher(
             scheduler,
-            Pacer(share=gateway.flush.share, max_delay_s=gateway.flush.max_delay_ms / 1000),
+            build_pacer(gateway.flush),
             stall_timeout_s=gateway.writer_send_timeout_ms / 1000,
             on_stall=self._give_up,
             soon=self._system.after_turns,
         )
-        self._tenants = {one.id: build_tenant(one, scheduler, self.sampler) for one in settings.tenants}
+        new_tenant = partial(build_tenant, scheduler=scheduler, sampler=self.sampler)
+        self._tenants = {one.id: new_tenant(one) for one in settings.tenants}
         refusals = Refusals(self.counters, scheduler.now)
         self._upgrader = Upgrader(
             self._tenants,
@@ -84,6 +92,18 @@ class GatewayProcess:
             ping_interval_s=gateway.ping_interval_ms / 1000,
             idle_timeout_s=gateway.idle_timeout_ms / 1000,
         )
+        self._parts = LiveParts(
+            self._tenants,
+            new_tenant,
+            scheduler,
+            self.flusher,
+            self._sweeper,
+            self._upgrader,
+            self.certificate,
+            configure_logging,
+        )
+        self.file = file
+        self._reloader = Reloader(settings, file or "", lambda: _read(file), self._parts, self.counters)
         self._metrics = Metrics(self, exporter, gateway.metrics.interval_s)
         self._drain: Drain | None = None
         self.drain_begun = asyncio.Event()
@@ -95,7 +115,19 @@ class GatewayProcess:
         self._internal: HttpServer | None = None
         if gateway.internal.listen:
             self._internal = HttpServer(internal, limits, refusals, keep_alive=True, otherwise=self._api.handle)
+        self._parts.servers = [self._server] if self._internal is None else [self._server, self._internal]
         self._started_at = scheduler.now()
+
+    # Configuration
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration in force."""
+        return self._reloader.settings
+
+    async def reload(self) -> ReloadReport:
+        """Read the file again and put what changed in force. Raises SettingsError when the old one stays entirely."""
+        return await self._reloader.reload()
 
     # GatewayView
 
@@ -137,7 +169,9 @@ class GatewayProcess:
 
     async def start(self) -> None:
         """Serve. Raises OperatorError when the address cannot be had."""
-        self._system.spawn(lambda: Gateway(tuple(self._tenants.values()), self.flusher), name="gateway")
+        self._parts.gateway = self._system.spawn(
+            lambda: Gateway(tuple(self._tenants.values()), self.flusher), name="gateway"
+        )
         gateway = self.settings.gateway
         if self._internal is not None and gateway.internal.listen is not None:
             await self._internal.start(gateway.internal.listen)
@@ -165,10 +199,6 @@ class GatewayProcess:
         self._drain = Drain(self._scheduler, self._drain_plan())
         self._drain.begin(self._upgrader.links)
         self.drain_begun.set()
-
-    async def reload(self) -> ReloadResult:
-        """Not yet: raises OperatorError."""
-        raise OperatorError("not available in this version")
 
     def end_drain(self) -> None:
         """Wait no longer: ``drain`` goes on to ``stop``."""
@@ -208,6 +238,7 @@ class GatewayProcess:
         await self._server.stop()
         for tenant in self._tenants.values():
             await tenant.authenticator.close()
+        await self._parts.close()
         await self._stop_internal()
         await asyncio.gather(*(one.close() for one in (self._metrics, self._tracing) if one is not None))
 
@@ -240,6 +271,14 @@ class GatewayProcess:
 
     async def _render_metrics(self, _: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=await self._metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _read(file: str | None) -> Settings:
+    if file is None:
+        raise OperatorError("this gateway was not started from a file")
+    settings = load_settings(file)
+    refuse_unavailable(settings)
+    return settings
 
 
 def refuse_unavailable(settings: Settings) -> None:

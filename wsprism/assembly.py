@@ -5,25 +5,38 @@ from __future__ import annotations
 import time
 
 from actors import Scheduler
+from qos import Pacer
 from wsprism.adapters.authenticators import build_authenticator
 from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
 from wsprism.ports import ExtService, HotService
 from wsprism.realtime.one_time import OneTimeTickets
-from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
+from wsprism.realtime.rules import ServiceRegistry, TenantContext, TenantRules, compile_rules
 from wsprism.realtime.sampling import Sampler
 from wsprism.services import ChatService, EchoService, RelayService, RoomService
-from wsprism.settings import HandshakeLimitSettings, HttpLimitsSettings, TenantSettings
+from wsprism.settings import FlushSettings, HandshakeLimitSettings, HttpLimitsSettings, TenantSettings
 from wsprism.transport.gate import HttpLimits
 
-__all__ = ["build_handshake_limiter", "build_http_limits", "build_services", "build_tenant"]
+__all__ = [
+    "build_handshake_limiter",
+    "build_http_limits",
+    "build_pacer",
+    "build_rules",
+    "build_services",
+    "build_tenant",
+]
 
 
 def build_tenant(settings: TenantSettings, scheduler: Scheduler, sampler: Sampler) -> TenantContext:
     """A tenant's rules and authenticator, with nobody in it yet."""
-    rules = compile_rules(settings, build_services(settings))
+    rules = build_rules(settings)
     one_time = OneTimeTickets(time.time)
     authenticator = build_authenticator(settings, one_time, scheduler.now)
     return TenantContext(settings.id, rules, authenticator, scheduler.now, one_time=one_time, sampler=sampler)
+
+
+def build_rules(settings: TenantSettings) -> TenantRules:
+    """The rules of a tenant, services included."""
+    return compile_rules(settings, build_services(settings))
 
 
 def build_services(settings: TenantSettings) -> ServiceRegistry:
@@ -42,6 +55,11 @@ def build_services(settings: TenantSettings) -> ServiceRegistry:
 def build_http_limits(limits: HttpLimitsSettings) -> HttpLimits:
     """The bounds of a listener before the upgrade."""
     return HttpLimits(limits.handshake_timeout_ms / 1000, limits.max_half_open, limits.max_header_bytes)
+
+
+def build_pacer(flush: FlushSettings) -> Pacer:
+    """The pacing of writes."""
+    return Pacer(share=flush.share, max_delay_s=flush.max_delay_ms / 1000)
 
 
 def build_handshake_limiter(limit: HandshakeLimitSettings, now: float) -> HandshakeLimiter | None:

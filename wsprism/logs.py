@@ -62,6 +62,9 @@ def configure_logging(format: str, level: str, levels: Mapping[str, str]) -> boo
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+    for name in list(root.manager.loggerDict):
+        if name.startswith("wsprism."):
+            logging.getLogger(name).setLevel(logging.NOTSET)
     for component, component_level in levels.items():
         logging.getLogger(f"wsprism.{component}").setLevel(component_level.upper())
     # Nothing shows them, and a connection's two records cost a third less without them.

@@ -95,6 +95,10 @@ class Transport(Protocol):
         """Undo ``pause_reading``; idempotent."""
         ...
 
+    def limit_message_bytes(self, max_message_bytes: int) -> None:
+        """Bound the messages that begin from here on."""
+        ...
+
     def close(self) -> None:
         """Close once everything written has left."""
         ...

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
-from wsprism.advice import advise
+from actors import LoopScheduler
+from wsprism.advice import log_advice
 from wsprism.app import GatewayProcess
-from wsprism.settings import Settings
+from wsprism.open_files import raise_open_files
+from wsprism.settings import LoggingSettings, Settings, SettingsError, named_files
+from wsprism.systemd import ServiceManager
+from wsprism.watch import FileWatch
 
 __all__ = ["serve"]
 
@@ -24,14 +30,36 @@ _SWITCH_INTERVAL_S = 0.0005
 """How long a thread of telemetry may hold up the event loop before it has to let it go on (Python: 5 ms)."""
 
 
-async def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
-    """Run a gateway until SIGTERM or SIGINT has drained it; a second signal ends the wait.
+async def serve(
+    settings: Settings,
+    *,
+    file: str | None = None,
+    watch: bool = False,
+    announce: Callable[[str], None] | None = None,
+    configure_logging: Callable[[LoggingSettings], object] = lambda _: None,
+) -> None:
+    """Run a gateway until SIGTERM or SIGINT has drained it; a second signal ends the wait. SIGHUP reloads ``file``, and
+    so does a change of it, or of a file that it names, with ``watch``.
 
     ``announce`` is told in plain words, besides the log, what was started. Raises OperatorError when it cannot start.
     """
     loop = asyncio.get_running_loop()
-    process = GatewayProcess(settings)
+    process = GatewayProcess(settings, file=file, configure_logging=configure_logging)
+    watched = FileWatch(lambda: _watched_files(process)) if watch else None
+    manager = ServiceManager(os.environ, LoopScheduler(loop))
+    tasks: set[asyncio.Task[None]] = set()
     signalled = False
+
+    def start_task(work: Coroutine[None, None, None]) -> None:
+        task = loop.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def reload() -> None:
+        manager.reloading()
+        with contextlib.suppress(SettingsError):  # it is in the log
+            await process.reload()
+        manager.ready(_status(process))
 
     def on_signal() -> None:
         nonlocal signalled
@@ -43,14 +71,32 @@ async def serve(settings: Settings, announce: Callable[[str], None] | None = Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     await process.start()
+    loop.add_signal_handler(signal.SIGHUP, lambda: start_task(reload()))
     _announce(settings, process, announce)
+    raise_open_files(settings)
+    if watched is not None:
+        start_task(watched.run(reload))
+    manager.ready(_status(process))
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     await process.drain_begun.wait()
+    manager.stopping(process.settings.gateway.drain_grace_ms / 1000)
     await process.drain()
+    for task in tasks:
+        task.cancel()
+    manager.close()
     _log.info("stopped")
+
+
+def _watched_files(process: GatewayProcess) -> set[str]:
+    named = {file for _, file in named_files(process.settings)}
+    return named if process.file is None else named | {process.file}
+
+
+def _status(process: GatewayProcess) -> str:
+    return f"serving {len(process.settings.tenants)} tenants, configuration {process.counters.config_hash}"
 
 
 def _announce(settings: Settings, process: GatewayProcess, announce: Callable[[str], None] | None) -> None:
@@ -63,6 +109,4 @@ def _announce(settings: Settings, process: GatewayProcess, announce: Callable[[s
         _log.info(line)
         if announce is not None:
             announce(line)
-    for advice in advise(settings):
-        about = {"tenant": advice.tenant} | ({"entry": advice.entry} if advice.entry is not None else {})
-        _log.warning(advice.message, extra=about)
+    log_advice(settings)

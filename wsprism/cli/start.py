@@ -15,6 +15,7 @@ def add(commands: Commands) -> None:
     """``python -m wsprism --config FILE`` means this command as well."""
     parser = commands.add_parser("start", help="run the gateway until SIGTERM or SIGINT")
     add_config(parser)
+    parser.add_argument("--watch", action="store_true", help="reload the configuration when its file changes")
     parser.set_defaults(run=run)
 
 
@@ -25,12 +26,22 @@ def run(arguments: argparse.Namespace) -> int:
     from wsprism.app import refuse_unavailable
     from wsprism.logs import configure_logging
     from wsprism.run import serve
-    from wsprism.settings import load_settings
+    from wsprism.settings import LoggingSettings, load_settings
 
     settings = load_settings(arguments.config)
     refuse_unavailable(settings)
-    as_json = configure_logging(settings.logging.format, settings.logging.level, settings.logging.levels)
-    running = serve(settings, announce=_say if as_json else None)
+
+    def configure(logging: LoggingSettings) -> bool:
+        return configure_logging(logging.format, logging.level, logging.levels)
+
+    as_json = configure(settings.logging)
+    running = serve(
+        settings,
+        file=arguments.config,
+        watch=arguments.watch,
+        announce=_say if as_json else None,
+        configure_logging=configure,
+    )
     try:
         import uvloop
     except ImportError:

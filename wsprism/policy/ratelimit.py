@@ -23,6 +23,13 @@ class TokenBucket:
         self._tokens = float(burst)
         self._updated_at = now
 
+    def configure(self, rate_per_s: float, burst: float, now: float) -> None:
+        """Take another rate from ``now`` on; what has gathered is kept, as far as the new burst allows."""
+        self.has_token(now)
+        self._rate_per_s = rate_per_s
+        self._burst = burst
+        self._tokens = min(self._tokens, float(burst))
+
     @property
     def rate_per_s(self) -> float:
         """Tokens per second."""
@@ -75,11 +82,20 @@ class RateLimiter:
     def __init__(
         self, *, connection: TokenBucket | None, tenant: TokenBucket | None, close_after_s: float = 0.0
     ) -> None:
+        self._over_since: float | None = None
+        self._refused_at = 0.0
+        self.configure(connection=connection, tenant=tenant, close_after_s=close_after_s)
+
+    def configure(self, *, connection: TokenBucket | None, tenant: TokenBucket | None, close_after_s: float) -> None:
+        """Take other buckets; how long the connection has been over its limit is kept."""
         self._connection = connection
         self._tenant = tenant
         self._close_after_s = close_after_s
-        self._over_since: float | None = None
-        self._refused_at = 0.0
+
+    @property
+    def own_bucket(self) -> TokenBucket | None:
+        """The connection's own bucket; None: only its tenant's counts."""
+        return self._connection
 
     def allow(self, now: float) -> bool:
         """Charge one message, or refuse it."""

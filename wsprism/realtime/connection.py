@@ -44,6 +44,7 @@ from wsprism.realtime.messages import (
     MembersQuery,
     PublishToRoom,
     Refreshed,
+    RulesChanged,
     SampledPublication,
     TransportLost,
 )
@@ -475,6 +476,14 @@ class Connection(Actor):
         if self.state is State.OPEN:
             self._outlet.send(sysmsg.draining(message.reconnect_after_ms, self.session.trace_id), Lane.CONTROL)
 
+    def _on_rules_changed(self, _: RulesChanged) -> None:
+        """Only what is held here follows; everything else is read from the rules with each message."""
+        rules = self._tenant.rules
+        self._tenant.configure(self._limiter)
+        self._outlet.configure(rules.queue_limits, rules.hot_flush_s)
+        if self._outlet.transport is not None:
+            self._outlet.transport.limit_message_bytes(rules.limits.max_frame_bytes)
+
     def _on_transport_lost(self, message: TransportLost) -> None:
         if self.close_code is None:
             self.close_code, self.close_reason = _ABNORMAL_CLOSURE, message.reason
@@ -618,6 +627,7 @@ _HANDLERS: dict[type, Callable[[Connection, Any], None]] = {
     Ping: Connection._on_ping,
     Pong: Connection._on_pong,
     Refreshed: Connection._on_refreshed,
+    RulesChanged: Connection._on_rules_changed,
     TransportLost: Connection._on_transport_lost,
     Violation: Connection._on_violation,
 }

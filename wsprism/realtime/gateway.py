@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, count
 
 from actors import Actor, MailboxSpec, Supervision
 from wsprism.realtime.flusher import Flusher
+from wsprism.realtime.messages import AddTenants
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.tenant import Tenant
 
@@ -16,17 +18,28 @@ _TENANT_SUPERVISION = Supervision(max_restarts=10, within_s=60.0)
 
 
 class Gateway(Actor):
-    """Its children are the tenants, by id."""
+    """Its children are the tenants. One that was removed stops by itself."""
 
     def __init__(self, tenants: Sequence[TenantContext], flusher: Flusher) -> None:
         self._tenants = tenants
         self._flusher = flusher
 
     def on_start(self) -> None:
-        for tenant in self._tenants:
+        self._add(self._tenants)
+
+    def receive(self, message: AddTenants) -> None:
+        self._add(message.tenants)
+
+    def _add(self, tenants: Sequence[TenantContext]) -> None:
+        for tenant in tenants:
             self.context.spawn(
                 lambda tenant=tenant: Tenant(tenant, self._flusher),  # type: ignore[misc]
-                name=f"tenant-{tenant.id}",
+                name=self._free_name(f"tenant-{tenant.id}"),
                 mailbox=_TENANT_MAILBOX,
                 supervision=_TENANT_SUPERVISION,
             )
+
+    def _free_name(self, name: str) -> str:
+        """``name``; with a number while a removed tenant of this id is still closing its sessions."""
+        taken = {child.name for child in self.context.children}
+        return next(one for one in chain([name], (f"{name}~{number}" for number in count(2))) if one not in taken)

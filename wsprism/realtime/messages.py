@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,11 +14,13 @@ from wsprism.ports import Principal, Transport
 
 if TYPE_CHECKING:
     from actors import ActorRef
+    from wsprism.realtime.rules import TenantContext
     from wsprism.realtime.session import Session
     from wsprism.realtime.wire import WireFormat
     from wsprism.traces import ConnectionTrace, MessageTrace
 
 __all__ = [
+    "AddTenants",
     "Attached",
     "CloseConnection",
     "CloseRoom",
@@ -38,9 +41,11 @@ __all__ = [
     "Publications",
     "PublishToRoom",
     "Refreshed",
+    "RemoveTenant",
     "Revoke",
     "RoomJoin",
     "RoomLeave",
+    "RulesChanged",
     "SampledPublication",
     "SessionOpened",
     "TransportLost",
@@ -97,6 +102,23 @@ class CloseConnection:
     reason: str
     notice: dict[str, Any] | None = None
     discard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AddTenants:
+    """To the gateway: supervise these too. Once it is answered they have their ``ref``."""
+
+    tenants: Sequence[TenantContext]
+
+
+@dataclass(frozen=True, slots=True)
+class RulesChanged:
+    """To a tenant, and on to its connections: what they hold of the tenant's rules is to follow the current ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTenant:
+    """To a tenant that the configuration has no more: close every session 4504, and stop once they are gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from wsprism.realtime.messages import CloseConnection
 
 if TYPE_CHECKING:
     from actors import ActorRef
-    from qos import Block
+    from qos import Block, QueueLimits
     from wsprism.ports import Transport
     from wsprism.realtime.flusher import Flusher
     from wsprism.realtime.wire import WireFormat
@@ -80,6 +80,15 @@ class Outlet:
             self.flusher.begin_close(self)
         elif not self.queue.empty:
             self.flusher.mark(self)
+
+    def configure(self, limits: QueueLimits, hot_flush_s: float) -> None:
+        """Take other bounds and another hot tick; what waits for the old tick leaves now."""
+        self.queue.configure(limits, hold_hot=hot_flush_s > 0)
+        if hot_flush_s != self.hot_flush_s:
+            self.hot_flush_s = hot_flush_s
+            if not self.queue.empty:
+                self.hot_due = True
+                self.flusher.mark(self)
 
     def send(self, message: Mapping[str, Any], lane: Lane = Lane.RELIABLE) -> None:
         """Queue an ext message for this connection alone."""

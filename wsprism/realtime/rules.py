@@ -70,7 +70,8 @@ class TenantContext:
     """What a tenant shares with its connections and rooms: the current rules, the counts, the tenant's token bucket.
 
     ``registry`` and ``revocations`` are written by the tenant actor alone. ``now`` is monotonic, ``unix_now`` Unix
-    time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``. The process has one ``sampler``.
+    time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``. The process has one
+    ``sampler``. ``removed``: the configuration does not have it any more, and nobody comes in.
     """
 
     __slots__ = (
@@ -82,6 +83,7 @@ class TenantContext:
         "one_time",
         "ref",
         "registry",
+        "removed",
         "revocations",
         "rules",
         "sampler",
@@ -109,7 +111,9 @@ class TenantContext:
         self.counters = TenantCounters()
         self.registry = SessionRegistry()
         self.ref: ActorRef
-        self.apply(rules)
+        self.removed = False
+        self.rules = rules
+        self.bucket = TokenBucket(rules.rate_limit_rps, rules.rate_limit_burst, now())
 
     @property
     def sessions(self) -> int:
@@ -127,15 +131,24 @@ class TenantContext:
         return sum(len(entry.sessions) for entry in self.registry.rooms.values())
 
     def apply(self, rules: TenantRules) -> None:
-        """Swap the rules. The tenant's bucket starts anew; a connection's keeps its rate until it reconnects."""
+        """Swap the rules. What live connections hold of them follows when the tenant is told ``RulesChanged``."""
         self.rules = rules
-        self.bucket = TokenBucket(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
+        self.bucket.configure(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
 
     def rate_limiter(self) -> RateLimiter:
         """The limiter of a new connection."""
-        rules = self.rules
-        own = TokenBucket(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
-        return RateLimiter(
+        limiter = RateLimiter(connection=None, tenant=None)
+        self.configure(limiter)
+        return limiter
+
+    def configure(self, limiter: RateLimiter) -> None:
+        """Have a connection's limiter follow the current rules."""
+        rules, own = self.rules, limiter.own_bucket
+        if own is None:
+            own = TokenBucket(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
+        else:
+            own.configure(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
+        limiter.configure(
             connection=own if rules.rate_limit_scope is not RateScope.TENANT else None,
             tenant=self.bucket if rules.rate_limit_scope is not RateScope.CONNECTION else None,
             close_after_s=rules.rate_limit_close_after_s,

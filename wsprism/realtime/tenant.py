@@ -30,9 +30,11 @@ from wsprism.realtime.messages import (
     LeaveRooms,
     OpenSession,
     PublishToRoom,
+    RemoveTenant,
     Revoke,
     RoomJoin,
     RoomLeave,
+    RulesChanged,
     SessionOpened,
     is_hot,
 )
@@ -51,6 +53,7 @@ _CONNECTION_MAILBOX = MailboxSpec(capacity=1024)
 _ROOM_MAILBOX = MailboxSpec(capacity=65_536, batch=1024, sheddable=is_hot)
 _REVOKED = Denied(Reason.REVOKED, ErrorCode.AUTH_FAILED)
 _REVOCATIONS_FULL = Denied(Reason.REVOCATIONS_FULL, ErrorCode.RESOURCE_EXHAUSTED)
+_TENANT_REMOVED = CloseConnection(CloseCode.TENANT_REMOVED, "tenant removed")
 _A_CRASH_ENDS_IT = Supervision(directive=lambda _: Directive.STOP)
 
 
@@ -62,10 +65,12 @@ class Tenant(Actor):
         self.registry = tenant.registry = SessionRegistry()
         self.flusher = flusher
         self._names = 0
+        self._connections = 0
 
     def on_start(self) -> None:
         self.tenant.ref = self.context.ref
         self._backend = BackendCalls(self)
+        self._stop_once_removed()
 
     def receive(self, message: object) -> object:
         return _HANDLERS[type(message)](self, message)
@@ -125,6 +130,7 @@ class Tenant(Actor):
             supervision=_A_CRASH_ENDS_IT,
         )
         outlet.connection = session.connection
+        self._connections += 1
         self.context.watch(session.connection)
         return session
 
@@ -165,6 +171,24 @@ class Tenant(Actor):
         session = self.registry.of_connection(message.ref)
         if session is not None:
             self._end_session(session)
+        self._connections -= 1
+        self._stop_once_removed()
+
+    # Configuration
+
+    def _rules_changed(self, message: RulesChanged) -> None:
+        for session in self.registry:
+            session.connection.tell_control(message)
+
+    def _remove(self, _: RemoveTenant) -> None:
+        for session in tuple(self.registry):
+            self._end_session(session)
+            session.connection.tell_control(_TENANT_REMOVED)
+        self._stop_once_removed()
+
+    def _stop_once_removed(self) -> None:
+        if self.tenant.removed and not self._connections:
+            self.context.stop()
 
     # Rooms
 
@@ -252,7 +276,9 @@ _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     LeaveRequest: Tenant._leave,
     OpenSession: Tenant._open_session,
     PublishToRoom: Tenant._publish,
+    RemoveTenant: Tenant._remove,
     Revoke: Tenant._revoke,
+    RulesChanged: Tenant._rules_changed,
     Terminated: Tenant._connection_ended,
     **dict.fromkeys(HANDLED, lambda tenant, message: tenant._backend.receive(message)),
 }

@@ -2,9 +2,12 @@
 
 from wsprism.settings.address import ListenAddress
 from wsprism.settings.auth import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TokensAuth, WebhookAuth
+from wsprism.settings.changes import Change, compare, keep
 from wsprism.settings.faults import Fault, SettingsError
-from wsprism.settings.loader import configuration_hash, load_settings, masked
+from wsprism.settings.files import changed_files, file_digests, named_files
+from wsprism.settings.loader import load_settings
 from wsprism.settings.models import (
+    FlushSettings,
     GatewaySettings,
     HandshakeLimitSettings,
     HttpLimitsSettings,
@@ -13,13 +16,16 @@ from wsprism.settings.models import (
     Settings,
     TlsSettings,
 )
+from wsprism.settings.plain import configuration_hash, masked
 from wsprism.settings.schema import json_schema
 from wsprism.settings.tenants import TenantSettings
 
 __all__ = [
     "AuthSettings",
+    "Change",
     "DevAuth",
     "Fault",
+    "FlushSettings",
     "GatewaySettings",
     "HandshakeLimitSettings",
     "HttpLimitsSettings",
@@ -34,8 +40,13 @@ __all__ = [
     "TlsSettings",
     "TokensAuth",
     "WebhookAuth",
+    "changed_files",
+    "compare",
     "configuration_hash",
+    "file_digests",
     "json_schema",
+    "keep",
     "load_settings",
     "masked",
+    "named_files",
 ]

@@ -1,11 +1,9 @@
-"""From a file to ``Settings``, or to all its faults at once; and how running settings are shown."""
+"""From a file to ``Settings``, or to all its faults at once."""
 
 from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
-import json
 import operator
 import os
 import types
@@ -13,17 +11,15 @@ import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from wsprism.settings.address import ListenAddress
 from wsprism.settings.document import Document, read_document
 from wsprism.settings.faults import SettingsError
 from wsprism.settings.models import Settings
 
-__all__ = ["configuration_hash", "load_settings", "masked"]
+__all__ = ["load_settings"]
 
-_MASK = "********"
 _SHOWN_CHARACTERS = 80
 _WANTS_TEXT = {"string_type", "secret"}
 _ABOUT_THE_WHOLE = {"jwt_key", "jwt_algorithms", "tls"}
@@ -80,42 +76,6 @@ def _take_references_as_text(document: Document, found: list[ErrorDetails]) -> b
             holder[path[-1]] = document.references[path]
             changed = True
     return changed
-
-
-def masked(settings: Settings) -> dict[str, Any]:
-    """The settings as plain data, every secret replaced by asterisks."""
-    return _plain(settings, lambda _: _MASK)  # type: ignore[no-any-return]
-
-
-def configuration_hash(settings: Settings) -> str:
-    """Equal for configurations that mean the same; secrets count, but cannot be read from it."""
-    plain = _plain(settings, lambda secret: hashlib.sha256(secret.get_secret_value().encode()).hexdigest())
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _plain(value: Any, show: typing.Callable[[SecretStr], str]) -> Any:
-    if isinstance(value, SecretStr):
-        return show(value)
-    if isinstance(value, ListenAddress):
-        return str(value)
-    if isinstance(value, BaseModel):
-        shown = {name: _plain(getattr(value, name), show) for name in type(value).model_fields}
-        if "tokens" in shown:
-            users = list(shown["tokens"].items())
-            shown["tokens"] = {
-                _ticket(number, show(SecretStr(one))): user for number, (one, user) in enumerate(users, 1)
-            }
-        return shown
-    if isinstance(value, dict):
-        return {str(key): _plain(one, show) for key, one in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(one, show) for one in value]
-    return value
-
-
-def _ticket(number: int, shown: str) -> str:
-    """Masked tickets are told apart by their number."""
-    return f"{shown} {number}" if shown == _MASK else shown
 
 
 def _telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:

@@ -13,6 +13,7 @@ from wsprism.settings.base import FilePath, Model, Secret, Strings, to_tuple
 from wsprism.settings.tenants import TenantSettings
 
 __all__ = [
+    "FlushSettings",
     "GatewaySettings",
     "HandshakeLimitSettings",
     "HttpLimitsSettings",

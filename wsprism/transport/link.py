@@ -128,6 +128,9 @@ class Link(asyncio.Protocol):
                 self._go_on_soon()
             self._adjust_reading()
 
+    def limit_message_bytes(self, max_message_bytes: int) -> None:
+        self._decoder.limit(max_message_bytes)
+
     def close(self) -> None:
         self._transport.close()
 

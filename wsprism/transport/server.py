@@ -116,6 +116,10 @@ class HttpServer:
         else:
             self._tls = TlsAcceptor(server.sockets, self._gate, self._certificate, self._half_open, self._loop)
 
+    def configure(self, limits: HttpLimits) -> None:
+        """Take other limits for the sockets that come; the bytes of a head stay bounded as they were."""
+        self._half_open.limits = replace(limits, max_header_bytes=self._half_open.limits.max_header_bytes)
+
     @property
     def address(self) -> ListenAddress:
         """Where it listens since its start, with the port that it got."""

@@ -52,6 +52,17 @@ class Certificate:
         self.context = _context(self._settings)
         _log.info("certificate loaded", extra={"cert_file": self._settings.cert_file})
 
+    def prepare(self, settings: TlsSettings) -> Callable[[], None]:
+        """Read the files of other settings; calling the result puts them in force. Raises OperatorError."""
+        context = _context(settings)
+
+        def use() -> None:
+            self._settings = settings
+            self._stamp = self._look()
+            self.context = context
+
+        return use
+
     def watch(self) -> None:
         """Every ten seconds take over files that have changed; a pair that cannot be used is logged once."""
         self._timer = self._loop.call_later(LOOK_INTERVAL_S, self._on_timer)

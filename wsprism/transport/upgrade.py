@@ -48,7 +48,7 @@ _OVERLOADED = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "overloaded", "overload
 
 
 class Upgrader:
-    """Answers ``GET /v1/ws``. ``draining`` and the tenants may change while it runs."""
+    """Answers ``GET /v1/ws``. What is public, and the tenants, may change while it runs."""
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class Upgrader:
         self.draining = False
         self.links: set[Link] = set()
         self._tenants = tenants
-        self._limiter = limiter
+        self.limiter = limiter
         self._counters = counters
         self._refusals = refusals
-        self._proxies = proxies
-        self._compression = compression
+        self.proxies = proxies
+        self.compression = compression
         self._loop = loop
         self._on_no_links: Callable[[], None] | None = None
 
@@ -76,7 +76,7 @@ class Upgrader:
         """The whole handshake. Never raises for anything that a client did."""
         began_s = time.perf_counter()
         headers = request.headers
-        remote = self._proxies.client_address(
+        remote = self.proxies.client_address(
             request.remote or UNIX_PEER, headers.getall("Forwarded", ()), headers.getall("X-Forwarded-For", ())
         )
         outcome = await self._admit(request, remote)
@@ -105,8 +105,8 @@ class Upgrader:
     async def _admit(self, request: web.BaseRequest, remote: str) -> tuple[Link, bytes] | Refusal:
         if self.draining:
             return _DRAINING
-        if self._limiter is not None:
-            denied = self._limiter.check(remote, self._loop.time())
+        if self.limiter is not None:
+            denied = self.limiter.check(remote, self._loop.time())
             if denied is not None:
                 return Refusal(
                     429,
@@ -160,7 +160,7 @@ class Upgrader:
         trace: ConnectionTrace | None,
     ) -> tuple[Link, bytes] | Refusal:
         subprotocol = handshake.negotiate(tenant.rules.allow_msgpack)
-        deflated = self._compression and accepts_deflate(
+        deflated = self.compression and accepts_deflate(
             ",".join(request.headers.getall("Sec-WebSocket-Extensions", ()))
         )
         codec = MSGPACK if subprotocol == SUBPROTOCOL_MSGPACK else JSON
@@ -183,9 +183,9 @@ class Upgrader:
                 return replace(_TICKET, reason=answer.reason.value)
             headers = {"Retry-After": str(_TENANT_FULL_RETRY_AFTER_S)}
             return Refusal(503, answer.code, "tenant is full", answer.reason.value, headers)
-        if self.draining:
+        if self.draining or tenant.removed:
             answer.session.connection.stop()
-            return _DRAINING
+            return _DRAINING if self.draining else _UNKNOWN_TENANT
         decoder = FrameDecoder(tenant.rules.limits.max_frame_bytes, deflate=deflated)
         link = Link(answer.session, decoder, self._loop, self._lost)
         return link, _response_head(handshake, subprotocol, deflated=deflated)

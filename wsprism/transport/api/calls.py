@@ -32,14 +32,14 @@ _AMBIGUOUS = Problem(409, "several users have a session with this sid: name the 
 
 
 class ReloadResult(Protocol):
-    """What a reload did."""
+    """What a reload did; a change is told by its ``str``, secrets masked."""
 
     @property
     def applied(self) -> bool: ...
     @property
-    def changed(self) -> Sequence[str]: ...
+    def changed(self) -> Sequence[object]: ...
     @property
-    def needs_restart(self) -> Sequence[str]: ...
+    def needs_restart(self) -> Sequence[object]: ...
 
 
 class GatewayControl(Protocol):

@@ -54,8 +54,8 @@ async def reload(call: Call) -> answers.ReloadAnswer | Problem:
         return Problem(422, _REFUSED, errors=(("", str(error)),))
     return answers.ReloadAnswer(
         result="applied" if report.applied else "unchanged",
-        changed=list(report.changed),
-        needs_restart=list(report.needs_restart),
+        changed=[str(change) for change in report.changed],
+        needs_restart=[str(change) for change in report.needs_restart],
     )
 
 

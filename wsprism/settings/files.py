@@ -1,0 +1,48 @@
+"""Files that a configuration names and that are read later than it: certificates and their keys.
+
+Their contents belong to the configuration: a renewed certificate is a change. What the configuration takes out of other
+files (secrets, public keys of tickets) is read with it and stands in the settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from wsprism.settings.changes import Change
+from wsprism.settings.models import Settings
+
+__all__ = ["changed_files", "file_digests", "named_files"]
+
+Key = tuple[str | None, str]
+"""The tenant and the key, as in a ``Change``."""
+
+
+def named_files(settings: Settings) -> Iterator[tuple[Key, str]]:
+    """Every key that names a file, with the file."""
+    tls = settings.gateway.tls
+    for name, file in (("cert_file", tls.cert_file), ("key_file", tls.key_file)):
+        if file is not None:
+            yield (None, f"gateway.tls.{name}"), file
+
+
+def file_digests(settings: Settings) -> dict[Key, str]:
+    """A short digest of every named file; one that cannot be read has a digest too."""
+    return {key: _digest(file) for key, file in named_files(settings)}
+
+
+def changed_files(old: dict[Key, str], new: dict[Key, str]) -> list[Change]:
+    """A change for every key whose file has another content now."""
+    return [
+        Change(tenant, key, f"content {old[tenant, key]}", f"content {digest}")
+        for (tenant, key), digest in new.items()
+        if old.get((tenant, key), digest) != digest
+    ]
+
+
+def _digest(file: str) -> str:
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+    except OSError:
+        return "unreadable"
