@@ -20,6 +20,8 @@ from wsprism.log_limit import LimitedLog
 __all__ = ["HttpAnswer", "HttpClient", "HttpFailure", "Outage"]
 
 _CONNECTIONS = 100
+MAX_UNDER_WAY = 1000
+"""Questions at once; beyond, they would only wait for each other until their time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class HttpClient:
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._session: aiohttp.ClientSession | None = None
+        self._under_way = 0
 
     async def get(self, url: str) -> HttpAnswer | HttpFailure:
         """GET ``url``."""
@@ -62,6 +65,9 @@ class HttpClient:
     async def _within_time(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
     ) -> HttpAnswer | HttpFailure:
+        if self._under_way >= MAX_UNDER_WAY:
+            return HttpFailure("too many questions at once")
+        self._under_way += 1
         try:
             async with asyncio.timeout(self._timeout_s):
                 try:
@@ -74,6 +80,8 @@ class HttpClient:
             return HttpFailure("no answer in time")
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             return HttpFailure(type(exc).__name__)
+        finally:
+            self._under_way -= 1
 
     async def _ask(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from wsprism.adapters.authenticators import DevAuthenticator, FirstOf, TokensAuthenticator, build_authenticator
@@ -80,6 +82,30 @@ async def test_closing_several_closes_each() -> None:
     several = [Recorder(None), Recorder(None)]
     await FirstOf(several).close()
     assert [one.closed for one in several] == [1, 1]
+
+
+async def test_closing_waits_for_the_tickets_that_are_being_judged() -> None:
+    """A reload swaps the authenticator; who is at the door then is judged by the old one, and not turned away."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    class Slow(Recorder):
+        async def authenticate(self, request: TicketRequest) -> Principal | None:
+            asked.set()
+            await answer.wait()
+            assert not self.closed
+            return await super().authenticate(request)
+
+    slow = Slow(Principal("ann"))
+    both = FirstOf([Recorder(None), slow])
+    judging = asyncio.ensure_future(judge(both, "x"))
+    await asked.wait()
+    closing = asyncio.ensure_future(both.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    answer.set()
+    assert await judging == "ann"
+    await closing
+    assert slow.closed == 1
 
 
 def build(*settings: AuthSettings) -> Authenticator:
