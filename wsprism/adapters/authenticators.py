@@ -16,7 +16,7 @@ from wsprism.ports import Authenticator, Clock, Principal, TicketRequest
 from wsprism.realtime.one_time import OneTimeTickets
 from wsprism.settings import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TenantSettings, TokensAuth, WebhookAuth
 
-__all__ = ["DevAuthenticator", "FirstOf", "TokensAuthenticator", "build_authenticator"]
+__all__ = ["DevAuthenticator", "FirstOf", "TokensAuthenticator", "build_authenticator", "build_one"]
 
 
 class DevAuthenticator:
@@ -88,12 +88,15 @@ def build_authenticator(
     """
 
     def build(settings: AuthSettings) -> Authenticator:
-        return _build(tenant.id, settings, one_time, now, unix_now)
+        return build_one(tenant.id, settings, one_time, now, unix_now)
 
     return FirstOf([build(one) for one in tenant.auth])
 
 
-def _build(tenant: str, settings: AuthSettings, one_time: OneTimeTickets, now: Clock, unix_now: Clock) -> Authenticator:
+def build_one(
+    tenant: str, settings: AuthSettings, one_time: OneTimeTickets, now: Clock, unix_now: Clock
+) -> Authenticator:
+    """The authenticator of one entry of ``auth``."""
     match settings:
         case DevAuth():
             return DevAuthenticator()

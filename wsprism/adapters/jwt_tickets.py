@@ -31,17 +31,14 @@ class JwtAuthenticator:
         self._unix_now = unix_now
 
     async def authenticate(self, request: TicketRequest) -> Principal | None:
-        outcome = await self._judge(request)
+        outcome = await self.judge(request)
         if isinstance(outcome, str):
             _log.debug("a JWT was refused", extra={"tenant": request.tenant, "why": outcome})
             return None
         return outcome
 
-    async def close(self) -> None:
-        """Ask the issuer no more."""
-        await self._keys.close()
-
-    async def _judge(self, request: TicketRequest) -> Principal | str:
+    async def judge(self, request: TicketRequest) -> Principal | str:
+        """The principal, or for an operator why there is none."""
         token = parse_token(request.ticket)
         if token is None:
             return "it is no signed token"
@@ -54,6 +51,10 @@ class JwtAuthenticator:
         if claims is None:
             return "its signature is wrong"
         return judge_claims(claims, self._settings, request.tenant, self._unix_now())
+
+    async def close(self) -> None:
+        """Ask the issuer no more."""
+        await self._keys.close()
 
 
 def judge_claims(claims: Mapping[str, Any], settings: JwtAuth, tenant: str, unix_now: float) -> Principal | str:

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
+from wsprism.cli.console import visible
 from wsprism.protocol.codes import CloseCode, may_reconnect
 from wsprism.protocol.hot import Framing, HotFault, decode_delivery
 
-__all__ = ["closed_record", "describe", "received_record", "refused_record", "sent_record", "visible"]
+__all__ = ["closed_record", "describe", "received_record", "refused_record", "sent_record"]
 
 Record = dict[str, Any]
 
@@ -108,11 +109,6 @@ def describe(record: Record) -> tuple[str, str]:
             return f"→ {visible(sent if isinstance(sent, str) else _compact(sent))}", "dim"
         case _:
             return visible(_compact(record)), ""
-
-
-def visible(text: str) -> str:
-    """``text`` with everything that a terminal would obey, or not show, escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _ext(svc: object, type_: object, rest: Mapping[Any, Any]) -> str:

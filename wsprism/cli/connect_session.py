@@ -7,15 +7,14 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, assert_never
 
 import aiohttp
 import msgspec
 
 from wsprism.cli import exits
+from wsprism.cli.access import Access, RefusedError, open_socket
 from wsprism.cli.connect_input import (
     HELP,
     Help,
@@ -28,85 +27,49 @@ from wsprism.cli.connect_input import (
     parse_line,
 )
 from wsprism.cli.connect_output import Record, closed_record, received_record, refused_record, sent_record
-from wsprism.cli.target import Target, tls_context
-from wsprism.errors import OperatorError
-from wsprism.protocol.handshake import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
-from wsprism.protocol.hot import Framing
 
-__all__ = ["Conversation", "Options"]
+__all__ = ["Conversation"]
 
 _STDIN = 0
-_CONNECT_TIMEOUT_S = 10.0
-_CLOSE_TIMEOUT_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Where to connect to, as whom, and how. ``wait_ms`` of silence end it after the last line of a script."""
-
-    target: Target
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    framing: Framing
-    msgpack: bool
-    interactive: bool
-    wait_ms: int
 
 
 class Conversation:
-    """One connection. ``show`` gets every record in order, ``complain`` what a typed line did wrong."""
+    """One connection. ``show`` gets every record in order, ``complain`` what a typed line did wrong.
 
-    def __init__(self, options: Options, show: Callable[[Record], None], complain: Callable[[str], None]) -> None:
-        self._options = options
+    ``wait_ms`` of silence end it after the last line of a script; a person ends it at once.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        show: Callable[[Record], None],
+        complain: Callable[[str], None],
+        *,
+        msgpack: bool,
+        interactive: bool,
+        wait_ms: int,
+    ) -> None:
+        self._access = access
         self._show = show
         self._complain = complain
+        self._msgpack = msgpack
+        self._interactive = interactive
+        self._wait_s = wait_ms / 1000
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._stop = asyncio.Event()
-        self._refusal = b""
         self._sent = 0
         self._mistakes = 0
 
     async def run(self) -> int:
         """Talk until either side ends it; the exit code. Raises OperatorError when nobody is there."""
-        target, options = self._options.target, self._options
-        connector = aiohttp.UnixConnector(target.unix_path) if target.unix_path is not None else aiohttp.TCPConnector()
-        authority = "localhost" if target.unix_path is not None else str(target).partition("://")[2]
-        async with AsyncExitStack() as stack:
-            http = await stack.enter_async_context(
-                aiohttp.ClientSession(connector=connector, middlewares=(self._keep_refusal,))
-            )
-            try:
-                async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                    socket = await http.ws_connect(
-                        f"{'wss' if target.tls else 'ws'}://{authority}{options.path}",
-                        params=options.query,
-                        headers=options.headers,
-                        protocols=(SUBPROTOCOL_MSGPACK if options.msgpack else SUBPROTOCOL_JSON,),
-                        ssl=tls_context(target) if target.tls else True,
-                        max_msg_size=0,
-                        timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
-                    )
-            except aiohttp.WSServerHandshakeError as error:
-                retry_after = error.headers.get("Retry-After") if error.headers is not None else None
-                self._show(refused_record(error.status, self._refusal, retry_after))
-                return exits.FAILED
-            except TimeoutError as exc:
-                raise OperatorError(f"{target} does not answer within {_CONNECT_TIMEOUT_S:g} s") from exc
-            except (aiohttp.ClientError, OSError) as exc:
-                raise OperatorError(f"{target} cannot be reached: {exc}") from exc
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
-            async with socket:
+        try:
+            async with open_socket(self._access, msgpack=self._msgpack) as socket:
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
                 return await self._talk(socket)
-
-    async def _keep_refusal(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        response = await handler(request)
-        if response.status != 101:
-            self._refusal = await response.read()
-        return response
+        except RefusedError as error:
+            self._show(refused_record(error.status, error.body, error.retry_after))
+            return exits.FAILED
 
     async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> int:
         """Frames as they come; lines from the first frame on, so that a script speaks once it is let in."""
@@ -117,7 +80,7 @@ class Conversation:
         try:
             while True:
                 waits = {receiving, stopping} | ({typing} if typing is not None else set())
-                silence_s = None if listening else self._options.wait_ms / 1000
+                silence_s = None if listening else self._wait_s
                 done, _ = await asyncio.wait(waits, timeout=silence_s, return_when=asyncio.FIRST_COMPLETED)
                 if not done or stopping in done:
                     break
@@ -133,7 +96,7 @@ class Conversation:
                     typing = await self._typed(line, socket)
                     if typing is None:
                         listening = False
-                        if line is not None or self._options.interactive:
+                        if line is not None or self._interactive:
                             break
         finally:
             for task in (receiving, stopping, typing):
@@ -141,12 +104,12 @@ class Conversation:
                     task.cancel()
         await socket.close()
         self._show(closed_record(1000, ""))
-        return exits.USAGE if self._mistakes and not self._options.interactive else exits.OK
+        return exits.USAGE if self._mistakes and not self._interactive else exits.OK
 
     def _received(self, frame: aiohttp.WSMessage, socket: aiohttp.ClientWebSocketResponse) -> bool:
         """Show a frame. False when it was the last."""
         if frame.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-            self._show(received_record(frame.data, self._options.framing, msgpack=self._options.msgpack))
+            self._show(received_record(frame.data, self._access.framing, msgpack=self._msgpack))
             return True
         reason = frame.extra if frame.type is aiohttp.WSMsgType.CLOSE else ""
         self._show(closed_record(socket.close_code, reason or ""))
@@ -158,7 +121,7 @@ class Conversation:
         """Do what a line asks for; what to wait for next, or None after the last."""
         if line is None:
             return None
-        action = parse_line(line, self._sent + 1, self._options.framing)
+        action = parse_line(line, self._sent + 1, self._access.framing)
         match action:
             case None:
                 pass
@@ -181,7 +144,7 @@ class Conversation:
     async def _send(self, action: SendExt | SendText | SendBytes, socket: aiohttp.ClientWebSocketResponse) -> None:
         sent: Any
         match action:
-            case SendExt(message) if self._options.msgpack:
+            case SendExt(message) if self._msgpack:
                 sent = message
                 await socket.send_bytes(msgspec.msgpack.encode(message))
             case SendExt(message):
@@ -193,7 +156,7 @@ class Conversation:
             case SendBytes(frame):
                 sent = frame
                 await socket.send_bytes(frame)
-        if self._options.interactive:
+        if self._interactive:
             self._show(sent_record(sent))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["open_console"]
+__all__ = ["open_console", "visible"]
 
 
 def open_console(*, stderr: bool = False) -> Console:
@@ -15,3 +15,8 @@ def open_console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def visible(text: str) -> str:
+    """``text`` with everything that a terminal would obey, or not show, escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

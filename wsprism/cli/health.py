@@ -29,15 +29,15 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Only 0 and 1: container engines give other codes no meaning."""
-    from wsprism.cli.target import ask, parse_url, read_listeners
+    from wsprism.cli.target import ask, internal_listener, parse_url, public_listener
     from wsprism.errors import OperatorError
 
     try:
         if arguments.url is not None:
             target = parse_url(arguments.url, verify=not arguments.insecure)
         else:
-            listeners = read_listeners(arguments.config)
-            target = listeners.public if arguments.live else listeners.internal or listeners.public
+            internal = None if arguments.live else internal_listener(arguments.config)
+            target = internal or public_listener(arguments.config)
         path = target.path.rstrip("/") or ("/healthz" if arguments.live else "/readyz")
         answer = ask(target, "GET", path, timeout_s=arguments.timeout_ms / 1000)
     except OperatorError as error:

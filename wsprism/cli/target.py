@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from wsprism.errors import OperatorError
 
-__all__ = ["Answer", "Listeners", "Target", "ask", "parse_url", "read_listeners", "tls_context"]
+__all__ = ["Answer", "Target", "ask", "internal_listener", "parse_url", "public_listener", "tls_context"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _MAX_ANSWER_BYTES = 64 * 2**20
@@ -40,14 +40,6 @@ class Target:
             return f"unix:{self.unix_path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """The listeners of one configuration."""
-
-    public: Target
-    internal: Target | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +74,23 @@ def parse_url(url: str, *, verify: bool = True) -> Target:
     return Target(parts.hostname, port, tls=tls, verify=verify, path=parts.path)
 
 
-def read_listeners(config: str) -> Listeners:
-    """The listeners that ``config`` describes. Raises OperatorError when it does not say where they are."""
+def public_listener(config: str) -> Target:
+    """Where ``config`` has clients connect. Raises OperatorError when it does not say."""
+    gateway = _gateway(config)
+    tls = _mapping(gateway, "tls").get("cert_file") is not None
+    return _listener(gateway.get("listen", "0.0.0.0:8080"), "gateway.listen", tls=tls)
+
+
+def internal_listener(config: str) -> Target | None:
+    """Where ``config`` has operators and backends connect; None: nowhere but at the public listener."""
+    listen = _mapping(_gateway(config), "internal").get("listen")
+    return None if listen is None else _listener(listen, "gateway.internal.listen", tls=False)
+
+
+def _gateway(config: str) -> Mapping[str, Any]:
     from wsprism.settings.document import read_document
 
-    document = read_document(config, os.environ)
-    gateway = _mapping(document.data, "gateway")
-    tls = _mapping(gateway, "tls").get("cert_file") is not None
-    public = _listener(gateway.get("listen", "0.0.0.0:8080"), "gateway.listen", tls=tls)
-    internal = _mapping(gateway, "internal").get("listen")
-    return Listeners(public, None if internal is None else _listener(internal, "gateway.internal.listen", tls=False))
+    return _mapping(read_document(config, os.environ).data, "gateway")
 
 
 def _mapping(data: Any, key: str) -> Mapping[str, Any]:

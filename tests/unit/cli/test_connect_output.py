@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from wsprism.cli.connect_output import closed_record, describe, received_record, refused_record, sent_record, visible
+from wsprism.cli.connect_output import closed_record, describe, received_record, refused_record, sent_record
+from wsprism.cli.console import visible
 from wsprism.protocol.codes import CloseCode
 from wsprism.protocol.hot import Framing, decode_hot, with_sender
 

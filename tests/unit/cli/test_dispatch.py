@@ -48,7 +48,20 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 
 
 def test_the_parser_alone_imports_nothing_heavy() -> None:
-    heavy = {"aiohttp", "asyncio", "jwt", "opentelemetry", "pydantic", "rich", "shtab", "structlog", "uvloop", "yaml"}
+    heavy = {
+        "aiohttp",
+        "asyncio",
+        "http",
+        "jwt",
+        "msgspec",
+        "opentelemetry",
+        "pydantic",
+        "rich",
+        "shtab",
+        "structlog",
+        "uvloop",
+        "yaml",
+    }
     assert not imported_by("from wsprism.cli.dispatch import build_parser; build_parser()") & heavy
 
 

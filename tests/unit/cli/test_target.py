@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wsprism.cli.target import Target, ask, parse_url, read_listeners
+from wsprism.cli.target import Target, ask, internal_listener, parse_url, public_listener
 from wsprism.errors import OperatorError
 
 
@@ -44,14 +44,14 @@ def test_anything_else_is_refused(url: str) -> None:
 def test_a_configuration_names_its_listeners(tmp_path: Path, gateway: str, public: str, internal: str | None) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(f"version: 1\ngateway: {gateway}\n")
-    listeners = read_listeners(str(path))
-    assert (str(listeners.public), listeners.internal and str(listeners.internal)) == (public, internal)
+    found = internal_listener(str(path))
+    assert (str(public_listener(str(path))), found and str(found)) == (public, internal)
 
 
 def test_a_fault_elsewhere_in_the_file_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("gateway: {listen: 'h:1', unknown: 1}\ntenants: 7\n")
-    assert str(read_listeners(str(path)).public) == "http://h:1"
+    assert str(public_listener(str(path))) == "http://h:1"
 
 
 @pytest.mark.parametrize("gateway", ["{listen: 'h:0'}", "{listen: 8080}", "{listen: nowhere}"])
@@ -59,7 +59,7 @@ def test_an_address_that_cannot_be_asked_is_said(tmp_path: Path, gateway: str) -
     path = tmp_path / "c.yaml"
     path.write_text(f"gateway: {gateway}\n")
     with pytest.raises(OperatorError, match=r"gateway\.listen"):
-        read_listeners(str(path))
+        public_listener(str(path))
 
 
 def test_nobody_there_is_said_with_the_address(tmp_path: Path) -> None:

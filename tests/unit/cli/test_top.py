@@ -1,0 +1,160 @@
+"""`wsprism top`: what it shows of the API's answers, once and as JSON, and what it says of an API that refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.fake_api import FakeApi, serve_api
+from wsprism.cli import main
+from wsprism.cli.top_view import heading, plain, rooms_view, tenants_view
+
+INFO = {
+    "version": "1.2.3",
+    "uptime_s": 93784.5,
+    "connections": 3,
+    "configuration_hash": "abc",
+    "configuration_generation": 2,
+    "draining": False,
+}
+
+
+def tenant(name: str, sessions: int, rooms: int, rate: float, most: int = 0) -> dict[str, Any]:
+    return {
+        "tenant": name,
+        "limits": {"max_sessions_total": most, "max_rooms_total": 0},
+        "sessions": sessions,
+        "rooms": rooms,
+        "rates": {
+            "messages_in_per_s": rate,
+            "messages_out_per_s": rate * 10,
+            "bytes_in_per_s": rate * 100,
+            "bytes_out_per_s": rate * 1000,
+        },
+    }
+
+
+TENANTS = [tenant("acme", 2, 9, 7.5, most=100), tenant("beta", 12, 1, 1234.0), tenant("zeta", 0, 0, 0)]
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
+    monkeypatch.delenv("WSPRISM_API_KEY", raising=False)
+    with serve_api() as serving:
+        serving.answers["GET /v1/info"] = (200, INFO)
+        serving.answers["GET /v1/tenants?limit=1000"] = (200, {"items": TENANTS, "next_cursor": None})
+        yield serving
+
+
+def test_the_table_is_aligned_and_summed() -> None:
+    assert plain(tenants_view(TENANTS, "sessions")).splitlines() == [
+        "tenant  sessions  rooms  in/s  out/s  in B/s  out B/s",
+        "beta          12      1  1.2k    12k    123k     1.2M",
+        "acme       2/100      9   7.5     75     750     7.5k",
+        "zeta           0      0     0      0       0        0",
+        "total         14     10  1.2k    12k    124k     1.2M",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        ("tenant", "acme beta zeta"),
+        ("sessions", "beta acme zeta"),
+        ("rooms", "acme beta zeta"),
+        ("in", "beta acme zeta"),
+        ("out", "beta acme zeta"),
+    ],
+)
+def test_tenants_are_sorted(sort: str, order: str) -> None:
+    assert " ".join(row[0] for row in tenants_view(TENANTS, sort).rows) == order
+
+
+def test_the_largest_rooms_come_first_and_all_are_counted() -> None:
+    rooms = [{"room": name, "users": number, "sessions": number * 2} for number, name in enumerate("abc", 1)]
+    assert plain(rooms_view(rooms, 2)).splitlines() == [
+        "room        users  sessions",
+        "c               3         6",
+        "b               2         4",
+        "total of 3      6        12",
+    ]
+
+
+def test_a_name_cannot_steer_the_terminal() -> None:
+    assert rooms_view([{"room": "a\x1b[2J", "users": 1, "sessions": 1}], 9).rows[0][0] == "a\\x1b[2J"
+
+
+def test_the_heading_tells_of_the_process() -> None:
+    assert heading(INFO) == "wsPrism 1.2.3, up 1 d 2 h, 3 connections, configuration abc (generation 2)"
+    assert heading(INFO | {"draining": True}).endswith(", DRAINING")
+    assert "scoped" in heading(None)
+
+
+def test_on_a_pipe_it_prints_one_table(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["top", "--url", api.url, "--api-key", "k"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("wsPrism 1.2.3, up 1 d 2 h")
+    assert out[2].split()[0] == "beta"
+    assert {key for _, key, _ in api.requests} == {"Bearer k"}
+
+
+def test_json_is_what_the_api_says(
+    api: FakeApi, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSPRISM_API_KEY", "from-the-environment")
+    assert main(["top", "--url", api.url, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"info": INFO, "tenants": TENANTS}
+    assert api.requests[0][1] == "Bearer from-the-environment"
+
+
+def test_every_page_is_read(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.answers["GET /v1/tenants?limit=1000"] = (200, {"items": TENANTS[:1], "next_cursor": "a&b"})
+    api.answers["GET /v1/tenants?limit=1000&cursor=a%26b"] = (200, {"items": TENANTS[1:], "next_cursor": None})
+    assert main(["top", "--url", api.url, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tenants"] == TENANTS
+
+
+def test_a_tenants_rooms(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    room = {"room": "match:1", "users": 2, "sessions": 3}
+    api.answers["GET /v1/tenants/a%2Fb/rooms?limit=1000"] = (200, {"items": [room], "next_cursor": None})
+    assert main(["top", "--url", api.url, "--tenant", "a/b"]) == 0
+    assert "match:1         2         3" in capsys.readouterr().out
+
+
+def test_a_key_for_one_tenant_sees_its_tenant(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.answers["GET /v1/info"] = (403, {"detail": "scoped"})
+    assert main(["top", "--url", api.url, "--once"]) == 0
+    out = capsys.readouterr().out
+    assert "scoped to tenants" in out
+    assert "acme" in out
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (401, "the API key is missing or wrong"),
+        (404, "not the internal listener"),
+        (500, "/v1/info answers 500: x"),
+    ],
+)
+def test_a_refusal_is_explained(api: FakeApi, capsys: pytest.CaptureFixture[str], status: int, told: str) -> None:
+    api.answers["GET /v1/info"] = (status, {"detail": "x"})
+    assert main(["top", "--url", api.url]) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_an_unknown_tenant_is_said(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["top", "--url", api.url, "--tenant", "nobody"]) == 1
+    assert "/v1/tenants/nobody/rooms" in capsys.readouterr().err
+
+
+def test_an_api_that_is_down_or_not_configured_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["top", "--url", "http://127.0.0.1:1"]) == 1
+    assert "cannot be reached" in capsys.readouterr().err
+    assert main(["top", "--config", "config/wsprism.yaml"]) == 1
+    assert "gateway.internal.listen is not set" in capsys.readouterr().err
+    assert main(["top"]) == 1
+    assert "name the internal API" in capsys.readouterr().err
