@@ -9,8 +9,8 @@ from typing import Self
 __all__ = ["RawClient", "client_frame"]
 
 HANDSHAKE = (
-    "GET /v1/ws?tenant=acme&ticket={ticket} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    "GET {path}?tenant=acme&ticket={ticket} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
 )
 TIMEOUT_S = 5.0
 
@@ -42,27 +42,39 @@ class RawClient:
     @classmethod
     async def connect(cls, port: int, ticket: str = "dev", behind: bytes = b"") -> Self:
         """``behind`` is sent in one piece with the handshake."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(HANDSHAKE.format(ticket=ticket).encode() + behind)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT_S)
-        assert head.startswith(b"HTTP/1.1 101 "), head
-        client = cls(reader, writer)
+        client = await cls.upgrade(port, ticket=ticket, behind=behind)
         assert b'"authed"' in (await client.frame())[1]
         return client
+
+    @classmethod
+    async def upgrade(
+        cls, port: int, path: str = "/v1/ws", *, ticket: str = "dev", behind: bytes = b"", deflate: bool = False
+    ) -> Self:
+        """Upgraded, with nothing read yet. ``deflate`` offers compression."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        more = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if deflate else ""
+        writer.write(HANDSHAKE.format(path=path, ticket=ticket, more=more).encode() + behind)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT_S)
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        return cls(reader, writer)
 
     async def frame(self, timeout_s: float = TIMEOUT_S) -> tuple[int, bytes]:
         """The next server frame: opcode and payload; pings are passed over."""
         async with asyncio.timeout(timeout_s):
             while True:
-                first, second = await self.reader.readexactly(2)
-                size = second & 0x7F
-                if size == 126:
-                    size = int.from_bytes(await self.reader.readexactly(2), "big")
-                elif size == 127:
-                    size = int.from_bytes(await self.reader.readexactly(8), "big")
-                payload = await self.reader.readexactly(size)
+                first, payload = await self.whole_frame()
                 if first & 0x0F != 9:
                     return first & 0x0F, payload
+
+    async def whole_frame(self) -> tuple[int, bytes]:
+        """The next server frame: its first byte and payload."""
+        first, second = await self.reader.readexactly(2)
+        size = second & 0x7F
+        if size == 126:
+            size = int.from_bytes(await self.reader.readexactly(2), "big")
+        elif size == 127:
+            size = int.from_bytes(await self.reader.readexactly(8), "big")
+        return first, await self.reader.readexactly(size)
 
     async def close_code(self) -> int:
         """Read up to the Close and return its code."""

@@ -39,7 +39,7 @@ from wsprism.transport.server import Handler, HttpServer
 from wsprism.transport.tls import Certificate
 from wsprism.transport.upgrade import Upgrader
 
-__all__ = ["GatewayProcess", "refuse_unavailable"]
+__all__ = ["GatewayProcess"]
 
 _log = logging.getLogger("wsprism.gateway")
 
@@ -256,6 +256,9 @@ class GatewayProcess:
     def _routes(self) -> tuple[Mapping[str, Handler], Mapping[str, Handler]]:
         """Of the public listener, and of the internal one: without it the public one tells operators what it can."""
         public: dict[str, Handler] = {"/v1/ws": self._upgrader.handle, "/healthz": self._healthz}
+        echo_path = self.settings.gateway.diagnostics.echo_path
+        if echo_path is not None:
+            public.setdefault(echo_path, self._upgrader.handle_echo)
         operators: dict[str, Handler] = {"/readyz": self._readyz, "/metrics": self._render_metrics}
         if self.settings.gateway.internal.listen is None:
             return public | operators, {}
@@ -276,20 +279,7 @@ class GatewayProcess:
 def _read(file: str | None) -> Settings:
     if file is None:
         raise OperatorError("this gateway was not started from a file")
-    settings = load_settings(file)
-    refuse_unavailable(settings)
-    return settings
-
-
-def refuse_unavailable(settings: Settings) -> None:
-    """Raise OperatorError for keys that this version knows and does not act on: none is silently without effect."""
-    gateway = settings.gateway
-    asked = {
-        "gateway.diagnostics.echo_path": gateway.diagnostics.echo_path is not None,
-    }
-    names = [name for name, is_asked in asked.items() if is_asked]
-    if names:
-        raise OperatorError("not available in this version: " + ", ".join(names))
+    return load_settings(file)
 
 
 def _log_failure(ref: ActorRef, error: Exception) -> None:

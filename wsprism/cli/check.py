@@ -37,22 +37,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(file: str, out: Console, err: Console) -> int:
     from wsprism.advice import advise
-    from wsprism.app import refuse_unavailable
-    from wsprism.errors import OperatorError
     from wsprism.settings import Fault, SettingsError, load_settings
     from wsprism.settings.document import read_document, render_path
 
     name, content = ("<stdin>", sys.stdin.buffer.read()) if file == "-" else (file, None)
     try:
         settings = load_settings(name, content=content)
-        refuse_unavailable(settings)
     except SettingsError as error:
         for fault in error.faults:
             err.print(str(fault), style="red")
         return exits.USAGE
-    except OperatorError as error:
-        err.print(f"{name}: {error}", style="red")
-        return exits.FAILED
     document = read_document(name, os.environ, content)
     warnings = list(advise(settings))
     for advice in warnings:

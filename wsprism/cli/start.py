@@ -23,13 +23,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Raises OperatorError when the gateway cannot start."""
     import asyncio
 
-    from wsprism.app import refuse_unavailable
     from wsprism.logs import configure_logging
     from wsprism.run import serve
     from wsprism.settings import LoggingSettings, load_settings
 
     settings = load_settings(arguments.config)
-    refuse_unavailable(settings)
 
     def configure(logging: LoggingSettings) -> bool:
         return configure_logging(logging.format, logging.level, logging.levels)

@@ -6,6 +6,7 @@ forbids (unmasked frames included) and knows nothing of sockets or lanes. The tr
 
 from __future__ import annotations
 
+import codecs
 import zlib
 from dataclasses import dataclass
 from typing import Final
@@ -80,6 +81,7 @@ Event = str | bytes | Ping | Pong | CloseReceived | Violation
 """A text message, a binary message, or one of the control events."""
 
 
+_Utf8 = codecs.getincrementaldecoder("utf-8")
 _NOT_UTF8 = Violation(CloseCode.INVALID_DATA, "text is not UTF-8")
 _TOO_MANY_FRAGMENTS = Violation(CloseCode.TOO_BIG, "message in too many fragments")
 _TOO_MANY_CONTROL_FRAMES = Violation(CloseCode.RATE_LIMITED, "too many control frames")
@@ -105,6 +107,7 @@ class FrameDecoder:
         "_needed_bytes",
         "_next_max_bytes",
         "_opcode",
+        "_utf8",
     )
 
     def __init__(self, max_message_bytes: int, *, deflate: bool = False) -> None:
@@ -117,6 +120,7 @@ class FrameDecoder:
         self._opcode = _CONTINUATION
         self._compressed = False
         self._done = False
+        self._utf8: codecs.IncrementalDecoder | None = None
 
     @property
     def buffered_bytes(self) -> int:
@@ -244,15 +248,25 @@ class FrameDecoder:
             self._compressed = bool(first & _RSV1)
             self._fragments = bytearray(payload)
             self._fragment_count = 1
-            return None
+            self._utf8 = _Utf8() if opcode == _TEXT and not self._compressed else None
+            return self._check_fragment(payload)
         self._fragment_count += 1
         if self._fragment_count > _FREE_FRAGMENTS + self._max_bytes // _BYTES_PER_FRAGMENT:
             return _TOO_MANY_FRAGMENTS
         fragments += payload
         if not first & _FIN:
-            return None
-        self._fragments = None
+            return self._check_fragment(payload)
+        self._fragments = self._utf8 = None
         return self._message(self._opcode, bytes(fragments), compressed=self._compressed)
+
+    def _check_fragment(self, payload: bytes) -> Violation | None:
+        """Text that cannot become UTF-8 any more fails at once (§8.1), not only when the message ends."""
+        if self._utf8 is not None:
+            try:
+                self._utf8.decode(payload)
+            except UnicodeDecodeError:
+                return _NOT_UTF8
+        return None
 
     def _message(self, opcode: int, payload: bytes, *, compressed: bool) -> Event:
         max_bytes, self._max_bytes = self._max_bytes, self._next_max_bytes

@@ -416,9 +416,13 @@ class Connection(Actor):
             self._close(CloseConnection(CloseCode.TOO_MANY_SESSIONS, "too many sessions", notice))
             return
         self._move(State.OPEN)
-        self._outlet.send(sysmsg.authed(self._tenant.id, session.user, session.sid, session.trace_id))
+        self._greet()
         self._note("opened")
         _log.info("connection opened", extra=self._log_fields())
+
+    def _greet(self) -> None:
+        session = self.session
+        self._outlet.send(sysmsg.authed(self._tenant.id, session.user, session.sid, session.trace_id))
 
     def _on_join_accepted(self, message: JoinAccepted) -> None:
         room = message.room

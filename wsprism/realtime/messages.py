@@ -57,7 +57,7 @@ __all__ = [
 class OpenSession:
     """Transport asks the tenant for a session.
 
-    The answer is ``SessionOpened``, or ``Denied``: revoked, or the tenant is full.
+    The answer is ``SessionOpened``, or ``Denied``: revoked, or the tenant is full. ``echo``: for a conformance suite.
     """
 
     principal: Principal
@@ -68,6 +68,7 @@ class OpenSession:
     origin: str | None = None
     user_agent: str | None = None
     trace: ConnectionTrace | None = None
+    echo: bool = False
 
 
 @dataclass(frozen=True, slots=True)

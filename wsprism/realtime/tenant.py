@@ -19,6 +19,7 @@ from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode, may_reconnect
 from wsprism.realtime.backend import HANDLED, BackendCalls
 from wsprism.realtime.connection import Connection
+from wsprism.realtime.echo import EchoConnection
 from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.messages import (
     CloseConnection,
@@ -123,8 +124,9 @@ class Tenant(Actor):
             trace=message.trace,
         )
         self._names += 1
+        kind = EchoConnection if message.echo else Connection
         session.connection = self.context.spawn(
-            lambda: Connection(tenant, session, refused),
+            lambda: kind(tenant, session, refused),
             name=f"connection-{self._names}",
             mailbox=_CONNECTION_MAILBOX,
             supervision=_A_CRASH_ENDS_IT,

@@ -6,13 +6,19 @@ A room encodes a publication once per form in use and shares the bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from wsprism.protocol.deflate import MIN_DEFLATE_BYTES, deflate
 from wsprism.protocol.envelope import JSON, MSGPACK, ExtCodec
 from wsprism.protocol.frames import binary_frame, text_frame
 
 __all__ = ["WIRE_FORMATS", "WireFormat", "wire_format"]
+
+
+class FrameMaker(Protocol):
+    """``text_frame`` or ``binary_frame``."""
+
+    def __call__(self, payload: bytes, *, deflated: bool = False) -> bytes: ...
 
 
 class WireFormat:
@@ -27,10 +33,16 @@ class WireFormat:
 
     def encode(self, message: Mapping[str, Any]) -> bytes:
         """``message`` as one ready frame."""
-        payload = self.codec.encode(message)
+        return self._wrap(self.codec.encode(message), self._frame)
+
+    def wrap(self, payload: bytes, *, binary: bool) -> bytes:
+        """``payload`` as one ready frame of either kind."""
+        return self._wrap(payload, binary_frame if binary else text_frame)
+
+    def _wrap(self, payload: bytes, frame: FrameMaker) -> bytes:
         if self.deflated and len(payload) >= MIN_DEFLATE_BYTES:
-            return self._frame(deflate(payload), deflated=True)
-        return self._frame(payload)
+            return frame(deflate(payload), deflated=True)
+        return frame(payload)
 
 
 WIRE_FORMATS: Final = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
@@ -49,9 +50,16 @@ class FlushSettings(Model):
 class DiagnosticsSettings(Model):
     """For conformance suites."""
 
-    echo_path: str | None = Field(
-        None, pattern=r"^/[!-~]+$", description="a path that echoes WebSocket messages; unset: none"
-    )
+    echo_path: str | None = Field(None, description="a path that echoes WebSocket messages; unset: none")
+
+    @field_validator("echo_path")
+    @classmethod
+    def _is_free_path(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"/[A-Za-z0-9._~/-]+", value):
+            raise PydanticCustomError("path", "must be a path of letters, digits and . _ ~ / -")
+        if value in ("/v1/ws", "/healthz", "/readyz", "/metrics"):
+            raise PydanticCustomError("taken", "must be a path that nothing else is served at")
+        return value
 
 
 def _all_or_ids(value: Any) -> Any:

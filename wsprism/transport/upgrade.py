@@ -72,14 +72,18 @@ class Upgrader:
         self._loop = loop
         self._on_no_links: Callable[[], None] | None = None
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle_echo(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The same for a connection that only echoes."""
+        return await self.handle(request, echo=True)
+
+    async def handle(self, request: web.BaseRequest, *, echo: bool = False) -> web.StreamResponse:
         """The whole handshake. Never raises for anything that a client did."""
         began_s = time.perf_counter()
         headers = request.headers
         remote = self.proxies.client_address(
             request.remote or UNIX_PEER, headers.getall("Forwarded", ()), headers.getall("X-Forwarded-For", ())
         )
-        outcome = await self._admit(request, remote)
+        outcome = await self._admit(request, remote, echo)
         if isinstance(outcome, Refusal):
             self._refusals.note(outcome.reason, remote)
             return outcome.response()
@@ -102,7 +106,7 @@ class Upgrader:
             self._on_no_links = lambda: None if empty.done() else empty.set_result(None)
             await empty
 
-    async def _admit(self, request: web.BaseRequest, remote: str) -> tuple[Link, bytes] | Refusal:
+    async def _admit(self, request: web.BaseRequest, remote: str, echo: bool) -> tuple[Link, bytes] | Refusal:
         if self.draining:
             return _DRAINING
         if self.limiter is not None:
@@ -133,7 +137,7 @@ class Upgrader:
             return _DRAINING
         if trace is not None:
             trace.note("ticket accepted")
-        return await self._open(request, handshake, tenant, principal, remote, trace)
+        return await self._open(request, handshake, tenant, principal, remote, trace, echo)
 
     @staticmethod
     async def _authenticate(
@@ -158,6 +162,7 @@ class Upgrader:
         principal: Principal,
         remote: str,
         trace: ConnectionTrace | None,
+        echo: bool,
     ) -> tuple[Link, bytes] | Refusal:
         subprotocol = handshake.negotiate(tenant.rules.allow_msgpack)
         deflated = self.compression and accepts_deflate(
@@ -173,6 +178,7 @@ class Upgrader:
             origin=_header(request, "Origin"),
             user_agent=_header(request, "User-Agent"),
             trace=trace,
+            echo=echo,
         )
         try:
             answer: SessionOpened | Denied = await tenant.ref.ask(question, _ASK_TIMEOUT_S)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -29,16 +28,6 @@ def test_without_a_command_it_prints_its_help(capsys: pytest.CaptureFixture[str]
 def test_schema_prints_the_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org/")
-
-
-@pytest.mark.parametrize("command", [["start"], []])
-def test_a_key_that_would_have_no_effect_stops_the_start(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
-) -> None:
-    path = tmp_path / "early.yaml"
-    path.write_text(f"{GOOD}gateway: {{diagnostics: {{echo_path: /echo}}}}\n")
-    assert main([*command, "--config", str(path)]) == 1
-    assert "not available in this version: gateway.diagnostics.echo_path" in capsys.readouterr().err
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:

@@ -432,3 +432,24 @@ def test_memory_stays_within_a_message_and_its_header(chunk_bytes: int) -> None:
         most = max(most, decoder.buffered_bytes)
     longest_control_frame = 2 + len(KEY) + 125
     assert most <= max(MOST_HELD_BYTES, 990 + longest_control_frame)
+
+
+# UTF-8 in fragments, §8.1
+
+
+@pytest.mark.parametrize(
+    "fragments",
+    [(b"a\xff",), (b"\xc3", b"("), (b"a", b"\xf4", b"\x90"), (b"\xe2\x82", b"")],
+)
+def test_text_that_cannot_become_utf8_fails_at_the_fragment_that_spoils_it(fragments: tuple[bytes, ...]) -> None:
+    opcodes = [TEXT, *[CONTINUATION] * len(fragments)]
+    frames = [frame(opcode, payload) for opcode, payload in zip(opcodes, fragments, strict=False)]
+    spoilt = fragments[-1] != b""
+    assert code_of(decode(*frames)) == (CloseCode.INVALID_DATA if spoilt else None)
+    assert code_of(decode(*frames, frame(FIN | CONTINUATION, b"x"))) == CloseCode.INVALID_DATA
+
+
+def test_a_character_may_be_cut_by_fragments_and_binary_is_not_looked_at() -> None:
+    euro = "\u20ac".encode()
+    assert decode(frame(TEXT, euro[:1]), frame(FIN | CONTINUATION, euro[1:])) == ["\u20ac"]
+    assert decode(frame(BINARY, b"\xff"), frame(FIN | CONTINUATION, b"\xfe")) == [b"\xff\xfe"]

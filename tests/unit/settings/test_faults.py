@@ -49,6 +49,16 @@ ROOT_FAULTS = [
     ("gateway: {flush: {share: 0}}", "gateway.flush.share", "must be greater than 0, found 0"),
     ("gateway: {flush: {share: .nan}}", "gateway.flush.share", "must be a finite number, found nan"),
     ("gateway: {flush: {share: half}}", "gateway.flush.share", "must be a number, found 'half'"),
+    (
+        "gateway: {diagnostics: {echo_path: /metrics}}",
+        "gateway.diagnostics.echo_path",
+        "must be a path that nothing else is served at, found '/metrics'",
+    ),
+    (
+        "gateway: {diagnostics: {echo_path: '/e?x'}}",
+        "gateway.diagnostics.echo_path",
+        "must be a path of letters, digits and . _ ~ / -, found '/e?x'",
+    ),
     ("gateway: {tls: {cert_file: a}}", "gateway.tls", "cert_file and key_file belong together"),
     ("gateway: {tls: {min_version: 1.1}}", "gateway.tls.min_version", "must be '1.2' or '1.3', found '1.1'"),
     (
