@@ -145,3 +145,30 @@ def test_zero_never_closes() -> None:
     assert limiter.allow(0.0)
     assert not limiter.allow(0.1)
     assert not limiter.must_close(1e9)
+
+
+def test_a_bucket_takes_another_rate_and_keeps_what_has_gathered() -> None:
+    bucket = TokenBucket(1, 10, now=0.0)
+    assert taken(bucket, 0.0, tries=8) == 8
+    bucket.configure(100, 5, now=1.0)
+    assert taken(bucket, 1.0) == 3
+    assert taken(bucket, 1.02) == 2
+    assert taken(bucket, 100.0) == 5
+
+
+def test_a_lower_burst_takes_what_is_above_it() -> None:
+    bucket = TokenBucket(1, 10, now=0.0)
+    bucket.configure(1, 2, now=0.0)
+    assert taken(bucket, 0.0) == 2
+
+
+def test_a_limiter_with_other_buckets_still_knows_how_long_it_has_been_over_its_limit() -> None:
+    limiter = RateLimiter(connection=TokenBucket(1, 1, 0.0), tenant=None, close_after_s=1.0)
+    for tenth in range(10):
+        limiter.allow(tenth / 10)
+    tenant = TokenBucket(0.1, 1, 0.0)
+    assert tenant.take(0.9)
+    limiter.configure(connection=None, tenant=tenant, close_after_s=1.0)
+    assert limiter.own_bucket is None
+    assert not limiter.allow(1.2)
+    assert limiter.must_close(1.2)

@@ -314,3 +314,27 @@ def test_frames_shared_with_other_queues_are_not_changed_when_congestion_begins(
     assert queue.take(100) == b"a3"
     assert [frame.data for frame in block.frames] == [b"a1", b"a2"]
     assert block.data == b"a1a2"
+
+
+# Other bounds
+
+
+def test_other_bounds_count_from_the_next_offer_on_and_lose_nothing_that_stands_here(counters: LaneCounters) -> None:
+    queue = small_queue(counters, reliable_max_messages=3, hot_max_frames=3)
+    for data in (b"1", b"2", b"3"):
+        queue.offer(reliable(data))
+        queue.offer(hot(data))
+    queue.configure(QueueLimits(reliable_max_messages=2, hot_max_frames=2), hold_hot=False)
+    assert queue.queued(Lane.RELIABLE) == (3, 3)
+    queue.offer(hot(b"4"))
+    assert queue.queued(Lane.HOT) == (3, 3)
+    assert counters.dropped[Lane.HOT] == 1
+    assert queue.offer(reliable(b"4")) is Verdict.OVERFLOW
+
+
+def test_wider_bounds_let_more_in(counters: LaneCounters) -> None:
+    queue = small_queue(counters, reliable_max_messages=1)
+    queue.offer(reliable(b"1"))
+    queue.configure(QueueLimits(reliable_max_messages=2), hold_hot=False)
+    assert queue.offer(reliable(b"2")) is Verdict.QUEUED
+    assert queue.take(10) == b"12"
