@@ -53,6 +53,29 @@ async def test_both_lanes_and_refusals_pass_and_tickets_stay_out_of_the_log(
 
 
 @every_proxy
+async def test_the_gateway_sees_the_clients_address_and_not_what_the_client_says_it_is(
+    name: str,
+    start_gateway: StartGateway,
+    tmp_path: Path,
+    certificate: Certificate,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gateway = await start_gateway(gateway={"trusted_proxies": ["127.0.0.1/32"]})
+    lies = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-Real-IP": "203.0.113.9"}
+    caplog.set_level("INFO", logger="wsprism")
+    async with run_proxy(name, tmp_path, [gateway.port], certificate) as proxy:
+        await _until_healthy(proxy.base, certificate)
+        connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0), ssl=certificate.client_context())
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.ws_connect(connect_url(proxy.base), headers=lies) as client,
+        ):
+            await client.receive(timeout=5)
+    addresses = [getattr(record, "remote", None) for record in caplog.records if "opened" in record.message]
+    assert addresses == ["127.0.0.2"]
+
+
+@every_proxy
 async def test_a_drain_is_told_through_the_proxy_and_newcomers_meet_the_other_gateway(
     name: str, start_gateway: StartGateway, tmp_path: Path, certificate: Certificate
 ) -> None:
