@@ -1,0 +1,65 @@
+"""The files for Prometheus, Grafana and compose, judged by their own tools."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.components import program
+from tests.monitoring import ALERTS, CONFIG, DASHBOARDS
+
+ROOT = CONFIG.parent
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+KEYS = {"WSPRISM_API_KEY": "one", "WSPRISM_OPERATOR_KEY": "two"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("check", "config", "prometheus.yaml"), ("check", "rules", "alerts.yaml"), ("test", "rules", "alerts_test.yaml")],
+    ids=" ".join,
+)
+def test_promtool_finds_no_fault(arguments: tuple[str, ...]) -> None:
+    directory = CONFIG / "prometheus"
+    told = subprocess.run([program("promtool"), *arguments], cwd=directory, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_every_alert_is_tried_firing_and_quiet() -> None:
+    tests = yaml.safe_load((CONFIG / "prometheus" / "alerts_test.yaml").read_text())["tests"]
+    tried = [(one["alertname"], bool(one["exp_alerts"])) for test in tests for one in test["alert_rule_test"]]
+    assert sorted(tried) == sorted((rule["alert"], fires) for rule in ALERTS for fires in (True, False))
+
+
+def test_compose_takes_the_file_and_wants_the_keys() -> None:
+    command = [program("docker-compose"), "-f", str(ROOT / "compose.yaml"), "config", "--quiet"]
+    for keys, works in ((KEYS, True), ({}, False)):
+        told = subprocess.run(command, env=os.environ | keys, capture_output=True, text=True, check=False)
+        assert (told.returncode == 0) is works, told.stderr
+
+
+def test_compose_pins_images_and_sets_what_the_configuration_reads() -> None:
+    services = COMPOSE["services"]
+    assert all(re.search(r":v?\d+\.\d+", one["image"]) for name, one in services.items() if name != "gateway")
+    read = set(re.findall(r"\$\{(\w+)", (CONFIG / "production.yaml").read_text()))
+    assert set(services["gateway"]["environment"]) == read
+
+
+def test_panels_have_ids_of_their_own_and_say_what_they_show() -> None:
+    for path in DASHBOARDS:
+        panels = json.loads(path.read_text())["panels"]
+        assert len({panel["id"] for panel in panels}) == len(panels)
+        assert all(panel["description"] for panel in panels if panel["type"] != "row")
+
+
+def test_every_kernel_setting_exists() -> None:
+    if not Path("/proc/sys").is_dir():
+        pytest.skip("not Linux")
+    settings = re.findall(r"^([\w.]+) = ", (CONFIG / "sysctl" / "90-wsprism.conf").read_text(), re.MULTILINE)
+    assert len(settings) == 4
+    assert all((Path("/proc/sys") / name.replace(".", "/")).exists() for name in settings)
