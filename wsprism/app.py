@@ -35,7 +35,7 @@ from wsprism.reload import Reloader, ReloadReport
 from wsprism.settings import ListenAddress, LoggingSettings, Settings, load_settings
 from wsprism.transport.api import Api
 from wsprism.transport.refusal import Refusals
-from wsprism.transport.server import Handler, HttpServer
+from wsprism.transport.server import Handler, HttpServer, only_get
 from wsprism.transport.tls import Certificate
 from wsprism.transport.upgrade import Upgrader
 
@@ -255,14 +255,17 @@ class GatewayProcess:
 
     def _routes(self) -> tuple[Mapping[str, Handler], Mapping[str, Handler]]:
         """Of the public listener, and of the internal one: without it the public one tells operators what it can."""
-        public: dict[str, Handler] = {"/v1/ws": self._upgrader.handle, "/healthz": self._healthz}
+        public: dict[str, Handler] = {"/v1/ws": self._upgrader.handle, "/healthz": only_get(self._healthz)}
         echo_path = self.settings.gateway.diagnostics.echo_path
         if echo_path is not None:
             public.setdefault(echo_path, self._upgrader.handle_echo)
-        operators: dict[str, Handler] = {"/readyz": self._readyz, "/metrics": self._render_metrics}
+        operators: dict[str, Handler] = {
+            "/readyz": only_get(self._readyz),
+            "/metrics": only_get(self._render_metrics),
+        }
         if self.settings.gateway.internal.listen is None:
             return public | operators, {}
-        return public, operators | {"/healthz": self._healthz}
+        return public, operators | {"/healthz": only_get(self._healthz)}
 
     async def _healthz(self, _: web.BaseRequest) -> web.StreamResponse:
         return web.json_response({"status": "ok"})

@@ -22,7 +22,7 @@ from wsprism.transport.refusal import Refusal, Refusals
 from wsprism.transport.sockets import BACKLOG, tune
 from wsprism.transport.tls import Certificate, TlsAcceptor
 
-__all__ = ["Handler", "HttpServer"]
+__all__ = ["Handler", "HttpServer", "only_get"]
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -31,6 +31,18 @@ KEEPALIVE_TIMEOUT_S = 30.0
 
 SHUTDOWN_TIMEOUT_S = 1.0
 _NOT_FOUND = Refusal(404, ErrorCode.BAD_REQUEST, "not found", "not_found")
+
+
+_NOT_GET = Refusal(405, ErrorCode.BAD_REQUEST, "method not allowed", "method", {"Allow": "GET, HEAD"})
+
+
+def only_get(handler: Handler) -> Handler:
+    """``handler`` for GET and HEAD; 405 for every other method."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        return await handler(request) if request.method in ("GET", "HEAD") else _NOT_GET.response()
+
+    return handle
 
 
 async def _not_found(_: web.BaseRequest) -> web.StreamResponse:

@@ -1,7 +1,7 @@
 """The internal API: what a backend and an operator call (docs/api.md)."""
 
-from wsprism.transport.api.calls import GatewayControl, ReloadResult
+from wsprism.transport.api.calls import GatewayControl
 from wsprism.transport.api.openapi import document
 from wsprism.transport.api.service import Api
 
-__all__ = ["Api", "GatewayControl", "ReloadResult", "document"]
+__all__ = ["Api", "GatewayControl", "document"]

@@ -22,7 +22,7 @@ from wsprism.transport.api.keys import ApiKey
 from wsprism.transport.api.problems import Problem, problem_of
 from wsprism.transport.api.rates import RateMeter
 
-__all__ = ["Call", "CallHandler", "GatewayControl", "ReloadResult", "ask_tenant"]
+__all__ = ["Call", "CallHandler", "GatewayControl", "ReloadOutcome", "ask_tenant"]
 
 _ASK_TIMEOUT_S = 10.0
 
@@ -31,7 +31,7 @@ _TIMEOUT = Problem(503, "no answer in time", ErrorCode.TIMEOUT, {"Retry-After": 
 _AMBIGUOUS = Problem(409, "several users have a session with this sid: name the user too", ErrorCode.BAD_REQUEST)
 
 
-class ReloadResult(Protocol):
+class ReloadOutcome(Protocol):
     """What a reload did; a change is told by its ``str``, secrets masked."""
 
     @property
@@ -57,7 +57,7 @@ class GatewayControl(Protocol):
     def uptime_s(self) -> float: ...
     def begin_drain(self) -> None: ...
 
-    async def reload(self) -> ReloadResult:
+    async def reload(self) -> ReloadOutcome:
         """Raises SettingsError with every fault; the configuration in force stays then."""
         ...
 

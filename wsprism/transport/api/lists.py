@@ -13,8 +13,7 @@ from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 from wsprism.transport.api import answers
 from wsprism.transport.api.calls import Call
-from wsprism.transport.api.paging import number_after, show_cursor
-from wsprism.transport.api.problems import Problem
+from wsprism.transport.api.paging import read_cursor, show_cursor
 
 __all__ = ["get_room", "get_tenant", "list_rooms", "list_sessions", "list_tenants"]
 
@@ -33,10 +32,8 @@ async def get_tenant(call: Call) -> answers.TenantAnswer:
     return _shown_tenant(call, call.tenant)
 
 
-async def list_sessions(call: Call) -> answers.SessionPage | Problem:
-    after = number_after(call.query.cursor)
-    if isinstance(after, Problem):
-        return after
+async def list_sessions(call: Call) -> answers.SessionPage:
+    after = read_cursor(call.query.cursor)
     found, last = _sessions(call.tenant, call.query.user, call.query.room, after, call.query.limit)
     tenant = call.tenant
     opened_s = tenant.unix_now() - tenant.now()
@@ -44,10 +41,8 @@ async def list_sessions(call: Call) -> answers.SessionPage | Problem:
     return answers.SessionPage.model_construct(items=items, next_cursor=show_cursor(last))
 
 
-async def list_rooms(call: Call) -> answers.RoomPage | Problem:
-    after = number_after(call.query.cursor)
-    if isinstance(after, Problem):
-        return after
+async def list_rooms(call: Call) -> answers.RoomPage:
+    after = read_cursor(call.query.cursor)
     registry = call.tenant.registry
     names, last = registry.rooms_in_order.page(after, call.query.limit)
     items = [
@@ -59,10 +54,8 @@ async def list_rooms(call: Call) -> answers.RoomPage | Problem:
     return answers.RoomPage.model_construct(items=items, next_cursor=show_cursor(last))
 
 
-async def get_room(call: Call) -> answers.RoomAnswer | Problem:
-    after = number_after(call.query.cursor)
-    if isinstance(after, Problem):
-        return after
+async def get_room(call: Call) -> answers.RoomAnswer:
+    after = read_cursor(call.query.cursor)
     room = call.path["room"]
     entry = call.tenant.registry.rooms.get(room)
     if entry is None:

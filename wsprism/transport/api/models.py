@@ -5,9 +5,19 @@ Strict and closed. A message says what is wrong, in words fit for the caller.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from wsprism.protocol.envelope import MAX_NAME_LENGTH, MAX_ROOM_LENGTH, is_room_name
@@ -26,6 +36,7 @@ __all__ = [
     "RevokeBody",
     "RoomName",
     "SessionsQuery",
+    "TenantsQuery",
     "TicketBody",
     "UserId",
     "publish_body",
@@ -35,6 +46,24 @@ MAX_PUBLICATIONS = 100
 """In one list: it is published in one step, which nothing may come between."""
 
 MAX_TTL_S = 86_400
+
+
+T = TypeVar("T")
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+if TYPE_CHECKING:
+    Given: TypeAlias = T | None
+else:
+
+    class Given:
+        """``Given[T]``: a ``T``, or not given at all, which reads as None. An explicit null is a fault."""
+
+        def __class_getitem__(cls, kind: Any) -> Any:
+            return Annotated[kind, Field(json_schema_extra=_without_default)]
 
 
 class Model(BaseModel):
@@ -68,7 +97,14 @@ def _not_sys(value: str) -> str:
 
 
 UserId = Annotated[str, Field(min_length=1, max_length=MAX_SENDER_BYTES), AfterValidator(_user_id)]
-RoomName = Annotated[str, Field(min_length=1, max_length=MAX_ROOM_LENGTH), AfterValidator(_room_name)]
+RoomPattern = Annotated[str, Field(min_length=1, max_length=MAX_ROOM_LENGTH)]
+RoomName = Annotated[
+    str,
+    AfterValidator(_room_name),
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": MAX_ROOM_LENGTH, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
+    ),
+]
 Sid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\-]{1,64}$")]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[A-Za-z0-9_.\-]+$")]
 
@@ -116,8 +152,8 @@ class MembersBody(Model):
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["user"]}, {"required": ["sid"]}]})
 
-    user: UserId | None = None
-    sid: Sid | None = None
+    user: Given[UserId] = None
+    sid: Given[Sid] = None
 
     @model_validator(mode="after")
     def _names_somebody(self) -> MembersBody:
@@ -138,9 +174,9 @@ class DisconnectBody(Model):
         }
     )
 
-    user: UserId | None = None
-    sid: Sid | None = None
-    room: RoomName | None = None
+    user: Given[UserId] = None
+    sid: Given[Sid] = None
+    room: Given[RoomName] = None
     reason: Annotated[str, Field(max_length=MAX_REASON_BYTES), AfterValidator(_reason)] = Field(
         "disconnected", description="told to the client; at most 123 bytes of UTF-8"
     )
@@ -158,9 +194,9 @@ class TicketBody(Model):
 
     user: UserId
     ttl_s: int = Field(ge=1, le=MAX_TTL_S, description="how long it can be used, not how long its connection lives")
-    claims: dict[str, Any] | None = Field(None, description="kept with the session")
-    rooms: list[Annotated[str, Field(min_length=1, max_length=MAX_ROOM_LENGTH)]] | None = Field(
-        None, max_length=100, description="patterns of the rooms that it may join; not given: any"
+    claims: Given[dict[str, Any]] = Field(None, description="kept with the session")
+    rooms: Given[Annotated[list[RoomPattern], Field(max_length=100)]] = Field(
+        None, description="patterns of the rooms that it may join; not given: any"
     )
     read_only: bool = Field(False, description="it may not publish")
 
@@ -172,10 +208,12 @@ class RevokeBody(Model):
         json_schema_extra={"oneOf": [{"required": [name]} for name in ("user", "sid", "token_id")]}
     )
 
-    user: UserId | None = None
-    sid: Sid | None = None
-    token_id: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    until_s: float | None = Field(None, ge=0, le=1e12, description="Unix time in seconds; not given: an hour from now")
+    user: Given[UserId] = None
+    sid: Given[Sid] = None
+    token_id: Given[Annotated[str, Field(min_length=1, max_length=512)]] = None
+    until_s: Given[Annotated[float, Field(ge=0, le=1e12)]] = Field(
+        None, description="Unix time in seconds; not given: an hour from now"
+    )
 
     @model_validator(mode="after")
     def _names_one(self) -> RevokeBody:
@@ -187,21 +225,38 @@ class RevokeBody(Model):
 class LogLevelBody(Model):
     """A level, for one component or all that have none of their own."""
 
-    component: str | None = Field(None, min_length=1, max_length=64, description="such as `connection` or `http`")
+    component: Given[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
+        None, description="such as `connection` or `http`"
+    )
     level: Literal["debug", "info", "warning", "error"]
 
 
-class PageQuery(BaseModel):
-    """Which part of a list."""
+class Query(BaseModel):
+    """Closed and immutable; values are text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: int = Field(100, ge=1, le=1000, description="the most items to answer")
-    cursor: str | None = Field(None, min_length=1, max_length=256, description="`next_cursor` of the page before")
+
+
+class PageQuery(Query):
+    """Which part of a list."""
+
+    cursor: Given[Annotated[str, Field(pattern=r"^[0-9a-z]{1,12}$")]] = Field(
+        None, description="`next_cursor` of the page before"
+    )
 
 
 class SessionsQuery(PageQuery):
     """Which part of the sessions, and whose."""
 
-    user: UserId | None = Field(None, description="only this user's")
-    room: RoomName | None = Field(None, description="only this room's")
+    user: Given[UserId] = Field(None, description="only this user's")
+    room: Given[RoomName] = Field(None, description="only this room's")
+
+
+class TenantsQuery(Query):
+    """Which part of the tenants."""
+
+    cursor: Given[Annotated[str, Field(min_length=1, max_length=256)]] = Field(
+        None, description="`next_cursor` of the page before"
+    )

@@ -83,8 +83,6 @@ def _schemas() -> tuple[dict[tuple[str, str], Any], dict[str, Any]]:
         wanted.append((("answer", operation.name), "serialization", TypeAdapter(operation.answer)))
         if operation.body is not None:
             wanted.append((("body", operation.name), "validation", operation.body))
-        if operation.query is not None:
-            wanted.append((("query", operation.name), "validation", TypeAdapter(operation.query)))
     schemas, definitions = TypeAdapter.json_schemas(
         [(key, mode, adapter) for key, mode, adapter in wanted], ref_template=_REF
     )
@@ -113,14 +111,8 @@ def _call(operation: Operation, schemas: dict[tuple[str, str], Any]) -> dict[str
 def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
     if operation.query is None:
         return []
-    shown = []
-    for name, schema in operation.query.model_json_schema()["properties"].items():
-        kinds = schema.pop("anyOf", None)
-        if kinds:  # absent is the only null that a query can say
-            schema |= next(kind for kind in kinds if kind.get("type") != "null")
-            schema.pop("default", None)
-        shown.append({"name": name, "in": "query", "required": False, "schema": schema})
-    return shown
+    properties = operation.query.model_json_schema()["properties"]
+    return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in properties.items()]
 
 
 def _request_body(operation: Operation, schemas: dict[tuple[str, str], Any]) -> dict[str, Any]:

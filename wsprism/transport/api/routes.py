@@ -23,7 +23,7 @@ TENANT: Final = "/v1/tenants/{tenant}"
 PARAMETERS: Final[Mapping[str, TypeAdapter[str]]] = {
     "tenant": TypeAdapter(Annotated[str, "the tenant's id"]),
     "room": TypeAdapter(models.RoomName),
-    "user": TypeAdapter(models.UserId),
+    "user": TypeAdapter(Annotated[str, "any: one that nobody has names no session"]),
 }
 """What may stand in a path, percent-encoded."""
 
@@ -100,7 +100,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         "tenants", "GET", "/v1/tenants", "The tenants that the key may touch", lists.list_tenants, answers.TenantPage,
-        query=models.PageQuery,
+        query=models.TenantsQuery,
     ),
     Operation("tenant", "GET", TENANT, "One tenant", lists.get_tenant, answers.TenantAnswer),
     Operation(
