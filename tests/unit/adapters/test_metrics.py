@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors import SystemStatistics
 from qos import Lane
-from tests.realtime_support import World
+from tests.components import program
+from tests.realtime_support import Nobody, World
+from wsprism.adapters.metric_rows import ACTOR_ROWS, GATEWAY_ROWS, HISTOGRAM_ROWS, TENANT_ROWS, Row
+from wsprism.adapters.metric_snapshot import TENANTS_PER_TURN, take_snapshot
 from wsprism.adapters.metrics import Metrics
 from wsprism.policy.decisions import Reason
 from wsprism.protocol.websocket import CloseReceived
@@ -27,12 +35,13 @@ class View:
         self.world = world
         self.counters = GatewayCounters()
         self.is_draining = False
+        self.more_tenants: list[TenantContext] = []
         self.sampler = world.tenant.sampler
         self.flusher = world.flusher
         self.vitals = Vitals(world.scheduler)
 
     def tenants(self) -> list[TenantContext]:
-        return [self.world.tenant]
+        return [self.world.tenant, *self.more_tenants]
 
     def actors(self) -> SystemStatistics:
         return self.world.system.statistics()
@@ -148,3 +157,90 @@ async def test_two_gateways_of_a_process_keep_their_metrics_apart(metrics: Metri
     assert await value(other, "wsprism_sessions", tenant="t") == 1
     assert await value(metrics, "wsprism_sessions", tenant="t") == 0
     await other.close()
+
+
+async def test_a_histogram_s_buckets_add_up_and_begin_below_a_millisecond(view: View, metrics: Metrics) -> None:
+    for seconds in (0.0002, 0.004, 60.0):
+        view.counters.handshake.record(seconds)
+    figures = await read(metrics)
+    name = "wsprism_handshake_duration_seconds"
+    buckets = {
+        float(dict(labels)["le"]): count for (found, labels), count in figures.items() if found == name + "_bucket"
+    }
+    assert (buckets[0.0001], buckets[0.00025], buckets[0.005], buckets[float("inf")]) == (0, 1, 2, 3)
+    assert figures[name + "_count", frozenset()] == 3
+    assert figures[name + "_sum", frozenset()] == pytest.approx(60.0042)
+    assert list(buckets.values()) == sorted(buckets.values())
+
+
+async def test_samples_are_told_by_lane_and_pauses_by_generation(view: View, metrics: Metrics) -> None:
+    view.sampler.dispatch["hot"].record(0.001)
+    view.vitals.gc_pause[2].record(0.01)
+    assert await value(metrics, "wsprism_dispatch_duration_seconds_count", lane="hot") == 1
+    assert await value(metrics, "wsprism_delivery_duration_seconds_count", lane="ext") == 0
+    assert await value(metrics, "wsprism_gc_pause_seconds_count", generation="2") == 1
+
+
+async def test_as_many_tenants_as_are_configured_are_told_of(view: View) -> None:
+    """OpenTelemetry folds what is above 2,000 points of a metric into one."""
+    rules, now = view.world.tenant.rules, view.world.scheduler.now
+    view.more_tenants = [TenantContext(f"t{n}", rules, Nobody(), now) for n in range(150)]
+    metrics = Metrics(view)
+    figures = await read(metrics)
+    assert len([name for name, _ in figures if name == "wsprism_decisions_total"]) == 151 * len(Reason)
+    assert "overflow" not in str(figures.keys())
+    await metrics.close()
+
+
+async def test_while_many_tenants_are_copied_the_loop_has_its_turns(view: View) -> None:
+    view.more_tenants = [view.world.tenant] * 99
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    await take_snapshot(view)
+    counting.cancel()
+    assert turns >= 100 // TENANTS_PER_TURN
+
+
+async def test_scrapes_at_the_same_time_share_one_rendering(metrics: Metrics) -> None:
+    first, second = await asyncio.gather(metrics.render(), metrics.render())
+    assert first is second
+    assert await metrics.render() is not first
+
+
+async def test_promtool_finds_nothing_to_complain_about(view: View, metrics: Metrics) -> None:
+    peer = await view.world.connect()
+    peer.join("lobby")
+    peer.vanish()
+    view.counters.handshakes_refused["ticket"] += 1
+    promtool = await asyncio.create_subprocess_exec(
+        *(program("promtool"), "check", "metrics"), stdin=PIPE, stdout=PIPE, stderr=STDOUT
+    )
+    said, _ = await promtool.communicate(await metrics.render())
+    assert (promtool.returncode, said.decode()) == (0, "")
+
+
+async def test_the_documentation_lists_every_metric_as_it_is_served(metrics: Metrics) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
+    documented = {
+        name: (kind, frozenset(labels.replace(" ", "").split(",")) - {""})
+        for name, kind, labels in re.findall(r"^\| `(\w+)` \| (\w+) \|([\w, ]*)\|", page, re.MULTILINE)
+    }
+    rows: tuple[Row[Any], ...] = (*TENANT_ROWS, *GATEWAY_ROWS, *ACTOR_ROWS)
+    named = {
+        row.name + {"By": "_bytes", "": ""}[row.unit] + {"counter": "_total", "gauge": ""}[row.kind] for row in rows
+    }
+    assert set(documented) == named | {f"{row.name}_seconds" for row in HISTOGRAM_ROWS}
+    served = 0
+    for family in text_string_to_metric_families((await metrics.render()).decode()):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        if family.samples and name.startswith("wsprism_"):
+            served += 1
+            assert documented[name] == (family.type, frozenset(family.samples[0].labels) - {"le"}), name
+    assert served > len(documented) / 2
