@@ -146,6 +146,8 @@ class Gate(asyncio.Protocol):
             head += data
             end = head.find(_END_OF_HEAD, searched)
             size = len(head)
+        if end < 0:
+            size -= len(_END_OF_HEAD) - 1  # its last bytes may be the end's first
         if (end if end >= 0 else size) > self._half_open.limits.max_header_bytes:
             self._refuse(_TOO_LARGE)
         elif end >= 0:

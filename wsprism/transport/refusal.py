@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
@@ -13,7 +14,10 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import JSON
 from wsprism.realtime.counters import GatewayCounters
 
-__all__ = ["Refusal", "Refusals"]
+__all__ = ["SERVER", "Refusal", "Refusals"]
+
+SERVER: Final = "wsprism"
+"""All that an answer says of the software behind it."""
 
 _log = logging.getLogger("wsprism.handshake")
 
@@ -30,9 +34,8 @@ class Refusal:
 
     def response(self) -> web.Response:
         """The HTTP answer."""
-        return web.Response(
-            status=self.status, body=self._body(), content_type="application/json", headers=dict(self.headers)
-        )
+        headers = {"Server": SERVER, **dict(self.headers)}
+        return web.Response(status=self.status, body=self._body(), content_type="application/json", headers=headers)
 
     def raw(self) -> bytes:
         """The whole HTTP answer as bytes, for a request that never became one; the socket is to be closed after it."""

@@ -1,4 +1,4 @@
-"""A listener: routes a request by its path to a handler, and keeps aiohttp's log quiet.
+"""A listener: routes a request by its path to a handler; what is no request it refuses.
 
 A low-level aiohttp server: a handful of fixed paths need no router. The gateway has one for clients and, when
 ``gateway.internal.listen`` is set, one for operators and backends.
@@ -10,15 +10,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from wsprism.errors import OperatorError
+from wsprism.policy.proxies import UNIX_PEER
 from wsprism.protocol.codes import ErrorCode
 from wsprism.settings import ListenAddress
 from wsprism.transport.gate import Gate, HalfOpen, HttpLimits
-from wsprism.transport.refusal import Refusal, Refusals
+from wsprism.transport.refusal import SERVER, Refusal, Refusals
 from wsprism.transport.sockets import BACKLOG, tune
 from wsprism.transport.tls import Certificate, TlsAcceptor
 
@@ -30,6 +33,8 @@ KEEPALIVE_TIMEOUT_S = 30.0
 """From the answer to a request to the end of the next one's head, where a socket is good for several."""
 
 SHUTDOWN_TIMEOUT_S = 1.0
+_BAD_HTTP = Refusal(400, ErrorCode.BAD_REQUEST, "not a request in HTTP/1.1", "not_http")
+_BAD_BODY = Refusal(400, ErrorCode.BAD_REQUEST, "the body did not come whole", "bad_body")
 _NOT_FOUND = Refusal(404, ErrorCode.BAD_REQUEST, "not found", "not_found")
 
 
@@ -49,21 +54,33 @@ async def _not_found(_: web.BaseRequest) -> web.StreamResponse:
     return _NOT_FOUND.response()
 
 
-class _ClientFaults(logging.Filter):
-    """A client that speaks no HTTP is not our error: aiohttp's tracebacks for it become one line at debug level."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
-            record.exc_info = None
-            record.exc_text = None
-            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
-            return logging.getLogger("wsprism").isEnabledFor(logging.DEBUG)
-        return True
-
-
 _log = logging.getLogger("wsprism.http")
-_log.addFilter(_ClientFaults())
+
+
+class _HttpConnection(web.RequestHandler):
+    """aiohttp's part of a socket, which answers a request that is no HTTP as any other refusal, without a traceback."""
+
+    __slots__ = ("_refusals",)
+
+    def __init__(
+        self, manager: web.Server, loop: asyncio.AbstractEventLoop, refusals: Refusals, **options: Any
+    ) -> None:
+        super().__init__(manager, loop=loop, **options)
+        self._refusals = refusals
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        self._refusals.note(_BAD_HTTP.reason, request.remote or UNIX_PEER)
+        response = _BAD_HTTP.response()
+        response.force_close()
+        return response
 
 
 class HttpServer:
@@ -89,8 +106,12 @@ class HttpServer:
         self._keep_alive = keep_alive
         self._half_open = HalfOpen(limits, refusals, loop)
         self._certificate = certificate
-        self._http = web.Server(
-            self._dispatch,
+        self._http = web.Server(self._dispatch)
+        self._connection = partial(
+            _HttpConnection,
+            self._http,
+            loop,
+            refusals,
             access_log=None,
             logger=_log,
             keepalive_timeout=KEEPALIVE_TIMEOUT_S if keep_alive else 0,
@@ -157,7 +178,7 @@ class HttpServer:
         await self._http.shutdown(SHUTDOWN_TIMEOUT_S)
 
     def _gate(self) -> Gate:
-        return Gate(self._half_open, self._http, tuned=self._listen.path is None)
+        return Gate(self._half_open, self._connection, tuned=self._listen.path is None)
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         handler = self._routes.get(request.path, self._otherwise)
@@ -165,9 +186,12 @@ class HttpServer:
             response = await handler(request)
         except asyncio.CancelledError:
             raise
+        except (web.RequestPayloadError, ConnectionError):
+            response = _BAD_BODY.response()
         except Exception:
             _log.exception("a request could not be answered", extra={"path": request.path})
             response = Refusal(500, ErrorCode.INTERNAL, "internal error", "internal").response()
+        response.headers["Server"] = SERVER
         if not self._keep_alive:
             response.force_close()
         return response
