@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
@@ -16,6 +18,9 @@ from wsprism.cli.target import Target, parse_url, public_listener, tls_context
 from wsprism.errors import OperatorError
 from wsprism.protocol.handshake import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
 from wsprism.protocol.hot import Framing
+
+if TYPE_CHECKING:
+    from wsprism.settings import TenantSettings
 
 __all__ = ["Access", "RefusedError", "find_access", "open_socket"]
 
@@ -52,10 +57,9 @@ def find_access(arguments: argparse.Namespace, *, user: str, ticket: str | None,
     tenant, ticket = arguments.tenant, ticket or os.environ.get("WSPRISM_TICKET")
     if arguments.config is not None:
         from wsprism.cli.internal_api import find_api
-        from wsprism.cli.minting import Wanted, find_tenant, mint
-        from wsprism.settings import load_settings
+        from wsprism.cli.minting import Wanted, mint
 
-        settings = find_tenant(load_settings(arguments.config), tenant)
+        settings = _load_tenant(arguments.config, tenant)
         tenant, framing = settings.id, Framing(settings.policy.hot_framing)
         if ticket is None:
             ticket = mint(settings, Wanted(user), lambda: find_api(config=arguments.config, tenant=tenant)).ticket
@@ -77,6 +81,14 @@ def find_access(arguments: argparse.Namespace, *, user: str, ticket: str | None,
         headers=headers,
         framing=framing,
     )
+
+
+@functools.cache
+def _load_tenant(config: str, tenant_id: str | None) -> TenantSettings:
+    from wsprism.cli.minting import find_tenant
+    from wsprism.settings import load_settings
+
+    return find_tenant(load_settings(config), tenant_id)
 
 
 @asynccontextmanager

@@ -96,9 +96,11 @@ def describe(record: Record) -> tuple[str, str]:
         case {"lane": "hot"}:
             return f"← {_hot(record)}", "cyan"
         case {"closed": code}:
-            again = "reconnect with back-off" if record["reconnect"] else "do not reconnect before something changed"
+            again = (
+                "; reconnect with back-off" if record["reconnect"] else "; do not reconnect before something changed"
+            )
             reason = f" ({visible(record['reason'])})" if record["reason"] else ""
-            return f"closed {code}: {record['meaning']}{reason}; {again}", "yellow"
+            return f"closed {code}: {record['meaning']}{reason}{again if code != CloseCode.NORMAL else ''}", "yellow"
         case {"refused": status}:
             after = f"; again after {record['retry_after_s']} s" if "retry_after_s" in record else ""
             told = " ".join(str(record[key]) for key in ("code", "msg") if key in record)

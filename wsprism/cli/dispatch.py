@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from wsprism import __version__
-from wsprism.cli import check, completion, connect, exits, health, schema, start, ticket, top
+from wsprism.cli import bench, check, completion, connect, exits, health, schema, start, ticket, top
 from wsprism.cli.arguments import complete_files
 from wsprism.errors import OperatorError
 
 __all__ = ["build_parser", "main"]
 
-_COMMANDS = (start, check, schema, ticket, connect, top, health, completion)
+_COMMANDS = (start, check, schema, ticket, connect, top, health, bench, completion)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -50,7 +50,7 @@ def test_every_close_code_is_explained(code: CloseCode) -> None:
     record = closed_record(code, "why")
     assert record["meaning"] != "unknown code"
     line = describe(record)[0]
-    assert line.startswith(f"closed {int(code)}: {record['meaning']} (why); ")
+    assert line.startswith(f"closed {int(code)}: {record['meaning']} (why)")
     if code >= 4000:
         assert record["reconnect"] is (code < 4500)
 
