@@ -32,7 +32,12 @@ def run(*command: str, given: str | None = None) -> str:
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [(["sta"], {"start"}), (["start", "--con"], {"--config"}), (["completion", "f"], {"fish"})],
+    [
+        (["sta"], {"start"}),
+        (["start", "--con"], {"--config"}),
+        (["completion", "f"], {"fish"}),
+        (["ticket", "i"], {"inspect"}),
+    ],
 )
 def test_bash_completes_commands_options_and_choices(
     capsys: pytest.CaptureFixture[str], words: list[str], expected: set[str]
