@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from wsprism.assembly import build_services
 from wsprism.protocol.standard_webhooks import MIN_SECRET_BYTES
-from wsprism.settings import AuthSettings, JwtAuth, Settings, TenantSettings, WebhookAuth
+from wsprism.settings import AuthSettings, DevAuth, JwtAuth, ListenAddress, Settings, TenantSettings, WebhookAuth
 
 __all__ = ["Advice", "advise", "log_advice"]
 
@@ -33,27 +36,37 @@ def advise(settings: Settings) -> Iterator[Advice]:
         if not tenant.auth:
             yield Advice(tenant.id, path, "every ticket is refused: the tenant has no auth")
         for number, auth in enumerate(tenant.auth):
-            if auth.kind == "dev" and public:
-                message = "dev tickets let anybody in, and the listener is not loopback"
-                yield Advice(tenant.id, (*path, "auth", number), message)
-            for message in _weak_secrets(auth):
-                yield Advice(tenant.id, (*path, "auth", number, "secret"), message)
-        for key, entry in _unknown_entries(tenant):
-            yield Advice(tenant.id, (*path, "policy", *key), "an allowlist entry names no service", entry)
+            for key, message in _of_auth(auth, public=public):
+                yield Advice(tenant.id, (*path, "auth", number, *key), message)
+        for where, entry in _unknown_entries(tenant):
+            yield Advice(tenant.id, (*path, "policy", *where), "an allowlist entry names no service", entry)
 
 
-def _weak_secrets(auth: AuthSettings) -> Iterator[str]:
-    """Who has seen one signature can look for the secret of it, as long as it likes."""
+def _of_auth(auth: AuthSettings, *, public: bool) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What to say of one way to judge tickets, and the key in it."""
     match auth:
-        case JwtAuth() if auth.secret is not None:
-            size = len(auth.secret.get_secret_value().encode())
+        case DevAuth() if public:
+            yield (), "dev tickets let anybody in, and the listener is not loopback"
+        case JwtAuth(secret=SecretStr() as secret):
             wanted = max(int(algorithm.removeprefix("HS")) // 8 for algorithm in auth.algorithms)
+            yield from _of_secret(len(secret.get_secret_value().encode()), wanted)
+        case JwtAuth(jwks_url=str() as url):
+            yield from _of_url("jwks_url", url)
         case WebhookAuth():
-            size, wanted = len(auth.key()), MIN_SECRET_BYTES
-        case _:
-            return
+            yield from _of_secret(len(auth.key()), MIN_SECRET_BYTES)
+            yield from _of_url("url", auth.url)
+
+
+def _of_secret(size: int, wanted: int) -> Iterator[tuple[tuple[str, ...], str]]:
     if size < wanted:
-        yield f"the secret has {size} bytes, and can be guessed from what it signs: {wanted} or more are safe"
+        message = f"the secret has {size} bytes, and can be guessed from what it signs: {wanted} or more are safe"
+        yield ("secret",), message
+
+
+def _of_url(key: str, url: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not ListenAddress(parts.hostname or "").is_loopback:
+        yield (key,), "the way to this server is not encrypted: whoever is on it can let anybody in"
 
 
 def log_advice(settings: Settings) -> None:

@@ -19,13 +19,18 @@ from wsprism.settings import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, Tenant
 __all__ = ["DevAuthenticator", "FirstOf", "TokensAuthenticator", "build_authenticator", "build_one"]
 
 
+_MAX_DEV_CHARACTERS = 128
+
+
 class DevAuthenticator:
     """Ticket ``dev`` is ``user:dev``, ``dev:<name>`` is ``user:<name>``. For development: anybody gets in."""
 
     async def authenticate(self, request: TicketRequest) -> Principal | None:
         scheme, colon, name = request.ticket.partition(":")
         user = f"user:{name or 'dev'}"
-        return Principal(user) if scheme == "dev" and (name or not colon) and is_user_id(user) else None
+        if scheme != "dev" or (colon and not name) or len(name) > _MAX_DEV_CHARACTERS or not is_user_id(user):
+            return None
+        return Principal(user)
 
     async def close(self) -> None:
         """Nothing to let go of."""

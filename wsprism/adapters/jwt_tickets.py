@@ -7,12 +7,11 @@ Why a ticket was refused is a debug line of ``wsprism.tickets``; the client only
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from wsprism.adapters.jwks import KeySource
-from wsprism.adapters.principals import principal_of
+from wsprism.adapters.principals import is_unix_time, principal_of
 from wsprism.ports import Principal, TicketRequest
 from wsprism.protocol.jws import parse_token, verified_claims
 from wsprism.settings import JwtAuth
@@ -66,7 +65,7 @@ def judge_claims(claims: Mapping[str, Any], settings: JwtAuth, tenant: str, unix
     expires, begins = claims.get("exp"), claims.get("nbf")
     if expires is None and settings.require_exp:
         return "it has no exp"
-    if not (expires is None or _is_time(expires)) or not (begins is None or _is_time(begins)):
+    if not (expires is None or is_unix_time(expires)) or not (begins is None or is_unix_time(begins)):
         return "exp or nbf is no time"
     if expires is not None and unix_now >= expires + leeway_s:
         return "it has expired"
@@ -86,11 +85,6 @@ def judge_claims(claims: Mapping[str, Any], settings: JwtAuth, tenant: str, unix
         token_id=claims.get("jti"),
     )
     return principal if isinstance(principal, Principal) else f"its {principal} is not usable"
-
-
-def _is_time(value: Any) -> bool:
-    """RFC 7519's NumericDate."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_meant(audience: Any, ours: str | None) -> bool:

@@ -11,22 +11,22 @@ from typing import Any
 from wsprism.ports import Principal
 from wsprism.protocol.hot import MAX_SENDER_BYTES
 
-__all__ = ["is_user_id", "principal_of"]
+__all__ = ["is_unix_time", "is_user_id", "principal_of"]
 
-_MAX_USER_CHARACTERS = 128
 _MAX_TOKEN_ID_CHARACTERS = 256
 _MAX_PATTERNS = 256
+_LAST_TIME_S = 1e12
 _MAX_PATTERN_CHARACTERS = 256
 
 
 def is_user_id(value: object) -> bool:
-    """Whether ``value`` can be a user id: printable, at most 128 characters and what a hot frame can name."""
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= _MAX_USER_CHARACTERS
-        and value.isprintable()
-        and len(value.encode()) <= MAX_SENDER_BYTES
-    )
+    """Whether ``value`` can be a user id: printable, and short enough for the sender of a hot frame."""
+    return isinstance(value, str) and value.isprintable() and 0 < len(value.encode()) <= MAX_SENDER_BYTES
+
+
+def is_unix_time(value: object) -> bool:
+    """Whether ``value`` can be Unix time in seconds. One in milliseconds, which would never end, cannot."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LAST_TIME_S
 
 
 def principal_of(

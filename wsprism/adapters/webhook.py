@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from wsprism.adapters.http import HttpAnswer, HttpClient, HttpFailure, Outage
-from wsprism.adapters.principals import principal_of
+from wsprism.adapters.principals import is_unix_time, principal_of
 from wsprism.ports import Principal, TicketRequest
 from wsprism.protocol.standard_webhooks import signature_headers
 from wsprism.settings import WebhookAuth
@@ -112,4 +112,4 @@ def _unix_time(value: float | str | None) -> float | str | None:
             value = moment.timestamp() if moment.tzinfo is not None else math.nan
         except (ValueError, OverflowError):
             value = math.nan
-    return "expires_at in the answer is no time" if value is not None and not math.isfinite(value) else value
+    return value if value is None or is_unix_time(value) else "expires_at in the answer is no time"

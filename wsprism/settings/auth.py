@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -19,7 +20,20 @@ Algorithm = Literal["HS256", "HS384", "HS512", "RS256", "PS256", "ES256", "EdDSA
 
 
 Text = Annotated[str, Field(min_length=1)]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        is_whole = bool(parts.hostname) and parts.port != 0 and parts.username is None
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise PydanticCustomError("url", "must be http(s)://host[:port]/path, without a user and password in it")
+    return value
+
+
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]"), AfterValidator(_url)]
 
 
 def _pem(value: str) -> str:

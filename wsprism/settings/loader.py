@@ -23,7 +23,7 @@ __all__ = ["load_settings"]
 _SHOWN_CHARACTERS = 80
 _WANTS_TEXT = {"string_type", "secret"}
 _ABOUT_THE_WHOLE = {"jwt_key", "jwt_algorithms", "tls"}
-_NEVER_SHOWN = {"key_file", "public_key", "secret_file", "webhook_secret"}
+_NEVER_SHOWN = {"key_file", "public_key", "secret_file", "url", "webhook_secret"}
 _KINDS = {"union_tag_invalid", "union_tag_not_found"}
 _MESSAGES = {
     "bool_type": "must be true or false",

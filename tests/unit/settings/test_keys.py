@@ -74,6 +74,14 @@ def test_a_published_key_as_a_secret_is_a_fault(config: Configuration, tmp_path:
     assert (line, path, problem) == (4, "tenants[0].auth", "the secret of HS256 is a key of another kind")
 
 
+@pytest.mark.parametrize("host", ["[::1", "a:99999", "a:x", "ann:hush@a", ":80"])
+def test_a_url_is_whole_and_holds_no_secret(config: Configuration, host: str) -> None:
+    text = f"auth: {{kind: jwt, algorithms: [ES256], jwks_url: 'https://{host}/keys'}}"
+    [(_, path, problem)] = config.tenant_faults(text)
+    assert path == "tenants[0].auth.jwks_url"
+    assert problem == "must be http(s)://host[:port]/path, without a user and password in it"
+
+
 @pytest.mark.parametrize("secret", ["hush", "whsec_hush!", "whsec_"])
 def test_a_webhook_secret_is_whsec_and_base64_and_never_shown(config: Configuration, secret: str) -> None:
     [(_, path, problem)] = config.tenant_faults(f"auth: {{kind: webhook, url: 'http://a', secret: '{secret}'}}")
