@@ -72,6 +72,16 @@ async def test_every_metric_and_label_of_dashboards_and_alerts_exists(start_gate
         assert labels_of(query) <= known | FROM_PROMETHEUS, query
 
 
+async def test_every_metric_of_the_runbook_exists(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    await _converse(gateway)
+    exposed = await _exposed(gateway)
+    histograms = {name.removesuffix("_bucket") for name in exposed if name.endswith("_bucket")}
+    for page in ("operations.md", "deployment.md"):
+        named = metrics_of((CONFIG.parent / "docs" / page).read_text())
+        assert named - exposed.keys() - histograms == set(), page
+
+
 async def test_prometheus_answers_every_query_of_the_dashboard_and_evaluates_every_alert(
     start_gateway: StartGateway, tmp_path: Path
 ) -> None:
