@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
 
 import pytest
 
-from wsprism.logs import JsonFormatter, configure_logging
+from wsprism.logs import ConsoleFormatter, JsonFormatter, configure_logging
 
 
 def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
@@ -61,6 +62,10 @@ def test_the_format_and_the_levels_are_as_configured(
         configure_logging(format, "info", {"quiet": "error"})
         logging.getLogger("wsprism.loud").info("heard", extra={"room": "r"})
         component.info("not heard")
+        (writer,) = root.handlers
+        configure_logging(format, "info", {})
+        assert root.handlers == [writer]
+        writer.close()
     finally:
         root.handlers[:], root.level = before
         component.setLevel(logging.NOTSET)
@@ -74,3 +79,55 @@ def test_the_format_and_the_levels_are_as_configured(
 def test_half_a_character_is_a_line_too() -> None:
     line = JsonFormatter().format(record("said \ud800"))
     assert json.loads(line)["message"] == "said \ud800"
+
+
+def console(made: logging.LogRecord, *, colors: bool = False) -> str:
+    return ConsoleFormatter(colors=colors).format(made)
+
+
+def test_people_see_columns_and_fields() -> None:
+    line = console(record("opened", tenant="acme", why="too slow", lasted_s=1.5))
+    assert re.fullmatch(
+        r'\d\d:\d\d:\d\d info     test         opened {23}tenant=acme why="too slow" lasted_s=1.5', line
+    ), line
+
+
+def test_colours_are_for_terminals_only() -> None:
+    assert "\x1b[32m" in console(record("opened"), colors=True)
+    assert "\x1b" not in console(record("opened"))
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "eve\n12:00:00 error    gateway      forged",
+        "eve\r12:00:00 forged",
+        "eve\x1b[2J\x1b[31m",
+        "eve\x9b31m",
+        "eve\u202egnp.exe",
+        "eve\u2028forged",
+        "eve\x00\x07\x08",
+        "eve\ud800",
+        'eve" admin="yes',
+        "eve admin=yes",
+    ],
+)
+def test_no_name_escapes_its_field_on_the_console(evil: str) -> None:
+    for made in (record("opened", user=evil), record(f"opened by {evil}"), record("opened by %s", evil)):
+        line = console(made)
+        assert line.isprintable(), line
+    shown = console(record("opened", user=evil, room="last"))
+    assert len(re.findall(r"(?<![\\\w])\w+=", re.sub(r'"(\\.|[^"\\])*"', "", shown))) == 2
+    assert shown.endswith("room=last")
+
+
+def test_a_traceback_stays_behind_its_bar() -> None:
+    try:
+        raise ValueError("inner\n12:00:00 error    gateway      forged")
+    except ValueError:
+        made = record("failed")
+        made.exc_info = sys.exc_info()
+    first, *rest = console(made).split("\n")
+    assert first.endswith("failed")
+    assert all(line.startswith("  | ") for line in rest)
+    assert any("forged" in line for line in rest)

@@ -47,7 +47,6 @@ def test_the_parser_alone_imports_nothing_heavy() -> None:
         "pydantic",
         "rich",
         "shtab",
-        "structlog",
         "uvloop",
         "yaml",
     }
