@@ -68,26 +68,37 @@ class BackendCalls:
         sessions = _open(registry if message.user is None else registry.of_user(message.user))
         return self._slices.begin(sessions, _Delivery(message.publications, self._tenant.flusher).offer)
 
-    def _join(self, message: JoinForBackend) -> int | Denied | AmbiguousSid:
+    def _join(self, message: JoinForBackend) -> int | Deferred | Denied | AmbiguousSid:
         sessions = self._sessions_of(message.who)
         if isinstance(sessions, AmbiguousSid):
             return sessions
         sessions = _open(sessions)
-        for session in sessions:
-            denied = self._tenant.join(session, message.room, None, asked=False)
-            if denied is not None:  # the first: all are one user's, who counts once
-                self._tenant.tenant.counters.decisions.count(denied.reason)
-                return denied
-        return len(sessions)
+        if not sessions:
+            return 0
+        first, *others = sessions  # all are one user's, who counts once: the first decides
+        denied = self._tenant.join(first, message.room, None, asked=False)
+        if denied is not None:
+            self._tenant.tenant.counters.decisions.count(denied.reason)
+            return denied
 
-    def _remove(self, message: RemoveForBackend) -> int | AmbiguousSid:
+        def join(slice_: Sequence[Session]) -> int:
+            joined = [self._tenant.join(one, message.room, None, asked=False) for one in self._still_here(slice_)]
+            return joined.count(None)
+
+        return self._slices.begin(others, join, done=1)
+
+    def _remove(self, message: RemoveForBackend) -> int | Deferred | AmbiguousSid:
         sessions = self._sessions_of(message.who)
         if isinstance(sessions, AmbiguousSid):
             return sessions
-        members = [session for session in sessions if message.room in session.rooms]
-        for session in members:
-            self._tenant.leave(session, message.room, None, announce=True, asked=False)
-        return len(members)
+
+        def remove(slice_: Sequence[Session]) -> int:
+            members = [one for one in slice_ if message.room in one.rooms]
+            for session in members:
+                self._tenant.leave(session, message.room, None, announce=True, asked=False)
+            return len(members)
+
+        return self._slices.begin(sessions, remove)
 
     def _disconnect(self, message: DisconnectForBackend) -> int | Deferred | AmbiguousSid:
         room = message.room
@@ -100,13 +111,17 @@ class BackendCalls:
             sessions = list(entry.sessions) if entry is not None else []
 
         def disconnect(slice_: Sequence[Session]) -> int:
-            still = [one for one in slice_ if one in self._tenant.registry.in_order and (not room or room in one.rooms)]
+            still = [one for one in self._still_here(slice_) if not room or room in one.rooms]
             self._tenant.tenant.counters.kicked["backend"] += len(still)
             for session in still:
                 self._tenant.disconnect(session, message.code, message.reason)
             return len(still)
 
         return self._slices.begin(sessions, disconnect)
+
+    def _still_here(self, sessions: Sequence[Session]) -> list[Session]:
+        """Without those that have ended since the work began."""
+        return [session for session in sessions if session in self._tenant.registry.in_order]
 
     def _next_slice(self, _: NextSlice) -> None:
         self._slices.go_on()

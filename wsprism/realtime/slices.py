@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SLICE_SESSIONS", "SlicedWork"]
 
-SLICE_SESSIONS: Final = 512
+SLICE_SESSIONS: Final = 128
+"""Some milliseconds of work, also when every session of a slice is closed."""
 
 Act = Callable[[Sequence["Session"]], int]
 """What is done to one slice; returns how many of its sessions it was done to."""
@@ -42,11 +43,11 @@ class SlicedWork:
         self._context = context
         self._works: deque[_Work] = deque()
 
-    def begin(self, sessions: Sequence[Session], act: Act) -> int | Deferred:
-        """Do ``act`` to all ``sessions``. The ask at hand is answered with the sum of its results: now, or later."""
+    def begin(self, sessions: Sequence[Session], act: Act, *, done: int = 0) -> int | Deferred:
+        """Do ``act`` to all ``sessions``. The ask at hand is answered, now or later, with ``done`` and what it adds."""
         if not self._works and len(sessions) <= SLICE_SESSIONS:
-            return act(sessions)
-        self._works.append(_Work(sessions, act, self._context.reply_to))
+            return done + act(sessions)
+        self._works.append(_Work(sessions, act, self._context.reply_to, done=done))
         if len(self._works) == 1:
             self.go_on()
         return DEFERRED

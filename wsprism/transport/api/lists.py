@@ -5,8 +5,10 @@ They read the registry within one step of the loop, which no actor's turn interr
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from datetime import UTC, datetime
+from typing import Final
 
 from qos import Lane
 from wsprism.realtime.rules import TenantContext
@@ -16,6 +18,9 @@ from wsprism.transport.api.calls import Call
 from wsprism.transport.api.paging import read_cursor, show_cursor
 
 __all__ = ["get_room", "get_tenant", "list_rooms", "list_sessions", "list_tenants"]
+
+_SLICE: Final = 200
+"""Sessions that are shown in one turn of the loop."""
 
 
 async def list_tenants(call: Call) -> answers.TenantPage:
@@ -37,7 +42,11 @@ async def list_sessions(call: Call) -> answers.SessionPage:
     found, last = _sessions(call.tenant, call.query.user, call.query.room, after, call.query.limit)
     tenant = call.tenant
     opened_s = tenant.unix_now() - tenant.now()
-    items = [_shown_session(session, opened_s) for session in found]
+    items: list[answers.SessionItem] = []
+    for first in range(0, len(found), _SLICE):
+        if first:
+            await asyncio.sleep(0)
+        items += [_shown_session(session, opened_s) for session in found[first : first + _SLICE]]
     return answers.SessionPage.model_construct(items=items, next_cursor=show_cursor(last))
 
 
