@@ -85,7 +85,10 @@ CallHandler = Callable[[Call], Awaitable[BaseModel | Problem]]
 
 
 async def ask_tenant(tenant: TenantContext, message: object) -> int | Problem:
-    """Ask the tenant actor for what it answers with a number; every other end is a problem, and nothing was done."""
+    """Ask the tenant actor for what it answers with a number; every other end is a problem.
+
+    Nothing was done then, unless the answer was not there in time: work in slices that has begun goes on.
+    """
     try:
         answer: int | Denied | AmbiguousSid = await tenant.ref.ask(message, _ASK_TIMEOUT_S)
     except MailboxFullError:
