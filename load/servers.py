@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +90,13 @@ def _await_ready(peer: Peer, port: int, process: subprocess.Popen[bytes], log: P
     raise ServerFailedError(peer.name, log.read_text(errors="replace")[-2000:])
 
 
+def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM, then SIGKILL to the process's own session if it does not end in time."""
     process.terminate()
@@ -109,16 +116,16 @@ def serve(peer: Peer, *, core: int = 0, hot_flush_ms: int = 0) -> Iterator[Serve
         port = free_port()
         with socket.create_server((HOST, port)):
             spare_port = free_port()
-        command = peer.command(Options(directory, port, spare_port, hot_flush_ms))
+        options = Options(directory, port, spare_port, hot_flush_ms)
         log = directory / "output.log"
-        with log.open("wb") as output, _on_core(core):
-            process = subprocess.Popen(
-                command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
-        try:
+        with contextlib.ExitStack() as stack:
+            companion = peer.companion(options)
+            if companion:
+                stack.callback(_stop, _start(companion, directory / "companion.log"))
+            with _on_core(core):
+                process = _start(peer.command(options), log)
+            stack.callback(_stop, process)
             _await_ready(peer, port, process, log)
             yield Server(peer, port, process.pid)
             if process.poll() is not None:
                 raise ServerFailedError(peer.name, log.read_text(errors="replace")[-2000:])
-        finally:
-            _stop(process)

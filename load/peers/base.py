@@ -56,6 +56,10 @@ class Peer(Protocol):
         """Write the configuration to the directory and say what to run, in the foreground."""
         ...
 
+    def companion(self, options: Options) -> Sequence[str]:
+        """What else to run beside it, on the generator's core; empty for nothing."""
+        ...
+
     def ready(self, port: int) -> bool:
         """Whether it serves now. May raise OSError while it does not."""
         ...

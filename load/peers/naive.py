@@ -68,6 +68,9 @@ class Naive:
     def command(self, options: Options) -> Sequence[str]:
         return [sys.executable, "-m", "load.peers.naive", str(options.port)]
 
+    def companion(self, options: Options) -> Sequence[str]:  # noqa: ARG002 - it needs none
+        return ()
+
     def ready(self, port: int) -> bool:
         return http_get(port, "/ready")[0] == 200
 

@@ -46,6 +46,9 @@ class Nats:
         path.write_text(_CONFIGURATION.format(host=HOST, port=options.port, monitor=options.spare_port))
         return ["nats-server", "-c", str(path)]
 
+    def companion(self, options: Options) -> Sequence[str]:  # noqa: ARG002 - it needs none
+        return ()
+
     def ready(self, port: int) -> bool:  # noqa: ARG002 - asks the monitor
         return http_get(self._monitor, "/healthz")[0] == 200
 

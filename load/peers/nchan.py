@@ -64,6 +64,9 @@ class Nchan:
         path.write_text(_CONFIGURATION.format(directory=options.directory, module=module, host=HOST, port=options.port))
         return ["nginx", "-e", "stderr", "-p", str(options.directory), "-c", str(path)]
 
+    def companion(self, options: Options) -> Sequence[str]:  # noqa: ARG002 - it needs none
+        return ()
+
     def ready(self, port: int) -> bool:
         return http_get(port, "/ready")[0] == 200
 

@@ -20,6 +20,7 @@ gateway:
   listen: {host}:{port}
   ping_interval_ms: 120000
   idle_timeout_ms: 600000
+  tracing: {{endpoint: "http://{host}:{spare_port}", sample_ratio: 0.01}}
 tenants:
 {tenants}"""
 
@@ -65,8 +66,13 @@ class WsPrism:
             _TENANT.format(tenant=tenant, hot_flush_ms=options.hot_flush_ms) for tenant in ("bench", "neighbour")
         )
         path = options.directory / "wsprism.yaml"
-        path.write_text(_CONFIGURATION.format(host=HOST, port=options.port, tenants=tenants))
+        path.write_text(
+            _CONFIGURATION.format(host=HOST, port=options.port, spare_port=options.spare_port, tenants=tenants)
+        )
         return [sys.executable, "-m", "wsprism", "--config", str(path)]
+
+    def companion(self, options: Options) -> Sequence[str]:
+        return [sys.executable, "-m", "load.sink", str(options.spare_port)]
 
     def ready(self, port: int) -> bool:
         return http_get(port, "/readyz")[0] == 200
