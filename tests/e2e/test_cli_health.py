@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import StartGateway
 from wsprism.cli import main
 
+ROOT = Path(__file__).parents[2]
+
 
 async def health(*arguments: str) -> int:
     return await asyncio.to_thread(main, ["health", *arguments])
@@ -70,11 +72,12 @@ async def test_who_does_not_answer_in_time_is_not_healthy(capsys: pytest.Capture
     assert "does not answer within 0.1 s" in capsys.readouterr().err
 
 
-async def test_it_imports_no_framework() -> None:
+@pytest.mark.parametrize("whom", [("--url", "unix:/nonexistent"), ("--config", str(ROOT / "config" / "wsprism.yaml"))])
+async def test_it_imports_no_framework(whom: tuple[str, str]) -> None:
     code = "import sys; from wsprism.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.__stdout__)"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, "health", "--url", "unix:/nonexistent",
+        sys.executable, "-c", code, "health", *whom,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, _ = await process.communicate()
-    assert not {"aiohttp", "asyncio", "pydantic", "rich", "yaml"} & set(out.decode().split())
+    assert not {"aiohttp", "asyncio", "pydantic", "rich"} & set(out.decode().split())

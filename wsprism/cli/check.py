@@ -37,8 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(file: str, out: Console, err: Console) -> int:
     from wsprism.advice import advise
+    from wsprism.config_file import read_document, render_path
     from wsprism.settings import Fault, SettingsError, load_settings
-    from wsprism.settings.document import read_document, render_path
 
     name, content = ("<stdin>", sys.stdin.buffer.read()) if file == "-" else (file, None)
     try:

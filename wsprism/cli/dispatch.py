@@ -16,17 +16,19 @@ __all__ = ["build_parser", "main"]
 
 _COMMANDS = (start, check, schema, ticket, connect, top, health, bench, completion)
 
+_OWN_OPTIONS = ("-h", "--help", "--version")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in ``argv`` (default: the process's own) and return its exit code."""
     parser = build_parser()
     given = sys.argv[1:] if argv is None else list(argv)
+    if given and given[0].startswith("-") and given[0] not in _OWN_OPTIONS:
+        given.insert(0, "start")
     arguments = parser.parse_args(given)
     if arguments.command is None:
-        if arguments.config is None:
-            parser.print_help()
-            return exits.OK
-        arguments = parser.parse_args(["start", *given])
+        parser.print_help()
+        return exits.OK
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _explain(error: OperatorError) -> int:
-    from wsprism.settings import SettingsError
+    from wsprism.config_file import SettingsError
 
     if isinstance(error, SettingsError):
         print(error, file=sys.stderr)

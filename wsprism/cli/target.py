@@ -88,7 +88,7 @@ def internal_listener(config: str) -> Target | None:
 
 
 def _gateway(config: str) -> Mapping[str, Any]:
-    from wsprism.settings.document import read_document
+    from wsprism.config_file import read_document
 
     return _mapping(read_document(config, os.environ).data, "gateway")
 
@@ -99,7 +99,7 @@ def _mapping(data: Any, key: str) -> Mapping[str, Any]:
 
 
 def _listener(text: Any, key: str, *, tls: bool) -> Target:
-    from wsprism.settings.address import parse_listen
+    from wsprism.config_file import parse_listen
 
     try:
         address = parse_listen(text)

@@ -1,9 +1,8 @@
 """wsprism.yaml: its models, and the reader that turns a file into them or into a list of every fault."""
 
-from wsprism.settings.address import ListenAddress
+from wsprism.config_file import Fault, ListenAddress, SettingsError
 from wsprism.settings.auth import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TokensAuth, WebhookAuth
 from wsprism.settings.changes import Change, compare, keep
-from wsprism.settings.faults import Fault, SettingsError
 from wsprism.settings.files import changed_files, file_digests, named_files
 from wsprism.settings.loader import load_settings
 from wsprism.settings.models import (

@@ -14,8 +14,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from wsprism.settings.document import Document, read_document
-from wsprism.settings.faults import SettingsError
+from wsprism.config_file import Document, SettingsError, read_document
 from wsprism.settings.models import Settings
 
 __all__ = ["load_settings"]

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
-from wsprism.settings.address import Listen, ListenAddress
+from wsprism.config_file import ListenAddress
 from wsprism.settings.base import FilePath, Model, Secret, Strings, to_tuple
+from wsprism.settings.listen import Listen
 from wsprism.settings.tenants import TenantSettings
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
-from wsprism.settings.address import ListenAddress
+from wsprism.config_file import ListenAddress
 from wsprism.settings.models import Settings
 
 __all__ = ["configuration_hash", "hashed", "masked"]

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from wsprism.settings.address import ListenAddress
+from wsprism.config_file import ListenAddress
 from wsprism.settings.auth import AuthSettings
 from wsprism.settings.loader import _models_in
 from wsprism.settings.models import Settings

@@ -30,6 +30,12 @@ def test_schema_prints_the_json_schema(capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org/")
 
 
+@pytest.mark.parametrize("arguments", [["--config", "/none.yaml", "--watch"], ["--config=/none.yaml"]])
+def test_options_without_a_command_start_the_gateway(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert main(arguments) == 2
+    assert "/none.yaml: cannot be read" in capsys.readouterr().err
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["fly"])

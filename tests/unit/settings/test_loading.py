@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.settings.support import MINIMAL, Configuration
+from wsprism.config_file import parse_listen
 from wsprism.settings import (
     DevAuth,
     JwtAuth,
@@ -17,7 +18,6 @@ from wsprism.settings import (
     configuration_hash,
     masked,
 )
-from wsprism.settings.address import parse_listen
 
 JWT = "auth: {kind: jwt, algorithms: [HS256], secret: %s}"
 

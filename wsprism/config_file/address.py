@@ -5,12 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
-
-__all__ = ["Listen", "ListenAddress", "parse_listen"]
+__all__ = ["ListenAddress", "parse_listen"]
 
 
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -56,18 +52,3 @@ def parse_listen(text: str) -> ListenAddress:
     elif not _HOST.fullmatch(host):
         raise ValueError(text)
     return ListenAddress(host=host or "127.0.0.1", port=int(port))
-
-
-def _validate(value: Any) -> Any:
-    if isinstance(value, ListenAddress):
-        return value
-    try:
-        if not isinstance(value, str):
-            raise ValueError(value)
-        return parse_listen(value)
-    except ValueError as exc:
-        raise PydanticCustomError("listen", "must be host:port, [ipv6]:port or unix:/path") from exc
-
-
-Listen = Annotated[ListenAddress, BeforeValidator(_validate), WithJsonSchema({"type": "string"})]
-"""The field type of a listener's address."""

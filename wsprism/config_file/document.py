@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from wsprism.settings.faults import Fault, SettingsError
+from wsprism.config_file.faults import Fault, SettingsError
 
 __all__ = ["Document", "read_document", "render_path"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.settings.support import MINIMAL, Configuration
+from wsprism.config_file import Document, read_document, render_path
 from wsprism.settings import JwtAuth, SettingsError, TokensAuth, load_settings
-from wsprism.settings.document import Document, read_document, render_path
 
 HALF = "is not text: it has half a character (a lone surrogate)"
 
