@@ -64,8 +64,9 @@ _CONTROL_FRAMES_PER_S = 50
 _CONTROL_FRAMES_BURST = 256
 """What pings and pongs a client may send, beside its messages: far more than any keepalive, far less than a flood."""
 
-_REFRESH_INTERVAL_S = 1.0
-"""Between two refreshes: whoever judges tickets (a key, a backend) is not asked at the rate of messages."""
+_REFRESHES_PER_S = 1
+_REFRESHES_BURST = 5
+"""Whoever judges tickets (a key, a backend) is not asked at the rate of messages."""
 
 _NO_STATUS_RECEIVED = 1005
 _ABNORMAL_CLOSURE = 1006
@@ -133,7 +134,7 @@ class Connection(Actor):
         self._control_frames: TokenBucket | None = None
         self._faults_in_row = 0
         self._refreshing = False
-        self._next_refresh_at = 0.0
+        self._refreshes: TokenBucket | None = None
 
     @property
     def tenant(self) -> str:
@@ -541,10 +542,11 @@ class Connection(Actor):
             self._refuse(Reason.BAD_REQUEST, ErrorCode.BAD_REQUEST, "a refresh is under way", envelope.seq)
             return
         now = self._tenant.now()
-        if now < self._next_refresh_at:
+        if self._refreshes is None:
+            self._refreshes = TokenBucket(_REFRESHES_PER_S, _REFRESHES_BURST, now)
+        if not self._refreshes.take(now):
             self._refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many refreshes", envelope.seq)
             return
-        self._next_refresh_at = now + _REFRESH_INTERVAL_S
         self._refreshing = True
         seq = envelope.seq
         session = self.session
