@@ -1,4 +1,4 @@
-"""config/production.yaml as the systemd unit runs it: its manager is told, its watchdog fed, a backend lets clients in."""
+"""config/production.yaml as the systemd unit runs it: its manager is told, its watchdog fed, clients are let in."""
 
 from __future__ import annotations
 
