@@ -126,8 +126,14 @@ class GatewayProcess:
         return self._reloader.settings
 
     async def reload(self) -> ReloadReport:
-        """Read the file again and put what changed in force. Raises SettingsError when the old one stays entirely."""
-        return await self._reloader.reload()
+        """Read the file again and put what changed in force. Raises SettingsError when the old one stays entirely.
+
+        A certificate that has changed in its file is taken too.
+        """
+        report = await self._reloader.reload()
+        if self.certificate is not None:
+            self.certificate.take_changes()
+        return report
 
     # GatewayView
 

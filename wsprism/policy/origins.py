@@ -7,6 +7,7 @@ from collections.abc import Iterable
 __all__ = ["OriginList"]
 
 _WILDCARD = "://*."
+_OWN_PORTS = (("https://", ":443"), ("http://", ":80"))
 
 
 class OriginList:
@@ -17,12 +18,12 @@ class OriginList:
     def __init__(self, entries: Iterable[str]) -> None:
         exact: set[str] = set()
         suffixes: list[tuple[str, str]] = []
-        for entry in entries:
-            scheme, wildcard, domain = entry.lower().partition(_WILDCARD)
+        for entry in map(_as_a_browser_writes_it, entries):
+            scheme, wildcard, domain = entry.partition(_WILDCARD)
             if wildcard:
                 suffixes.append((scheme + "://", "." + domain))
             else:
-                exact.add(entry.lower())
+                exact.add(entry)
         self._exact = frozenset(exact)
         self._suffixes = tuple(suffixes)
 
@@ -33,3 +34,12 @@ class OriginList:
             origin.startswith(scheme) and origin.endswith(suffix) and len(origin) > len(scheme) + len(suffix)
             for scheme, suffix in self._suffixes
         )
+
+
+def _as_a_browser_writes_it(entry: str) -> str:
+    """In lower case and without a scheme's own port (RFC 6454 §6.1)."""
+    entry = entry.lower()
+    for scheme, port in _OWN_PORTS:
+        if entry.startswith(scheme):
+            return entry.removesuffix(port)
+    return entry

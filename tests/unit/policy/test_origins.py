@@ -46,3 +46,22 @@ def test_refused(origin: str) -> None:
 
 def test_an_empty_list_allows_none() -> None:
     assert not OriginList([]).allows("https://example.com")
+
+
+def test_an_entry_may_name_its_schemes_own_port_as_no_browser_does() -> None:
+    origins = OriginList(
+        ["https://a.example:443", "http://b.example:80", "http://*.c.example:80", "http://d.example:443"]
+    )
+    assert origins.allows("https://a.example")
+    assert origins.allows("http://b.example")
+    assert origins.allows("http://x.c.example")
+    assert origins.allows("http://d.example:443")
+    assert not origins.allows("http://d.example")
+
+
+def test_a_wildcards_port_is_exact() -> None:
+    origins = OriginList(["https://*.example.com:8443", "https://*.example.org"])
+    assert origins.allows("https://a.example.com:8443")
+    assert not origins.allows("https://a.example.com")
+    assert not origins.allows("https://a.example.org:8443")
+    assert not OriginList(["https://*.example.com"]).allows("null")

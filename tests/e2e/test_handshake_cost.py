@@ -1,0 +1,74 @@
+"""A refused handshake costs the gateway less CPU than an accepted one, whatever it is refused for."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from statistics import median
+
+from tests.process import GatewayCommand
+
+CONFIG = """
+version: 1
+gateway: {listen: "127.0.0.1:0"LIMIT}
+tenants: [{id: acme, auth: {kind: tokens, tokens: {good: ann}}, policy: {sessions: {max_sessions_per_user: 0}},
+  allowed_origins: [https://game.example]}]
+"""
+LIMIT = ", handshake_limit: {enabled: true, per_ip_rps: 0.01, per_ip_burst: 1}"
+ROUNDS = 7
+HANDSHAKES = 60
+
+
+def request(query: str, origin: str = "https://game.example") -> bytes:
+    return (
+        f"GET /v1/ws?{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: {origin}\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ).encode()
+
+
+def cpu_ns(pid: int) -> int:
+    """Time on a CPU, of the process's only busy thread."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+
+
+async def cost_ns(gateway: GatewayCommand, data: bytes, status: bytes) -> int:
+    """CPU of a batch of handshakes, each from its connect to its end."""
+    before = cpu_ns(gateway.pid)
+    for _ in range(HANDSHAKES):
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(data)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 " + status)
+        writer.transport.abort()
+    await asyncio.sleep(0.05)
+    return cpu_ns(gateway.pid) - before
+
+
+ACCEPTED = (request("tenant=acme&ticket=good"), b"101")
+REFUSED = {
+    "ticket": (request("tenant=acme&ticket=bad"), b"401"),
+    "tenant": (request("tenant=nobody&ticket=good"), b"400"),
+    "origin": (request("tenant=acme&ticket=good", "https://evil.example"), b"403"),
+    "not HTTP": (b"\x16\x03\x01", b"400"),
+}
+
+
+async def test_every_refusal_is_cheaper_than_a_connection(tmp_path: Path) -> None:
+    (tmp_path / "limited").mkdir()
+    async with (
+        GatewayCommand(CONFIG.replace("LIMIT", ""), tmp_path) as gateway,
+        GatewayCommand(CONFIG.replace("LIMIT", LIMIT), tmp_path / "limited") as limited,
+    ):
+        await cost_ns(gateway, *ACCEPTED)
+        reader, writer = await asyncio.open_connection("127.0.0.1", limited.port)
+        writer.write(ACCEPTED[0])
+        await reader.readline()
+        costs: dict[str, list[float]] = {name: [] for name in (*REFUSED, "limiter")}
+        for _ in range(ROUNDS):
+            accepted = await cost_ns(gateway, *ACCEPTED)
+            for name, (data, status) in REFUSED.items():
+                costs[name].append(await cost_ns(gateway, data, status) / accepted)
+            costs["limiter"].append(await cost_ns(limited, ACCEPTED[0], b"429") / accepted)
+        writer.transport.abort()
+    ratios = {name: round(median(ratio), 2) for name, ratio in costs.items()}
+    print("refused to accepted:", ratios)
+    assert max(ratios.values()) < 1, ratios
