@@ -93,3 +93,18 @@ def test_the_least_configuration_loads(tmp_path: Path) -> None:
     path = tmp_path / "wsprism.yaml"
     path.write_text("version: 1\ngateway: {}\ntenants:\n  - id: acme\n    limits: {}\n    policy: {}\n")
     assert load_settings(path, {}).tenants[0].id == "acme"
+
+
+def test_the_collector_takes_what_a_gateway_sends_and_uses_what_it_defines() -> None:
+    collector = yaml.safe_load((ROOT / "config" / "otel-collector.yaml").read_text(encoding="utf-8"))
+    protocols = collector["receivers"]["otlp"]["protocols"]
+    assert {name: one["endpoint"].rpartition(":")[2] for name, one in protocols.items()} == {
+        "grpc": "4317",
+        "http": "4318",
+    }
+    pipelines = collector["service"]["pipelines"]
+    assert set(pipelines) == {"traces", "metrics"}
+    for pipeline in pipelines.values():
+        assert pipeline["receivers"] == ["otlp"]
+        for kind in ("receivers", "processors", "exporters"):
+            assert set(pipeline[kind]) <= set(collector[kind])
