@@ -18,6 +18,7 @@ from wsprism.live import LiveParts
 from wsprism.realtime.counters import GatewayCounters, ReloadResult
 from wsprism.settings import (
     Change,
+    Digests,
     Fault,
     Settings,
     SettingsError,
@@ -107,7 +108,7 @@ class Reloader:
             tuple(one for one in found if _is_below(one, kept)),
         )
 
-    def _load(self) -> tuple[Settings, dict[tuple[str | None, str], str]]:
+    def _load(self) -> tuple[Settings, Digests]:
         try:
             settings = self._read()
         except SettingsError:

@@ -12,11 +12,15 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.api import ADMIN, Backend
+from tests.certificates import Certificate, make_certificate
 from tests.client import Client, until
 from tests.conftest import StartGateway
 from tests.process import GatewayCommand
+from wsprism.errors import OperatorError
+from wsprism.ports import Principal, TicketRequest
 from wsprism.realtime.counters import ReloadResult
-from wsprism.settings import SettingsError
+from wsprism.settings import SettingsError, TenantSettings
 
 OTHER: dict[str, Any] = {"id": "other", "auth": {"kind": "dev"}}
 
@@ -202,5 +206,191 @@ async def test_watch_notices_a_file_that_was_replaced_and_leaves_a_faulty_one_al
         async with Client(gateway.base, tenant="other"):
             gateway.path.write_text(config[:-20])
             await gateway.logged("configuration rejected")
+        gateway.signal(signal.SIGTERM)
+        assert await gateway.wait(5) == 0
+
+
+async def test_what_only_shows_when_it_is_built_changes_nothing_either(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start_gateway(tenants=[OTHER])
+    before = running.process.settings
+    closed: list[str] = []
+
+    class Built:
+        def __init__(self, tenant: str) -> None:
+            self.tenant = tenant
+
+        async def close(self) -> None:
+            closed.append(self.tenant)
+
+    def build(settings: TenantSettings, *_: object) -> Any:
+        if settings.id == "other":
+            raise OperatorError("the key server's name is no name")
+        return Built(settings.id)
+
+    for module in ("live", "assembly"):
+        monkeypatch.setattr(f"wsprism.{module}.build_authenticator", build)
+
+    def change(data: Any) -> None:
+        data["gateway"]["drain_grace_ms"] = 3
+        for tenant in data["tenants"]:
+            tenant["auth"] = {"kind": "one_time"}
+        data["tenants"].append({"id": "new"})
+
+    async with Client(running.base) as client:
+        with pytest.raises(SettingsError) as caught:
+            await running.reconfigure(change)
+        assert [(fault.path, fault.problem) for fault in caught.value.faults] == [
+            ("tenants[other].auth", "the key server's name is no name")
+        ]
+        assert sorted(closed) == ["acme", "new"]
+        assert running.process.settings is before
+        assert [tenant.id for tenant in running.process.tenants()] == ["acme", "other"]
+        assert running.process.actors().actors == 4
+        await client.expect_silence()
+        async with Client(running.base):
+            pass
+
+
+async def test_a_replaced_authenticator_is_closed_and_a_kept_one_is_not(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start_gateway()
+    tenant = next(iter(running.process.tenants()))
+    old, closed = tenant.authenticator, asyncio.Event()
+
+    async def close() -> None:
+        closed.set()
+
+    monkeypatch.setattr(old, "close", close)
+    await running.reconfigure(acme(limits={"max_rooms_total": 3}))
+    assert tenant.authenticator is old
+    assert not closed.is_set()
+    await running.reconfigure(lambda data: data["tenants"][0].update(auth=[{"kind": "one_time"}, {"kind": "dev"}]))
+    assert tenant.authenticator is not old
+    await asyncio.wait_for(closed.wait(), 5)
+
+
+async def test_a_handshake_that_is_under_way_when_its_tenant_is_removed_is_refused(start_gateway: StartGateway) -> None:
+    running = await start_gateway(tenants=[OTHER])
+    other = next(one for one in running.process.tenants() if one.id == "other")
+    judge = other.authenticator.authenticate
+
+    class Slow:
+        async def authenticate(self, request: TicketRequest) -> Principal | None:
+            await running.reconfigure(lambda data: data["tenants"].pop())
+            return await judge(request)
+
+        async def close(self) -> None:
+            """Nothing to let go of."""
+
+    other.authenticator = Slow()
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await Client(running.base, tenant="other").open()
+    assert caught.value.status in (400, 503)
+    await until(lambda: running.process.actors().actors == 2)
+    assert running.process.connections() == 0
+
+
+async def test_a_reload_takes_a_renewed_certificate_and_refuses_one_that_does_not_fit(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    old, new = make_certificate(first), make_certificate(second)
+    running = await start_gateway(gateway={"tls": {"cert_file": str(old.cert), "key_file": str(old.key)}})
+    base = running.base.replace("http:", "https:")
+
+    async def served_by(certificate: Certificate) -> bool:
+        async with aiohttp.ClientSession() as session:
+            try:
+                async with session.get(base + "/healthz", ssl=certificate.client_context()) as response:
+                    return response.status == 200
+            except aiohttp.ClientConnectorCertificateError:
+                return False
+
+    assert await served_by(old)
+    with pytest.raises(SettingsError, match="do not fit"):
+        await running.reconfigure(
+            lambda data: data["gateway"].update(
+                drain_grace_ms=9, tls={"cert_file": str(new.cert), "key_file": str(old.key)}
+            )
+        )
+    assert await served_by(old)
+    assert running.process.settings.gateway.drain_grace_ms == 1000
+    new_files = {"cert_file": str(new.cert), "key_file": str(new.key)}
+    report = await running.reconfigure(lambda data: data["gateway"].update(drain_grace_ms=1000, tls=new_files))
+    assert [change.key for change in report.changed] == ["gateway.tls.cert_file", "gateway.tls.key_file"]
+    assert await served_by(new)
+    for mine, theirs in ((new.cert, old.cert), (new.key, old.key)):
+        os.replace(theirs, mine)
+    report = await running.process.reload()
+    assert report.applied
+    assert await served_by(Certificate(second / "cert.pem", second / "key.pem", second))
+    report = await running.reconfigure(lambda data: data["gateway"].pop("tls"))
+    assert not report.applied
+    assert {change.key for change in report.needs_restart} == {"gateway.tls.cert_file", "gateway.tls.key_file"}
+
+
+async def test_gateway_wide_keys_are_in_force_for_what_comes_next(start_gateway: StartGateway) -> None:
+    running = await start_gateway()
+    limit = {"enabled": True, "global_rps": 0.01, "global_burst": 1}
+    async with Client(running.base) as client:
+        report = await running.reconfigure(lambda data: data["gateway"].update(handshake_limit=limit, compression=True))
+        assert report.applied
+        async with Client(running.base, compress=15) as packed:
+            assert packed.ws.compress
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                await Client(running.base).open()
+            assert caught.value.status == 429
+            await client.expect_silence()
+        await running.reconfigure(lambda data: data["gateway"].update(handshake_limit={"enabled": False}))
+        async with Client(running.base):
+            pass
+
+
+async def test_the_api_reloads_and_drains_as_signals_do(tmp_path: Path) -> None:
+    config = f"""
+version: 1
+gateway:
+  listen: "127.0.0.1:0"
+  internal: {{listen: "127.0.0.1:0", api_keys: [{{name: ops, key: {ADMIN}}}]}}
+tenants: [{{id: acme, auth: {{kind: dev}}}}]
+"""
+    async with GatewayCommand(config, tmp_path) as gateway, Backend(gateway.internal_base) as backend:
+        gateway.path.write_text(config.replace("kind: dev", "kind: def").replace("acme", "''"))
+        refused = await backend.post("/v1/reload")
+        assert (refused.status, len(refused.json["errors"])) == (422, 2)
+        gateway.path.write_text(config.replace("{kind: dev}", "{kind: dev}, limits: {max_rooms_total: 2}"))
+        applied = await backend.post("/v1/reload")
+        assert applied.json == {
+            "result": "applied",
+            "changed": ["tenants[acme].limits.max_rooms_total: 0 -> 2"],
+            "needs_restart": [],
+        }
+        info = (await backend.get("/v1/info")).json
+        assert info["configuration_generation"] == 2
+        gateway.path.write_text(config.replace(ADMIN, "k-another-0123456789"))
+        assert (await backend.post("/v1/reload")).json["result"] == "applied"
+        assert (await backend.get("/v1/info")).status == 401
+        async with Backend(gateway.internal_base, "k-another-0123456789") as renewed:
+            assert (await renewed.post("/v1/drain")).status == 202
+        assert await gateway.wait(5) == 0
+    assert ADMIN not in "".join(gateway.log)
+
+
+async def test_levels_of_the_log_follow_and_a_level_that_is_gone_is_the_general_one_again(tmp_path: Path) -> None:
+    config = 'version: 1\ngateway: {listen: "127.0.0.1:0"}\ntenants: [{id: acme, auth: {kind: dev}}]\nlogging: {}\n'
+    async with GatewayCommand(config, tmp_path) as gateway:
+        for number, levels in enumerate(("{connection: error}", "{}"), 1):
+            gateway.path.write_text(config.replace("logging: {}", f"logging: {{levels: {levels}}}"))
+            gateway.signal(signal.SIGHUP)
+            await gateway.logged("configuration applied", number)
+            async with Client(gateway.base):
+                pass
+        await gateway.logged("connection closed")
+        assert sum(record["message"] == "connection opened" for record in gateway.messages()) == 1
         gateway.signal(signal.SIGTERM)
         assert await gateway.wait(5) == 0

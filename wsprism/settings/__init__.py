@@ -3,7 +3,7 @@
 from wsprism.config_file import Fault, ListenAddress, SettingsError
 from wsprism.settings.auth import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TokensAuth, WebhookAuth
 from wsprism.settings.changes import Change, compare, keep
-from wsprism.settings.files import changed_files, file_digests, named_files
+from wsprism.settings.files import Digests, changed_files, file_digests, named_files
 from wsprism.settings.loader import load_settings
 from wsprism.settings.models import (
     FlushSettings,
@@ -23,6 +23,7 @@ __all__ = [
     "AuthSettings",
     "Change",
     "DevAuth",
+    "Digests",
     "Fault",
     "FlushSettings",
     "GatewaySettings",

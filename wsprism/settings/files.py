@@ -13,10 +13,13 @@ from pathlib import Path
 from wsprism.settings.changes import Change
 from wsprism.settings.models import Settings
 
-__all__ = ["changed_files", "file_digests", "named_files"]
+__all__ = ["Digests", "changed_files", "file_digests", "named_files"]
 
 Key = tuple[str | None, str]
 """The tenant and the key, as in a ``Change``."""
+
+Digests = dict[Key, tuple[str, str]]
+"""Of every key that names a file: the file, and a digest of what is in it."""
 
 
 def named_files(settings: Settings) -> Iterator[tuple[Key, str]]:
@@ -27,17 +30,17 @@ def named_files(settings: Settings) -> Iterator[tuple[Key, str]]:
             yield (None, f"gateway.tls.{name}"), file
 
 
-def file_digests(settings: Settings) -> dict[Key, str]:
+def file_digests(settings: Settings) -> Digests:
     """A short digest of every named file; one that cannot be read has a digest too."""
-    return {key: _digest(file) for key, file in named_files(settings)}
+    return {key: (file, _digest(file)) for key, file in named_files(settings)}
 
 
-def changed_files(old: dict[Key, str], new: dict[Key, str]) -> list[Change]:
-    """A change for every key whose file has another content now."""
+def changed_files(old: Digests, new: Digests) -> list[Change]:
+    """A change for every key that names the same file as before, whose content is another one."""
     return [
-        Change(tenant, key, f"content {old[tenant, key]}", f"content {digest}")
-        for (tenant, key), digest in new.items()
-        if old.get((tenant, key), digest) != digest
+        Change(*key, f"content {old[key][1]}", f"content {digest}")
+        for key, (file, digest) in new.items()
+        if key in old and old[key][0] == file and old[key][1] != digest
     ]
 
 
