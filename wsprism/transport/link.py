@@ -139,7 +139,7 @@ class Link(asyncio.Protocol):
         reset(self._transport)
 
     def _read(self, data: bytes) -> None:
-        """Decode and deliver slice by slice, as far as the connection takes it; the rest has its turn later."""
+        """Decode and deliver slice by slice, as far as the connection keeps up; the rest has its turn later."""
         size = len(data)
         at = 0
         while at < size and not self._held:
@@ -148,10 +148,11 @@ class Link(asyncio.Protocol):
             events = self._decoder.feed(piece)
             if events:
                 self.heard_at = self._loop.time()
-                if not self._deliver(events):
+                if not self._deliver(events) or self._connection.pending:
                     break
         if at < size and self._connection.alive:
             self._unread = data[at:]
+            self._go_on_soon()
             self._adjust_reading()
 
     def _deliver(self, events: list[Event]) -> bool:
@@ -177,9 +178,12 @@ class Link(asyncio.Protocol):
         if self._held:
             return
         events, self._undelivered = self._undelivered, []
-        if not events or self._deliver(events):
-            data, self._unread = self._unread, b""
-            self._read(data)
+        if (not events or self._deliver(events)) and self._unread:
+            if self._connection.pending:
+                self._go_on_soon()
+            else:
+                data, self._unread = self._unread, b""
+                self._read(data)
         self._adjust_reading()
 
     def _adjust_reading(self) -> None:
