@@ -1,4 +1,4 @@
-"""A hostile client cannot touch another tenant's or user's rooms, sessions or metrics, publish where it is not a member,
+"""A hostile client cannot touch another tenant's or user's rooms, sessions or metrics, publish where it is no member,
 or speak as somebody else."""
 
 from __future__ import annotations

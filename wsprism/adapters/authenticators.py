@@ -10,8 +10,8 @@ from typing import assert_never
 
 from wsprism.adapters.jwks import JwksKeys, KeySource, OneKey
 from wsprism.adapters.jwt_tickets import JwtAuthenticator
-from wsprism.adapters.principals import is_user_id
 from wsprism.adapters.webhook import WebhookAuthenticator
+from wsprism.policy.users import is_user_id
 from wsprism.ports import Authenticator, Clock, Principal, TicketRequest
 from wsprism.realtime.one_time import OneTimeTickets
 from wsprism.settings import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TenantSettings, TokensAuth, WebhookAuth

@@ -8,20 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wsprism.policy.users import is_user_id
 from wsprism.ports import Principal
-from wsprism.protocol.hot import MAX_SENDER_BYTES
 
-__all__ = ["is_unix_time", "is_user_id", "principal_of"]
+__all__ = ["is_unix_time", "principal_of"]
 
 _MAX_TOKEN_ID_CHARACTERS = 256
 _MAX_PATTERNS = 256
 _LAST_TIME_S = 1e12
 _MAX_PATTERN_CHARACTERS = 256
-
-
-def is_user_id(value: object) -> bool:
-    """Whether ``value`` can be a user id: printable, and short enough for the sender of a hot frame."""
-    return isinstance(value, str) and value.isprintable() and 0 < len(value.encode()) <= MAX_SENDER_BYTES
 
 
 def is_unix_time(value: object) -> bool:
@@ -39,7 +34,7 @@ def principal_of(
     metadata: Mapping[str, Any] | None = None,
 ) -> Principal | str:
     """The principal, or the name of the part that is not what it must be. What is None was not said."""
-    if not is_user_id(user):
+    if not isinstance(user, str) or not is_user_id(user):
         return "user"
     if not _are_patterns(rooms):
         return "rooms"

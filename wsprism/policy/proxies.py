@@ -19,8 +19,9 @@ UNIX_PEER: Final = "unix"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_ELEMENT: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')
-"""A member of a comma-separated list; a comma within quotes is none."""
+_ELEMENT: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+', re.DOTALL)
+"""A member of a comma-separated list; a comma within quotes is none. A quote that is not closed goes on to the end: no
+text is looked at twice."""
 _FOR: Final = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))\s*(?=;|$)', re.IGNORECASE)
 _BRACKETED: Final = re.compile(r"\[([^\[\]]+)\](?::[0-9A-Za-z._-]{1,64})?")
 _WITH_PORT: Final = re.compile(r"([0-9.]+):[0-9A-Za-z._-]{1,64}")

@@ -145,11 +145,20 @@ def _ticket(fields: Fields, offered: list[str], parameters: Fields) -> str | Non
     for value in fields.get("authorization", ()):
         scheme, _, token = value.strip().partition(" ")
         if scheme.lower() == "bearer":
-            return token.strip() or None
+            return _readable(token.strip())
     for name in offered:
         if name.startswith(_TICKET_PREFIX):
             return _decode_ticket(name.removeprefix(_TICKET_PREFIX))
-    return parameters.get("ticket", [""])[0] or None
+    return _readable(parameters.get("ticket", [""])[0])
+
+
+def _readable(ticket: str) -> str | None:
+    """``ticket``, if there is one and it is text: bytes of a header that are no UTF-8 come as lone surrogates."""
+    try:
+        ticket.encode()
+    except UnicodeEncodeError:
+        return None
+    return ticket or None
 
 
 def _decode_ticket(text: str) -> str | None:

@@ -203,9 +203,9 @@ class Upgrader:
 
 
 def _header(request: web.BaseRequest, name: str) -> str | None:
-    """What a ticket is judged by besides itself; a connection keeps it, so it is cut."""
+    """What a ticket is judged by besides itself; a connection keeps it, so it is cut, and text."""
     value = request.headers.get(name)
-    return value if value is None else value[:_TOLD_CHARACTERS]
+    return value if value is None else value[:_TOLD_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def _response_head(handshake: HandshakeRequest, subprotocol: str | None, *, deflated: bool) -> bytes:
