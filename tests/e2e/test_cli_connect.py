@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.certificates import make_certificate
 from tests.client import Client, until
+from tests.components import free_port
 from tests.conftest import StartGateway
 from tests.terminal import Terminal
 
@@ -75,6 +77,53 @@ async def test_wait_holds_a_script_back_and_quit_ends_it(start_gateway: StartGat
     lines = "/join r\n/wait 50\n/leave r\n/wait 50\n/quit\n/never read\n"
     code, records, errors = await script(lines, gateway.base, "--tenant", "acme", "--ticket", "dev")
     assert (code, names(records), errors) == (0, ["authed", "joined", "left"], "")
+
+
+async def test_behind_tls_with_a_one_time_ticket_of_the_internal_api(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    made = make_certificate(tmp_path)
+    keys = [{"name": "operator", "key": "k", "tenants": "all"}]
+    await start_gateway(
+        gateway={
+            "listen": f"127.0.0.1:{free_port()}",
+            "tls": {"cert_file": str(made.cert), "key_file": str(made.key)},
+            "internal": {"listen": f"unix:{tmp_path}/api", "api_keys": keys},
+        },
+        acme={"auth": [{"kind": "one_time"}]},
+    )
+    code, records, errors = await script("/join r\n", "--config", str(tmp_path / "wsprism-0.yaml"), "--user", "ann")
+    assert (code, names(records), errors) == (0, ["authed", "joined"], "")
+    assert records[0]["message"]["data"]["user"] == "ann"
+
+
+async def test_a_script_ends_in_a_busy_room_too(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+
+    async def talk(bob: Client) -> None:
+        while True:
+            await bob.send("chat", "send", {"msg": "busy"}, room="r")
+            await asyncio.sleep(0.02)
+
+    async with Client(gateway.base, ticket="dev:bob") as bob:
+        await bob.join("r")
+        talking = asyncio.create_task(talk(bob))
+        arguments = [gateway.base, "--tenant", "acme", "--ticket", "dev", "--wait-ms", "200"]
+        code, records, _ = await script("/join r\n", *arguments)
+        talking.cancel()
+    assert code == 0
+    assert records[-1]["closed"] == 1000
+
+
+async def test_who_reads_no_more_of_the_output_gets_no_traceback(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    command = " ".join([*CONNECT, gateway.base, "--tenant acme --ticket dev"])
+    process = await asyncio.create_subprocess_shell(
+        f"printf '/wait 300\\n/ping\\n/ping\\n' | {command} | true", stdout=PIPE, stderr=PIPE
+    )
+    async with asyncio.timeout(30):
+        _, errors = await process.communicate()
+    assert errors == b""
 
 
 async def test_nobody_there_is_one_line(tmp_path: Path) -> None:

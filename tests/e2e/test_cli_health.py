@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import make_certificate
 from tests.conftest import StartGateway
 from wsprism.cli import main
 
@@ -39,6 +40,25 @@ async def test_the_configuration_says_whom_to_ask(
     config = tmp_path / "wsprism-0.yaml"
     assert await health("--config", str(config)) == 0
     assert capsys.readouterr().out == f"unix:{tmp_path}/s/readyz: 200 ready\n"
+
+
+@pytest.mark.parametrize("on_socket", [False, True])
+async def test_behind_tls_the_configuration_is_enough_and_a_url_wants_a_certificate_or_the_word(
+    start_gateway: StartGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str], on_socket: bool
+) -> None:
+    made = make_certificate(tmp_path)
+    tls = {"cert_file": str(made.cert), "key_file": str(made.key)}
+    listen = f"unix:{tmp_path}/s" if on_socket else "127.0.0.1:0"
+    gateway = await start_gateway(gateway={"listen": listen, "tls": tls})
+    config = tmp_path / "asked.yaml"
+    address = listen if on_socket else f"127.0.0.1:{gateway.port}"
+    config.write_text(f"gateway: {{listen: '{address}', tls: {{cert_file: x}}}}\n")
+    assert await health("--config", str(config)) == 0
+    if not on_socket:
+        url = f"https://127.0.0.1:{gateway.port}"
+        assert await health("--url", url) == 1
+        assert "(--insecure takes any certificate)" in capsys.readouterr().err
+        assert await health("--url", url, "--insecure") == 0
 
 
 async def test_an_edit_that_is_not_valid_does_not_make_a_running_gateway_sick(

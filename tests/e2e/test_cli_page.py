@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-import socket
 import sys
 from pathlib import Path
 
+from tests.components import free_port
 from tests.process import GatewayCommand
 from tests.terminal import Terminal
 
@@ -16,11 +16,6 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "cli.md").read_text()
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _MARK = "@@@"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 def examples(text: str) -> list[tuple[str, str]]:

@@ -95,6 +95,8 @@ def _load_tenant(config: str, tenant_id: str | None) -> TenantSettings:
 async def open_socket(access: Access, *, msgpack: bool = False) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """A WebSocket, closed at the end. Raises RefusedError, or OperatorError when nobody is there."""
     target = access.target
+    if target.tls and target.unix_path is not None:
+        raise OperatorError(f"{target}: TLS on a Unix socket is not spoken here")
     refusal = b""
 
     async def keep_refusal(

@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--sid", help="a session id of your own choice")
     parser.add_argument("--msgpack", action="store_true", help="speak MessagePack on the ext lane")
     parser.add_argument("--json", action="store_true", help="print JSON lines on a terminal too")
-    wait_help = "close after this silence once a piped script ended (default %(default)s)"
+    wait_help = "for answers, after the last line of a piped script (default %(default)s)"
     parser.add_argument("--wait-ms", type=int, default=500, metavar="MS", help=wait_help)
     parser.set_defaults(run=run)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -36,7 +37,7 @@ _STDIN = 0
 class Conversation:
     """One connection. ``show`` gets every record in order, ``complain`` what a typed line did wrong.
 
-    ``wait_ms`` of silence end it after the last line of a script; a person ends it at once.
+    It goes on for ``wait_ms`` after the last line of a script; a person ends it at once.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Conversation:
         self._stop = asyncio.Event()
         self._sent = 0
         self._mistakes = 0
+        self._script_ended = False
 
     async def run(self) -> int:
         """Talk until either side ends it; the exit code. Raises OperatorError when nobody is there."""
@@ -75,36 +77,34 @@ class Conversation:
         """Frames as they come; lines from the first frame on, so that a script speaks once it is let in."""
         receiving = asyncio.ensure_future(socket.receive())
         stopping = asyncio.ensure_future(self._stop.wait())
-        typing: asyncio.Future[str | None] | None = None
-        listening = True
+        line: asyncio.Future[str | None] | None = None
         try:
             while True:
-                waits = {receiving, stopping} | ({typing} if typing is not None else set())
-                silence_s = None if listening else self._wait_s
-                done, _ = await asyncio.wait(waits, timeout=silence_s, return_when=asyncio.FIRST_COMPLETED)
-                if not done or stopping in done:
+                waits = {receiving, stopping} | ({line} if line is not None else set())
+                done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                if stopping in done:
                     break
                 if receiving in done:
                     if not self._received(receiving.result(), socket):
                         return exits.OK if socket.close_code == 1000 else exits.FAILED
                     receiving = asyncio.ensure_future(socket.receive())
-                    if typing is None and listening:
-                        _read_lines(self._lines)
-                        typing = asyncio.ensure_future(self._lines.get())
-                if typing is not None and typing in done:
-                    line = typing.result()
-                    typing = await self._typed(line, socket)
-                    if typing is None:
-                        listening = False
-                        if line is not None or self._interactive:
-                            break
+                    line = line or self._first_line()
+                if line is not None and line in done:
+                    following = await self._typed(line.result(), socket)
+                    if following is None:
+                        break
+                    line = following
         finally:
-            for task in (receiving, stopping, typing):
+            for task in (receiving, stopping, line):
                 if task is not None:
                     task.cancel()
         await socket.close()
         self._show(closed_record(1000, ""))
         return exits.USAGE if self._mistakes and not self._interactive else exits.OK
+
+    def _first_line(self) -> asyncio.Future[str | None]:
+        _read_lines(self._lines)
+        return asyncio.ensure_future(self._lines.get())
 
     def _received(self, frame: aiohttp.WSMessage, socket: aiohttp.ClientWebSocketResponse) -> bool:
         """Show a frame. False when it was the last."""
@@ -118,9 +118,12 @@ class Conversation:
     async def _typed(
         self, line: str | None, socket: aiohttp.ClientWebSocketResponse
     ) -> asyncio.Future[str | None] | None:
-        """Do what a line asks for; what to wait for next, or None after the last."""
+        """Do what a line asks for. What to wait for next; None: the conversation is over."""
         if line is None:
-            return None
+            if self._interactive or self._script_ended:
+                return None
+            self._script_ended = True
+            return asyncio.ensure_future(_later(self._wait_s, None))
         action = parse_line(line, self._sent + 1, self._access.framing)
         match action:
             case None:
@@ -129,7 +132,7 @@ class Conversation:
                 self._sent += 1
                 await self._send(action, socket)
             case Wait(wait_ms):
-                return asyncio.ensure_future(asyncio.sleep(wait_ms / 1000, result=""))
+                return asyncio.ensure_future(_later(wait_ms / 1000, ""))
             case Help():
                 self._complain(HELP)
             case Mistake(why):
@@ -143,21 +146,24 @@ class Conversation:
 
     async def _send(self, action: SendExt | SendText | SendBytes, socket: aiohttp.ClientWebSocketResponse) -> None:
         sent: Any
-        match action:
-            case SendExt(message) if self._msgpack:
-                sent = message
-                await socket.send_bytes(msgspec.msgpack.encode(message))
-            case SendExt(message):
-                sent = message
-                await socket.send_str(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
-            case SendText(text):
-                sent = text
-                await socket.send_str(text)
-            case SendBytes(frame):
-                sent = frame
-                await socket.send_bytes(frame)
+        # A connection that is being closed takes nothing more; that it is closed is shown when the close comes.
+        with contextlib.suppress(ConnectionError):
+            match action:
+                case SendExt(sent) if self._msgpack:
+                    await socket.send_bytes(msgspec.msgpack.encode(sent))
+                case SendExt(sent):
+                    await socket.send_str(json.dumps(sent, ensure_ascii=False, separators=(",", ":")))
+                case SendText(sent):
+                    await socket.send_str(sent)
+                case SendBytes(sent):
+                    await socket.send_bytes(sent)
         if self._interactive:
             self._show(sent_record(sent))
+
+
+async def _later(after_s: float, line: str | None) -> str | None:
+    await asyncio.sleep(after_s)
+    return line
 
 
 def _read_lines(lines: asyncio.Queue[str | None]) -> None:

@@ -150,7 +150,7 @@ def _why(error: Exception) -> str:
 
 def _connection(target: Target, timeout_s: float) -> http.client.HTTPConnection:
     if target.unix_path is not None:
-        return _UnixConnection(target.unix_path, timeout_s)
+        return _UnixConnection(target.unix_path, timeout_s, tls_context(target) if target.tls else None)
     if not target.tls:
         return http.client.HTTPConnection(target.host, target.port, timeout=timeout_s)
     return http.client.HTTPSConnection(target.host, target.port, timeout=timeout_s, context=tls_context(target))
@@ -166,11 +166,14 @@ def tls_context(target: Target) -> ssl.SSLContext:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout_s: float) -> None:
+    def __init__(self, path: str, timeout_s: float, context: ssl.SSLContext | None) -> None:
         super().__init__("localhost", timeout=timeout_s)
         self._path = path
+        self._context = context
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+        if self._context is not None:
+            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
