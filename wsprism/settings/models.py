@@ -80,12 +80,19 @@ class InternalKeySettings(Model):
     )
 
 
+def _told_apart(keys: tuple[InternalKeySettings, ...]) -> tuple[InternalKeySettings, ...]:
+    secrets = {key.key.get_secret_value() for key in keys}
+    if len({key.name for key in keys}) < len(keys) or len(secrets) < len(keys):
+        raise PydanticCustomError("keys", "must have a name and a key of its own in every entry")
+    return keys
+
+
 class InternalSettings(Model):
     """The internal listener."""
 
     listen: Listen | None = Field(None, description="metrics, readiness and the API move here; unset: no API")
-    api_keys: Annotated[tuple[InternalKeySettings, ...], BeforeValidator(to_tuple)] = Field(
-        (), description="keys of the internal API"
+    api_keys: Annotated[tuple[InternalKeySettings, ...], BeforeValidator(to_tuple), AfterValidator(_told_apart)] = (
+        Field((), description="keys of the internal API")
     )
 
 

@@ -75,7 +75,8 @@ def test_a_secret_that_changed_is_told_and_never_shown(auth: dict[str, Any], oth
 
 def test_api_keys_are_told_by_position_and_never_shown() -> None:
     def keys(*secrets: str) -> Settings:
-        return settings({"internal": {"api_keys": [{"name": "ops", "key": one} for one in secrets]}})
+        rows = [{"name": f"ops-{at}", "key": one} for at, one in enumerate(secrets)]
+        return settings({"internal": {"api_keys": rows}})
 
     changes = compare(keys("hidden-1"), keys("hidden-2", "hidden-3"))
     assert "hidden" not in repr(changes)

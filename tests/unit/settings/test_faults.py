@@ -72,6 +72,16 @@ ROOT_FAULTS = [
         "gateway.internal.api_keys[0].tenants",
         "must be all, or a list of tenant ids, found 5",
     ),
+    (
+        "gateway: {internal: {api_keys: [{name: a, key: k}, {name: a, key: l}]}}",
+        "gateway.internal.api_keys",
+        "must have a name and a key of its own in every entry, found a list",
+    ),
+    (
+        "gateway: {internal: {api_keys: [{name: a, key: k}, {name: b, key: k}]}}",
+        "gateway.internal.api_keys",
+        "must have a name and a key of its own in every entry, found a list",
+    ),
     ("gateway: {internal: {api_keys: 5}}", "gateway.internal.api_keys", "must be a list, found 5"),
     ("gateway: {internal: {api_keys: [{name: a}]}}", "gateway.internal.api_keys[0].key", "is missing"),
     ("logging: {level: loud}", "logging.level", "must be 'debug', 'info', 'warning' or 'error', found 'loud'"),

@@ -82,7 +82,7 @@ def test_origins_tls_and_keys_load(config: Configuration) -> None:
 gateway:
   tls: {cert_file: a, key_file: b, min_version: 1.3}
   trusted_proxies: [10.0.0.0/8, 'fd00::/8']
-  internal: {listen: 'unix:/run/w', api_keys: [{name: a, key: k}, {name: b, key: k, tenants: [acme]}]}
+  internal: {listen: 'unix:/run/w', api_keys: [{name: a, key: k}, {name: b, key: l, tenants: [acme]}]}
 """
     )
     assert settings.tenants[0].allowed_origins == ("https://*.example.com", "http://localhost:3000", "null")
