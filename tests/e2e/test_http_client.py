@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
+from tests.certificates import make_certificate
 from wsprism.adapters import http
 from wsprism.adapters.http import HttpAnswer, HttpClient, HttpFailure
 
@@ -101,6 +104,25 @@ async def test_a_compressed_answer_is_not_unpacked(client: HttpClient) -> None:
         return web.Response(body=gzip.compress(b"0" * 10_000), headers={"Content-Encoding": "gzip"})
 
     assert await answer_of(client, handler) == HttpFailure("the answer is compressed")
+
+
+async def test_a_server_that_cannot_prove_who_it_is_is_not_asked(client: HttpClient, tmp_path: Path) -> None:
+    asked = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response()
+
+    certificate = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.combined)
+    app = web.Application()
+    app.router.add_post("/", handler)
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=context)
+    answer = await client.post(str(server.make_url("/")), b"{}", {})
+    await server.close()
+    assert (answer, asked) == (HttpFailure("ClientConnectorCertificateError"), [])
 
 
 async def test_nobody_there_is_a_failure(client: HttpClient) -> None:

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.certificates import make_certificate
 from tests.client import Client, connect_url, until
 from tests.conftest import Running, StartGateway
 from tests.keys import jwk, jwk_set, public_pem, signing_key, token
@@ -32,7 +34,8 @@ SECRET = "whsec_" + base64.b64encode(SIGNING_KEY).decode()
 class Site:
     """An issuer and a backend on one port. ``keys`` is what ``/keys`` answers; ``decide`` what ``/tickets``."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.keys: bytes | None = None
         self.fetches = 0
         self.asked: list[dict[str, Any]] = []
@@ -40,10 +43,10 @@ class Site:
         app = web.Application()
         app.router.add_get("/keys", self._publish)
         app.router.add_post("/tickets", self._judge)
-        self._server = TestServer(app)
+        self._server = TestServer(app, scheme="http" if tls is None else "https")
 
     async def __aenter__(self) -> Self:
-        await self._server.start_server()
+        await self._server.start_server(ssl=self._tls)
         return self
 
     async def __aexit__(
@@ -317,3 +320,26 @@ tenants:
         log = "".join(gateway.log)
         assert "secret-ticket" not in log
         assert SECRET not in log
+
+
+async def test_an_issuer_of_ones_own_authority_is_trusted_where_the_environment_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate.combined)
+    async with Site(tls) as site:
+        site.keys = jwk_set(jwk("ES256", "k"))
+        tenant = {"id": "acme", "auth": site.issuer("ES256")}
+        config = json.dumps({"version": 1, "gateway": {"listen": "127.0.0.1:0"}, "tenants": [tenant]})
+        for trusted in (False, True):
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate.cert) if trusted else "")
+            async with GatewayCommand(config, tmp_path) as gateway:
+                client = Client(gateway.base, ticket=good())
+                if trusted:
+                    async with client:
+                        assert client.authed["data"]["user"] == "ann"
+                else:
+                    with pytest.raises(aiohttp.WSServerHandshakeError):
+                        await client.open()
+        assert site.fetches == 1
