@@ -11,13 +11,15 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from wsprism.log_writer import LineWriter
 
 __all__ = ["ConsoleFormatter", "JsonFormatter", "configure_logging", "printable", "set_level"]
+
+Component = TypeVar("Component", bound=str)
 
 _LEVEL_COLORS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31"}
 _NEEDS_NO_QUOTES: Final = re.compile(r'[^\s"=]+').fullmatch
@@ -99,7 +101,7 @@ def _value(value: object) -> str:
     return printable(text) if _NEEDS_NO_QUOTES(text) else json.dumps(text, ensure_ascii=not text.isprintable())
 
 
-def configure_logging(format: str, level: str, levels: Mapping[str, str]) -> bool:
+def configure_logging(format: str, level: str, levels: Mapping[Component, str]) -> bool:
     """Send every record to standard error, without waiting for who reads it. Returns whether the lines are JSON.
 
     ``format`` is ``json``, ``console`` or ``auto`` (console on a terminal); ``levels`` gives components

@@ -7,10 +7,14 @@ import json
 import logging
 import re
 import sys
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
+import wsprism
 from wsprism.logs import ConsoleFormatter, JsonFormatter, configure_logging
+from wsprism.settings.models import Component
 
 
 def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
@@ -131,3 +135,11 @@ def test_a_traceback_stays_behind_its_bar() -> None:
     assert first.endswith("failed")
     assert all(line.startswith("  | ") for line in rest)
     assert any("forged" in line for line in rest)
+
+
+def test_the_components_that_have_levels_are_those_that_log() -> None:
+    sources = Path(wsprism.__file__).parent.rglob("*.py")
+    log = {name for path in sources for name in re.findall(r'getLogger\("wsprism\.(\w+)"\)', path.read_text())}
+    assert log == set(get_args(Component))
+    page = (Path(wsprism.__file__).parents[1] / "docs" / "tracing.md").read_text()
+    assert ", ".join(f"`{name}`" for name in sorted(log)) in " ".join(page.split())

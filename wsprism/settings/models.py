@@ -27,6 +27,11 @@ __all__ = [
 
 Level = Literal["debug", "info", "warning", "error"]
 
+Component = Literal[
+    "actors", "api", "connection", "gateway", "handshake", "http", "reload", "telemetry", "tenant", "tickets", "tls"
+]  # fmt: skip
+"""What logs: component ``x`` is the logger ``wsprism.x``."""
+
 
 class HandshakeLimitSettings(Model):
     """How many handshakes are let in, per address and in all."""
@@ -197,7 +202,7 @@ class LoggingSettings(Model):
 
     format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal, else JSON")
     level: Level = Field("info", description="the least level that is logged")
-    levels: dict[str, Level] = Field({}, description="a component's own level")
+    levels: dict[Component, Level] = Field({}, description="a component's own level")
 
 
 def _whole_number(value: Any) -> Any:

@@ -85,7 +85,7 @@ ROOT_FAULTS = [
     ("gateway: {internal: {api_keys: 5}}", "gateway.internal.api_keys", "must be a list, found 5"),
     ("gateway: {internal: {api_keys: [{name: a}]}}", "gateway.internal.api_keys[0].key", "is missing"),
     ("logging: {level: loud}", "logging.level", "must be 'debug', 'info', 'warning' or 'error', found 'loud'"),
-    ("logging: {levels: {qos: 1}}", "logging.levels.qos", "must be 'debug', 'info', 'warning' or 'error', found 1"),
+    ("logging: {levels: {api: 1}}", "logging.levels.api", "must be 'debug', 'info', 'warning' or 'error', found 1"),
 ]
 
 
