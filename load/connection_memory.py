@@ -22,7 +22,7 @@ from load.servers import Server, serve
 __all__ = ["main"]
 
 _WARM_UP = 200
-_SETTLE_S = 3.0
+SETTLE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _read_until(connection: socket.socket, mark: bytes) -> None:
 
 
 def _settled(server: Server) -> Sample:
-    time.sleep(_SETTLE_S)
+    time.sleep(SETTLE_S)
     slab = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("Slab:"))
     return Sample(server.use().rss_bytes, int(slab.split()[1]) * 1024)
 
