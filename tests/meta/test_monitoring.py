@@ -43,6 +43,13 @@ def test_compose_takes_the_file_and_wants_the_keys() -> None:
         assert (told.returncode == 0) is works, told.stderr
 
 
+def test_what_compose_mounts_is_there() -> None:
+    mounts = [mount for service in COMPOSE["services"].values() for mount in service.get("volumes", ())]
+    sources = {mount.split(":")[0] for mount in mounts}
+    assert {source for source in sources if source.startswith("./") and not (ROOT / source).exists()} == set()
+    assert {source for source in sources if not source.startswith("./")} == set(COMPOSE["volumes"])
+
+
 def test_compose_pins_images_and_sets_what_the_configuration_reads() -> None:
     services = COMPOSE["services"]
     assert all(re.search(r":v?\d+\.\d+", one["image"]) for name, one in services.items() if name != "gateway")
