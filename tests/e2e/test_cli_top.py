@@ -75,6 +75,21 @@ async def test_live_it_follows_the_gateway_sorts_and_ends_with_q(start_gateway: 
         assert "Traceback" not in terminal.text
 
 
+async def test_more_tenants_than_lines_leave_the_total_and_the_keys_on_the_screen(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    await start_gateway(gateway=internal(tmp_path), tenants=[{"id": f"t{number:02}"} for number in range(40)])
+    command = [*TOP, "--config", str(tmp_path / "wsprism-0.yaml"), "--sort", "tenant"]
+    async with Terminal(command, rows=12) as terminal:
+        await terminal.expect("acme")
+        await terminal.expect("t04")
+        await terminal.expect("total")
+        await terminal.expect("sorted by tenant")
+        assert "t05" not in terminal.text
+        terminal.type("q")
+        assert await terminal.wait() == 0
+
+
 async def test_ctrl_c_ends_it_quietly(start_gateway: StartGateway, tmp_path: Path) -> None:
     await start_gateway(gateway=internal(tmp_path))
     async with Terminal([*TOP, "--config", str(tmp_path / "wsprism-0.yaml")]) as terminal:

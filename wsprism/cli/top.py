@@ -25,6 +25,9 @@ __all__ = ["add", "run"]
 
 _SORTS = ("sessions", "rooms", "in", "out", "tenant")
 _MOST_ROOMS = 10_000
+_LINES_AROUND = 6
+"""Of a screen: heading, column names, total and the last line, with what stands between."""
+
 _KEYS = {name[0]: name for name in _SORTS}
 
 
@@ -57,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"info": snapshot.info, snapshot.of: snapshot.items}))
     elif arguments.once or not (sys.stdout.isatty() and sys.stdin.isatty()):
         print(heading(snapshot.info))
-        print(plain(_view(snapshot, arguments.sort, arguments.rows)))
+        print(plain(_view(snapshot, arguments.sort, most_tenants=None, most_rooms=arguments.rows)))
     else:
         with contextlib.suppress(KeyboardInterrupt):
             _live(api, snapshot, arguments)
@@ -87,12 +90,12 @@ def _ask(api: Api, tenant: str | None) -> Snapshot:
     return Snapshot(info, "rooms", list(itertools.islice(api.pages(tenant_path(tenant, "rooms")), _MOST_ROOMS)))
 
 
-def _view(snapshot: Snapshot, sort: str, most_rooms: int) -> View:
+def _view(snapshot: Snapshot, sort: str, *, most_tenants: int | None, most_rooms: int) -> View:
     from wsprism.cli.top_view import rooms_view, tenants_view
 
     if snapshot.of == "rooms":
         return rooms_view(snapshot.items, most_rooms)
-    return tenants_view(snapshot.items, sort)
+    return tenants_view(snapshot.items, sort, most_tenants)
 
 
 def _live(api: Api, snapshot: Snapshot, arguments: argparse.Namespace) -> None:
@@ -105,7 +108,9 @@ def _live(api: Api, snapshot: Snapshot, arguments: argparse.Namespace) -> None:
     sort, trouble = arguments.sort, ""
     with _keys() as pressed, Live(console=open_console(), screen=True, auto_refresh=False) as live:
         while True:
-            live.update(_drawn(snapshot, sort, arguments.rows, trouble), refresh=True)
+            fitting = max(1, live.console.height - _LINES_AROUND)
+            view = _view(snapshot, sort, most_tenants=fitting, most_rooms=min(arguments.rows, fitting))
+            live.update(_drawn(snapshot, view, sort, trouble), refresh=True)
             key = pressed(arguments.interval_ms / 1000)
             if key in ("q", "Q"):
                 return
@@ -118,14 +123,13 @@ def _live(api: Api, snapshot: Snapshot, arguments: argparse.Namespace) -> None:
                 trouble = str(error)
 
 
-def _drawn(snapshot: Snapshot, sort: str, most_rooms: int, trouble: str) -> RenderableType:
+def _drawn(snapshot: Snapshot, view: View, sort: str, trouble: str) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     from wsprism.cli.top_view import heading
 
-    view = _view(snapshot, sort, most_rooms)
     table = Table(box=None, show_footer=True, header_style="bold", footer_style="dim", pad_edge=False)
     for number, (column, total) in enumerate(zip(view.columns, view.total, strict=True)):
         table.add_column(column, total, justify="right" if number else "left", no_wrap=True)

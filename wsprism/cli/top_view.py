@@ -40,8 +40,11 @@ def heading(info: Mapping[str, Any] | None) -> str:
     return visible(", ".join(parts)) + (", DRAINING" if info["draining"] else "")
 
 
-def tenants_view(tenants: Iterable[Mapping[str, Any]], sort: str) -> View:
-    """Sorted by name, or falling by anything else. A count stands with what it may be at most, a rate per second."""
+def tenants_view(tenants: Iterable[Mapping[str, Any]], sort: str, most: int | None = None) -> View:
+    """Sorted by name, or falling by anything else; the first ``most``, while the total is of all.
+
+    A count stands with what it may be at most, a rate is per second.
+    """
     ordered = sorted(tenants, key=lambda one: one["tenant"])
     if sort != "tenant":
         ordered.sort(key=lambda one: one["rates"][_RATES[sort]] if sort in _RATES else one[sort], reverse=True)
@@ -52,7 +55,7 @@ def tenants_view(tenants: Iterable[Mapping[str, Any]], sort: str) -> View:
             _bounded(one["rooms"], one["limits"]["max_rooms_total"]),
             *_rates(one["rates"]),
         )
-        for one in ordered
+        for one in ordered[:most]
     ]
     sums = {key: sum(one["rates"][key] for one in ordered) for key in _RATES.values()}
     total = ("total", *(str(sum(one[key] for one in ordered)) for key in ("sessions", "rooms")), *_rates(sums))
