@@ -109,6 +109,10 @@ class Flusher:
         else:
             self.mark(outlet)
 
+    def flush_now(self, outlet: Outlet) -> None:
+        """Write what stands in its queue without waiting for its turn: a connection's first message."""
+        self._flush(outlet)
+
     def forget(self, outlet: Outlet) -> None:
         """The connection has ended."""
         self._watched.pop(outlet, None)

@@ -6,6 +6,7 @@ allocates nothing. Clients ask for a sample by a sampled ``traceparent``; a toke
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import time
@@ -117,4 +118,4 @@ class Sampler:
 
 def new_trace_id(parent: TraceParent | None) -> str:
     """The trace of a new connection: the one that its client named, or one of its own."""
-    return parent.trace_id if parent is not None else secrets.token_hex(16)
+    return parent.trace_id if parent is not None else os.urandom(16).hex()

@@ -6,7 +6,7 @@ Every check and the change that it allows happen in one synchronous step of this
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 from collections.abc import Callable
 from typing import Any, assert_never
 
@@ -81,7 +81,7 @@ class Tenant(Actor):
     def _open_session(self, message: OpenSession) -> SessionOpened | Denied:
         rules, registry = self.tenant.rules, self.registry
         user = message.principal.user
-        sid = message.sid or secrets.token_hex(8)
+        sid = message.sid or os.urandom(8).hex()
         if self.tenant.revocations.covers(user, sid, message.principal.token_id, self.tenant.unix_now()):
             self.tenant.counters.decisions.count(Reason.REVOKED)
             return _REVOKED

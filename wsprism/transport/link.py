@@ -77,6 +77,7 @@ class Link(asyncio.Protocol):
         self._polled = polled
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         self._connection.deliver([Attached(self)])
+        self.outlet.flusher.flush_now(self.outlet)  # leaves in one packet with the answer to the handshake
 
     # What the socket says
 
