@@ -6,6 +6,7 @@ import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -297,3 +298,45 @@ async def test_a_body_that_never_ends_holds_nobody_up(gateway: tuple[Running, st
     for _, writer in slow:
         writer.close()
         await writer.wait_closed()
+
+
+# Overload, and our own faults
+
+
+async def test_an_overloaded_room_takes_nothing(
+    gateway: tuple[Running, str], scoped: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Client(gateway[0].base) as ann:
+        await ann.join("lobby")
+        tenant = gateway[0].process.tenant("acme")
+        assert tenant is not None
+        entry = tenant.registry.rooms["lobby"]
+        monkeypatch.setattr(entry, "ref", SimpleNamespace(tell=lambda _: False))
+        answer = await scoped.post(f"{ACME}/rooms/lobby/publish", [MESSAGE, MESSAGE])
+        monkeypatch.undo()
+        assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "RESOURCE_EXHAUSTED", "1")
+        await ann.expect_silence()
+
+
+async def test_tickets_that_nobody_uses_are_bounded(start_gateway: StartGateway) -> None:
+    running, internal = await start_with_api(start_gateway, acme={"auth": {"kind": "one_time"}})
+    tenant = running.process.tenant("acme")
+    assert tenant is not None
+    tenant.one_time._principals._max_entries = 1
+    async with Backend(internal) as backend:
+        body = {"user": "u", "ttl_s": 60}
+        assert (await backend.post(f"{ACME}/tickets", body)).status == 201
+        full = await backend.post(f"{ACME}/tickets", body)
+        assert (full.status, full.code, full.headers["Retry-After"]) == (503, "RESOURCE_EXHAUSTED", "5")
+
+
+async def test_a_fault_of_ours_is_500_and_tells_nothing(
+    gateway: tuple[Running, str], admin: Backend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> bool:
+        raise RuntimeError("an internal detail")
+
+    monkeypatch.setattr(gateway[0].process, "draining", fail)
+    answer = await admin.get("/v1/info")
+    assert (answer.status, answer.code, answer.json["detail"]) == (500, "INTERNAL", "internal error")
+    assert [record.message for record in caplog.records if record.exc_info] == ["a call could not be answered"]

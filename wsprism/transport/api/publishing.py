@@ -6,7 +6,6 @@ What a backend publishes is trusted: allowlists and rate limits do not apply to 
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Final
 
 from wsprism.protocol import sysmsg
@@ -75,10 +74,7 @@ def _ext(item: ExtItem, rules: TenantRules, room: str | None) -> ExtPublication 
 
 
 def _hot(item: HotItem, rules: TenantRules, room: str | None) -> HotPublication | Problem:
-    try:
-        raw = base64.b64decode(item.hot, validate=True)
-    except binascii.Error:
-        return _fault("/hot", "must be base64")
+    raw = base64.b64decode(item.hot)  # its model has seen that it is base64
     frame = decode_hot(raw, rules.hot_framing)
     if isinstance(frame, HotFault):
         return _fault("/hot", frame.reason)
