@@ -143,6 +143,19 @@ async def test_no_tenants_issuer_can_sign_for_another_tenant(start_gateway: Star
             assert await status(gateway, good(name="b"), "acme") == 401
 
 
+async def test_of_two_issuers_only_the_tokens_own_is_asked_for_its_key(start_gateway: StartGateway) -> None:
+    async with Site() as one, Site() as two:
+        one.keys, two.keys = jwk_set(jwk("ES256", "k")), jwk_set(jwk("ES256", "k", "b"))
+        auth = [one.issuer("ES256", issuer="one"), two.issuer("ES256", issuer="two")]
+        gateway = await start_gateway(acme={"auth": auth})
+        assert await status(gateway, good(name="b", iss="two")) == 101
+        assert (one.fetches, two.fetches) == (0, 1)
+        assert await status(gateway, good(name="b", iss="one")) == 401
+        assert await status(gateway, good(name="b", iss="three")) == 401
+        assert await status(gateway, good(iss="one")) == 101
+        assert (one.fetches, two.fetches) == (1, 1)
+
+
 async def test_a_tickets_rooms_and_read_only_hold(start_gateway: StartGateway) -> None:
     async with Site() as site:
         site.keys = jwk_set(jwk("ES256", "k"))

@@ -13,7 +13,7 @@ from typing import Any
 from wsprism.adapters.jwks import KeySource
 from wsprism.adapters.principals import is_unix_time, principal_of
 from wsprism.ports import Principal, TicketRequest
-from wsprism.protocol.jws import parse_token, verified_claims
+from wsprism.protocol.jws import claimed_issuer, parse_token, verified_claims
 from wsprism.settings import JwtAuth
 
 __all__ = ["JwtAuthenticator", "judge_claims"]
@@ -43,6 +43,10 @@ class JwtAuthenticator:
             return "it is no signed token"
         if token.algorithm not in self._settings.algorithms:
             return "its algorithm is not allowed"
+        if self._settings.issuer is not None and claimed_issuer(token) != self._settings.issuer:
+            return (
+                "its issuer is another"  # before its key is looked for: that may ask a server, and is not its business
+            )
         key = await self._keys.find(token.key_id, token.algorithm)
         if key is None:
             return "its key is unknown"

@@ -15,7 +15,7 @@ import msgspec
 
 from wsprism.protocol.jwk import SIGNATURES, VerificationKey
 
-__all__ = ["UnverifiedToken", "parse_token", "verified_claims"]
+__all__ = ["UnverifiedToken", "claimed_issuer", "parse_token", "verified_claims"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,10 @@ class _Header(msgspec.Struct):
     crit: Any = msgspec.UNSET
 
 
+class _Issuer(msgspec.Struct):
+    iss: Any = None
+
+
 def parse_token(token: str) -> UnverifiedToken | None:
     """Take ``token`` apart. None: it is none, or demands an extension (``crit``), of which none is known here."""
     segments = token.encode("utf-8", "replace").split(b".")
@@ -50,6 +54,14 @@ def parse_token(token: str) -> UnverifiedToken | None:
     if header.crit is not msgspec.UNSET:
         return None
     return UnverifiedToken(header.alg, header.kid, segments[0] + b"." + segments[1], payload, signature)
+
+
+def claimed_issuer(token: UnverifiedToken) -> Any:
+    """The ``iss`` that the token claims, verified or not: good for refusing it, for nothing else."""
+    try:
+        return msgspec.json.decode(token.payload, type=_Issuer).iss
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def verified_claims(token: UnverifiedToken, key: VerificationKey) -> dict[str, Any] | None:
