@@ -44,14 +44,19 @@ class Switch:
     use_certificate: Callable[[], None] | None = None
     faults: list[tuple[str, str]] = field(default_factory=list)
     """Key and problem of everything that could not be built."""
+    _keys: dict[str | None, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for change in self.changes:
+            self._keys.setdefault(change.tenant, []).append(change.key)
 
     def touches(self, *keys: str) -> bool:
         """Whether a gateway-wide key at or below one of ``keys`` has changed."""
-        return any(one.tenant is None and one.key.startswith(keys) for one in self.changes)
+        return any(key.startswith(keys) for key in self._keys.get(None, ()))
 
-    def keys_of(self, tenant: str) -> list[str]:
+    def keys_of(self, tenant: str) -> Sequence[str]:
         """The changed keys of a tenant."""
-        return [one.key for one in self.changes if one.tenant == tenant]
+        return self._keys.get(tenant, ())
 
 
 class LiveParts:

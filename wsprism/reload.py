@@ -60,6 +60,17 @@ class ReloadReport:
         return self.result is ReloadResult.APPLIED
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look at the file has found; the settings are as they would be in force."""
+
+    settings: Settings
+    hash: str
+    digests: Digests
+    changes: tuple[Change, ...]
+    needs_restart: tuple[Change, ...]
+
+
 class Reloader:
     """Holds the configuration in force. ``read`` gives the one of the file; it may block and runs in a thread."""
 
@@ -90,35 +101,42 @@ class Reloader:
             return report
 
     async def _reload(self) -> ReloadReport:
-        settings, digests = await asyncio.to_thread(self._load)
-        kept = _kept_keys(self.settings, settings)
-        found = compare(self.settings, settings) + changed_files(self._digests, digests)
-        changes = [one for one in found if not _is_below(one, kept)]
-        if changes:
-            for key in kept:
-                settings = keep(self.settings, settings, key)
-            await self._apply(settings, changes)
-            self._digests = digests
+        found = await asyncio.to_thread(self._look)
+        if found.changes:
+            await self._apply(found)
         counters = self._counters
         return ReloadReport(
-            ReloadResult.APPLIED if changes else ReloadResult.UNCHANGED,
+            ReloadResult.APPLIED if found.changes else ReloadResult.UNCHANGED,
             counters.config_generation,
             counters.config_hash,
-            tuple(changes),
-            tuple(one for one in found if _is_below(one, kept)),
+            found.changes,
+            found.needs_restart,
         )
 
-    def _load(self) -> tuple[Settings, Digests]:
+    def _look(self) -> _Found:
+        """Read the file and compare; in a thread, since a thousand tenants take a while."""
         try:
             settings = self._read()
         except SettingsError:
             raise
         except OperatorError as error:
             raise SettingsError([Fault(self._file, 0, "", str(error))]) from error
-        return settings, file_digests(settings)
+        digests = file_digests(settings)
+        changes = compare(self.settings, settings) + changed_files(self._digests, digests)
+        kept = _kept_keys(self.settings, settings)
+        for key in kept:
+            settings = keep(self.settings, settings, key)
+        return _Found(
+            settings,
+            configuration_hash(settings),
+            digests,
+            changes=tuple(one for one in changes if not _is_below(one, kept)),
+            needs_restart=tuple(one for one in changes if _is_below(one, kept)),
+        )
 
-    async def _apply(self, settings: Settings, changes: Sequence[Change]) -> None:
-        switch = self._parts.build(settings, changes)
+    async def _apply(self, found: _Found) -> None:
+        settings = found.settings
+        switch = self._parts.build(settings, found.changes)
         try:
             if switch.faults:
                 raise SettingsError([Fault(self._file, 0, key, problem) for key, problem in switch.faults])
@@ -130,8 +148,9 @@ class Reloader:
         finally:
             if self.settings is not settings:
                 await self._parts.discard(switch)
+        self._digests = found.digests
         self._counters.config_generation += 1
-        self._counters.config_hash = configuration_hash(settings)
+        self._counters.config_hash = found.hash
 
     def _say(self, report: ReloadReport) -> None:
         fields = {

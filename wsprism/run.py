@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from actors import LoopScheduler
 from wsprism.advice import log_advice
@@ -46,20 +46,30 @@ async def serve(
     loop = asyncio.get_running_loop()
     process = GatewayProcess(settings, file=file, configure_logging=configure_logging)
     watched = FileWatch(lambda: _watched_files(process)) if watch else None
-    manager = ServiceManager(os.environ, LoopScheduler(loop))
-    tasks: set[asyncio.Task[None]] = set()
-    signalled = False
-
-    def start_task(work: Coroutine[None, None, None]) -> None:
-        task = loop.create_task(work)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    async def reload() -> None:
-        manager.reloading()
-        with contextlib.suppress(SettingsError):  # it is in the log
-            await process.reload()
+    with contextlib.closing(ServiceManager(os.environ, LoopScheduler(loop))) as manager:
+        _drain_on_signals(process, loop)
+        await process.start()
+        reloads = _Reloads(process, manager)
+        loop.add_signal_handler(signal.SIGHUP, reloads.start)
+        watching = None if watched is None else loop.create_task(watched.run(reloads.start))
+        _announce(settings, process, announce)
+        raise_open_files(settings)
         manager.ready(_status(process))
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD)
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        await process.drain_begun.wait()
+        manager.stopping(process.settings.gateway.drain_grace_ms / 1000)
+        await process.drain()
+        if watching is not None:
+            watching.cancel()
+    _log.info("stopped")
+
+
+def _drain_on_signals(process: GatewayProcess, loop: asyncio.AbstractEventLoop) -> None:
+    """The first SIGTERM or SIGINT drains, also when the API has begun to; the second ends that."""
+    signalled = False
 
     def on_signal() -> None:
         nonlocal signalled
@@ -70,24 +80,27 @@ async def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    await process.start()
-    loop.add_signal_handler(signal.SIGHUP, lambda: start_task(reload()))
-    _announce(settings, process, announce)
-    raise_open_files(settings)
-    if watched is not None:
-        start_task(watched.run(reload))
-    manager.ready(_status(process))
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD)
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    await process.drain_begun.wait()
-    manager.stopping(process.settings.gateway.drain_grace_ms / 1000)
-    await process.drain()
-    for task in tasks:
-        task.cancel()
-    manager.close()
-    _log.info("stopped")
+
+
+class _Reloads:
+    """Reloads that nobody waits for; what becomes of them is in the log, and the service manager is told."""
+
+    def __init__(self, process: GatewayProcess, manager: ServiceManager) -> None:
+        self._process = process
+        self._manager = manager
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Begin one; it waits for those before it."""
+        task = asyncio.ensure_future(self._reload())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload(self) -> None:
+        self._manager.reloading()
+        with contextlib.suppress(SettingsError):
+            await self._process.reload()
+        self._manager.ready(_status(self._process))
 
 
 def _watched_files(process: GatewayProcess) -> set[str]:

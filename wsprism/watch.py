@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 __all__ = ["FileWatch"]
@@ -26,12 +26,12 @@ class FileWatch:
         self._files = files
         self._known = self._last = _fingerprint(files())
 
-    async def run(self, on_change: Callable[[], Awaitable[object]]) -> None:
-        """Look every second, off the loop, until cancelled."""
+    async def run(self, on_change: Callable[[], object]) -> None:
+        """Look every second, off the loop, until cancelled; ``on_change`` does not wait."""
         while True:
             await asyncio.sleep(INTERVAL_S)
             if self.look(await asyncio.to_thread(_fingerprint, list(self._files()))):
-                await on_change()
+                on_change()
 
     def look(self, seen: Fingerprint) -> bool:
         """Whether ``seen`` differs from what is known and is the same as at the last look. A file that was not watched
