@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import pty
 import re
+import sys
 import termios
 from collections.abc import Sequence
 from types import TracebackType
@@ -15,6 +15,13 @@ from typing import Self
 __all__ = ["Terminal"]
 
 TIMEOUT_S = 20.0
+_TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Makes standard input the controlling terminal, so that Ctrl-C is a signal, and becomes the command."""
+
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -34,8 +41,8 @@ class Terminal:
         self._master, slave = pty.openpty()
         termios.tcsetwinsize(slave, self._size)
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=slave, stdout=slave, stderr=slave, env=self._env, start_new_session=True,
-            preexec_fn=_take_terminal,
+            sys.executable, "-c", _TAKE_TERMINAL, *self._command,
+            stdin=slave, stdout=slave, stderr=slave, env=self._env, start_new_session=True,
         )  # fmt: skip
         os.close(slave)
         os.set_blocking(self._master, False)
@@ -88,8 +95,3 @@ class Terminal:
         async with asyncio.timeout(TIMEOUT_S):
             await self._ended.wait()
             return await self._process.wait()
-
-
-def _take_terminal() -> None:
-    """Make standard input the controlling terminal, so that Ctrl-C is a signal."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

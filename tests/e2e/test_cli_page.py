@@ -53,7 +53,7 @@ async def test_the_examples_print_what_the_page_shows(tmp_path: Path) -> None:
         process = await asyncio.create_subprocess_exec(
             "bash", "-c", "\n".join(script), stdout=asyncio.subprocess.PIPE, cwd=tmp_path
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             out, _ = await process.communicate()
     printed = out.decode().split(f"{_MARK}\n")
     wrong = [
