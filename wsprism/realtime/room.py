@@ -6,7 +6,7 @@ Limits are the tenant's business; sockets are the flusher's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -41,6 +41,8 @@ FAN_OUT_SIZE: Final = 512
 _MAX_WAITING: Final = 4096
 """Publications that wait for a fan-out in slices; for one more it is done at once."""
 
+Publications = list[ExtPublication | HotPublication]
+
 _Member = tuple[Callable[[Block], Verdict], Outlet]
 _Members = dict[Session, _Member]
 
@@ -64,7 +66,7 @@ class Room(Actor):
         self._flusher = flusher
         self._roster = roster
         self._members: dict[WireFormat, _Members] = {}
-        self._turn: list[ExtPublication | HotPublication] = []
+        self._turn: Publications = []
         self._samples: list[SampledPublication] = []
         self._fan_out: Iterator[None] | None = None
         self._told_to_go_on = False
@@ -115,11 +117,11 @@ class Room(Actor):
         if not turn:
             return
         self._turn = []
-        self._fan_out = self._offer_to_all(turn)
         if len(self._roster) > FAN_OUT_SIZE:
+            self._fan_out = self._offer_in_slices(turn)
             self._go_on()
         else:
-            self._finish()
+            self._offer_at_once(turn)
 
     def _go_on(self) -> None:
         """One slice of the fan-out under way; the next when the loop has had its turn."""
@@ -142,40 +144,84 @@ class Room(Actor):
         self.after_turn()
         self._finish()
 
-    def _offer_to_all(self, turn: list[ExtPublication | HotPublication]) -> Iterator[None]:
-        """Offer a turn's frames to every member, then acknowledge; yields behind each slice of members."""
-        samples, self._samples = self._samples, []
-        for sample in samples:
-            sample.trace.mark("room")
+    def _offer_at_once(self, turn: Publications) -> None:
+        """Offer a turn's frames to every member, then acknowledge."""
+        samples = self._take_samples()
+        withheld = _withheld(turn)
         large = len(self._roster) > SLICE_SIZE // 2
-        withheld = {one.sender for one in turn if not one.echo and one.sender is not None}
+        for wire, members in self._members.items():
+            frames = [self._frame(publication, wire) for publication in turn]
+            self._offer(blocks_of(frames), members.items(), withheld, large)
+            if withheld is not None:
+                self._offer_without_own(members, withheld, turn, frames)
+        self._end_turn(turn, samples)
+
+    def _offer_in_slices(self, turn: Publications) -> Iterator[None]:
+        """The same for a large room, whose members do not change meanwhile: yields behind each slice of them."""
+        samples = self._take_samples()
+        withheld = _withheld(turn)
         for wire, members in self._members.items():
             frames = [self._frame(publication, wire) for publication in turn]
             blocks = blocks_of(frames)
-            for some in _slices(members):
-                woken: list[Outlet] = []
-                for block in blocks:
-                    for session, (offer_block, outlet) in some:
-                        if withheld and session in withheld:
-                            continue
-                        verdict = offer_block(block)
-                        if verdict is _WAKE:
-                            woken.append(outlet)
-                        elif verdict:
-                            outlet.settle(verdict)
-                if len(woken) == 1:
-                    self._flusher.mark(woken[0], large=large)
-                elif woken:
-                    self._flusher.mark_all(woken, large=large)
+            rest = iter(members.items())
+            while some := list(islice(rest, FAN_OUT_SIZE)):
+                self._offer(blocks, some, withheld, True)
                 yield
-            for session in withheld:
-                if session in members:
-                    self._offer_without_own(session, turn, frames)
+            if withheld is not None:
+                self._offer_without_own(members, withheld, turn, frames)
+        self._end_turn(turn, samples)
+
+    def _offer(
+        self,
+        blocks: Sequence[Block],
+        members: Iterable[tuple[Session, _Member]],
+        withheld: set[Session] | None,
+        large: bool,
+    ) -> None:
+        """Offer whole blocks to all of ``members`` but those ``withheld``, and have those that were idle written to."""
+        woken: list[Outlet] = []
+        for block in blocks:
+            for session, (offer_block, outlet) in members:
+                if withheld is not None and session in withheld:
+                    continue
+                verdict = offer_block(block)
+                if verdict is _WAKE:
+                    woken.append(outlet)
+                elif verdict:
+                    outlet.settle(verdict)
+        if len(woken) == 1:
+            self._flusher.mark(woken[0], large=large)
+        elif woken:
+            self._flusher.mark_all(woken, large=large)
+
+    @staticmethod
+    def _offer_without_own(members: _Members, withheld: set[Session], turn: Publications, frames: list[Frame]) -> None:
+        """Offer those who relay everything of the turn but what they relayed."""
+        for session in withheld:
+            if session in members:
+                own = [
+                    frame
+                    for publication, frame in zip(turn, frames, strict=True)
+                    if publication.echo or publication.sender is not session
+                ]
+                if own:
+                    session.outlet.offer_block(Block(own))
+
+    def _end_turn(self, turn: Publications, samples: Sequence[SampledPublication]) -> None:
         for publication in turn:
             if publication.ack:
                 self._acknowledge(publication)
         for sample in samples:
             self._end_sample(sample)
+
+    def _take_samples(self) -> Sequence[SampledPublication]:
+        samples = self._samples
+        if not samples:
+            return ()
+        self._samples = []
+        for sample in samples:
+            sample.trace.mark("room")
+        return samples
 
     def _end_sample(self, sample: SampledPublication) -> None:
         """It stands in every member's queue; its trace ends when the last of them has been written to."""
@@ -191,16 +237,6 @@ class Room(Actor):
             return Frame(publication.frame, _HOT, publication.key)
         message = sysmsg.publication(publication.svc, publication.type, self.name, publication.data)
         return Frame(wire.encode(message), _RELIABLE, None)
-
-    @staticmethod
-    def _offer_without_own(session: Session, turn: list[ExtPublication | HotPublication], frames: list[Frame]) -> None:
-        own = [
-            frame
-            for publication, frame in zip(turn, frames, strict=True)
-            if publication.echo or publication.sender is not session
-        ]
-        if own:
-            session.outlet.offer_block(Block(own))
 
     @staticmethod
     def _acknowledge(publication: ExtPublication | HotPublication) -> None:
@@ -242,9 +278,11 @@ class Room(Actor):
         self._members.setdefault(outlet.format, {})[session] = (outlet.queue.offer_block, outlet)
 
 
-def _slices(members: _Members) -> Iterable[Iterable[tuple[Session, _Member]]]:
-    """``members``, who do not change meanwhile, in slices of at most ``FAN_OUT_SIZE``."""
-    if len(members) <= FAN_OUT_SIZE:
-        return (members.items(),)
-    rest = iter(members.items())
-    return iter(lambda: list(islice(rest, FAN_OUT_SIZE)), [])
+def _withheld(turn: Publications) -> set[Session] | None:
+    """Whoever does not get all of the turn, because it relays; None: nobody."""
+    withheld = None
+    for publication in turn:
+        if not publication.echo and publication.sender is not None:
+            withheld = withheld or set()
+            withheld.add(publication.sender)
+    return withheld

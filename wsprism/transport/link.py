@@ -84,8 +84,11 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._undelivered or self._unread:
             self._unread += data
-        else:
+        elif self._held or len(data) > READ_SLICE_BYTES:
             self._read(data)
+        elif events := self._decoder.feed(data):
+            self.heard_at = self._loop.time()
+            self._deliver(events)
 
     def pause_writing(self) -> None:
         self.paused = True
