@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from wsprism.protocol.trace import TraceParent
 
 __all__ = ["MAX_EVENTS", "ConnectionTrace", "MessageTrace", "SpanRef", "Stage"]
@@ -26,8 +28,7 @@ class SpanRef:
     span_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True, gc=False):
     """A part of a way, or an event: what it was, when it ended, and what belongs to it."""
 
     name: str
