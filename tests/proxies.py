@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,16 +34,17 @@ class Run:
 
     directory: Path
     port: int
-    gateways: Sequence[int]
+    gateways: Sequence[str]
     certificate: Certificate
     silence_s: int | None
 
 
 @contextlib.asynccontextmanager
 async def run_proxy(
-    name: str, directory: Path, gateways: Sequence[int], certificate: Certificate, silence_s: int | None = None
+    name: str, directory: Path, gateways: Sequence[str], certificate: Certificate, silence_s: int | None = None
 ) -> AsyncIterator[Proxy]:
-    """Run one in front of gateways on these ports of the loopback; ``silence_s`` replaces its limit on silence."""
+    """Run one in front of gateways, each ``host:port`` (nginx: or ``unix:/path``); ``silence_s`` replaces its limit on
+    silence."""
     directory = directory / f"{name}-{silence_s}"
     directory.mkdir()
     run = Run(directory, free_port(), gateways, certificate, silence_s)
@@ -64,7 +66,7 @@ def _nginx(run: Run) -> tuple[str, ...]:
         ("/var/log/nginx/error.log", str(run.directory / "error.log")),
         (
             "    server 127.0.0.1:8080 max_fails=0;\n",
-            "".join(f"    server 127.0.0.1:{port} max_fails=0;\n" for port in run.gateways),
+            "".join(f"    server {address} max_fails=0;\n" for address in run.gateways),
         ),
         ("proxy_read_timeout 75s", f"proxy_read_timeout {run.silence_s or 75}s"),
     )
@@ -72,9 +74,10 @@ def _nginx(run: Run) -> tuple[str, ...]:
     temporary = "".join(
         f"{kind}_temp_path {run.directory}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    user = "user root;\n" if os.geteuid() == 0 else ""  # a worker must reach sockets in the test's own directory
     main = run.directory / "nginx.conf"
     main.write_text(
-        f"daemon off;\npid {run.directory}/nginx.pid;\nworker_processes 1;\nerror_log stderr warn;\n"
+        f"{user}daemon off;\npid {run.directory}/nginx.pid;\nworker_processes 1;\nerror_log stderr warn;\n"
         f"events {{ worker_connections 512; }}\nhttp {{\n{temporary}include {run.directory}/site.conf;\n}}\n"
     )
     return nginx, "-p", str(run.directory), "-c", str(main)
@@ -90,7 +93,7 @@ def _haproxy(run: Run) -> tuple[str, ...]:
         ("maxconn 60000", "maxconn 512"),
         (
             "    server one 127.0.0.1:8080\n",
-            "".join(f"    server gateway{port} 127.0.0.1:{port}\n" for port in run.gateways),
+            "".join(f"    server gateway{number} {address}\n" for number, address in enumerate(run.gateways)),
         ),
         ("timeout tunnel 75s", f"timeout tunnel {run.silence_s or 75}s"),
     )
@@ -107,7 +110,7 @@ def _caddy(run: Run) -> tuple[str, ...]:
             "rt.example.com {\n",
             f"https://127.0.0.1:{run.port} {{\n\ttls {run.certificate.cert} {run.certificate.key}\n",
         ),
-        ("reverse_proxy 127.0.0.1:8080", "reverse_proxy " + " ".join(f"127.0.0.1:{port}" for port in run.gateways)),
+        ("reverse_proxy 127.0.0.1:8080", "reverse_proxy " + " ".join(run.gateways)),
     )
     path = run.directory / "Caddyfile"
     path.write_text("{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n" + config)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.certificates import Certificate, make_certificate
 from tests.client import Client, connect_url, until
-from tests.conftest import StartGateway
+from tests.conftest import Running, StartGateway
 from tests.proxies import PROXIES, run_proxy
 
 every_proxy = pytest.mark.parametrize("name", list(PROXIES))
@@ -29,7 +29,7 @@ async def test_both_lanes_and_refusals_pass_and_tickets_stay_out_of_the_log(
 ) -> None:
     gateway = await start_gateway()
     tls = certificate.client_context()
-    async with run_proxy(name, tmp_path, [gateway.port], certificate) as proxy:
+    async with run_proxy(name, tmp_path, [_address(gateway)], certificate) as proxy:
         await _until_healthy(proxy.base, certificate)
         async with (
             Client(proxy.base, ticket="dev:ann", ssl=tls) as ann,
@@ -52,18 +52,22 @@ async def test_both_lanes_and_refusals_pass_and_tickets_stay_out_of_the_log(
     assert "not-let-in" not in proxy.logged()
 
 
-@every_proxy
+@pytest.mark.parametrize(
+    ("name", "listen"), [*((name, "127.0.0.1:0") for name in PROXIES), ("nginx", "unix:{directory}/gateway.sock")]
+)
 async def test_the_gateway_sees_the_clients_address_and_not_what_the_client_says_it_is(
     name: str,
+    listen: str,
     start_gateway: StartGateway,
     tmp_path: Path,
     certificate: Certificate,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    gateway = await start_gateway(gateway={"trusted_proxies": ["127.0.0.1/32"]})
+    settings = {"listen": listen.format(directory=tmp_path), "trusted_proxies": ["127.0.0.1/32"]}
+    gateway = await start_gateway(gateway=settings)
     lies = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-Real-IP": "203.0.113.9"}
     caplog.set_level("INFO", logger="wsprism")
-    async with run_proxy(name, tmp_path, [gateway.port], certificate) as proxy:
+    async with run_proxy(name, tmp_path, [_address(gateway)], certificate) as proxy:
         await _until_healthy(proxy.base, certificate)
         connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0), ssl=certificate.client_context())
         async with (
@@ -82,7 +86,7 @@ async def test_a_tenant_meets_at_one_gateway_until_that_drains_and_then_at_the_o
     gateways = [await start_gateway() for _ in range(2)]
     tls = certificate.client_context()
     async with (
-        run_proxy(name, tmp_path, [gateway.port for gateway in gateways], certificate) as proxy,
+        run_proxy(name, tmp_path, [_address(gateway) for gateway in gateways], certificate) as proxy,
         contextlib.AsyncExitStack() as stack,
     ):
         await _until_healthy(proxy.base, certificate)
@@ -106,10 +110,10 @@ async def test_pings_keep_a_silent_connection_and_without_them_the_proxy_cuts_it
     pinged = await start_gateway(gateway={"ping_interval_ms": 5000})
     silent = await start_gateway(gateway={"ping_interval_ms": 50000})
 
-    async def silence(name: str, port: int, silence_s: int) -> tuple[str, float]:
+    async def silence(name: str, gateway: Running, silence_s: int) -> tuple[str, float]:
         """How many seconds of silence, 10 at most, the connection lived."""
         async with (
-            run_proxy(name, tmp_path, [port], certificate, silence_s) as proxy,
+            run_proxy(name, tmp_path, [_address(gateway)], certificate, silence_s) as proxy,
             Client(proxy.base, ssl=certificate.client_context()) as client,
         ):
             start = time.monotonic()
@@ -120,10 +124,14 @@ async def test_pings_keep_a_silent_connection_and_without_them_the_proxy_cuts_it
             return name, time.monotonic() - start
 
     lived = await asyncio.gather(
-        *(silence(name, pinged.port, 8) for name in ("nginx", "haproxy")),
-        *(silence(name, silent.port, 2) for name in ("nginx", "haproxy")),
+        *(silence(name, pinged, 8) for name in ("nginx", "haproxy")),
+        *(silence(name, silent, 2) for name in ("nginx", "haproxy")),
     )
     assert [time_s > 9 for _, time_s in lived] == [True, True, False, False], lived
+
+
+def _address(gateway: Running) -> str:
+    return str(gateway.process.address)
 
 
 async def _until_healthy(base: str, certificate: Certificate) -> None:
