@@ -44,9 +44,7 @@ class JwtAuthenticator:
         if token.algorithm not in self._settings.algorithms:
             return "its algorithm is not allowed"
         if self._settings.issuer is not None and claimed_issuer(token) != self._settings.issuer:
-            return (
-                "its issuer is another"  # before its key is looked for: that may ask a server, and is not its business
-            )
+            return "its issuer is another"  # said before a key server is asked for another issuer's key
         key = await self._keys.find(token.key_id, token.algorithm)
         if key is None:
             return "its key is unknown"
