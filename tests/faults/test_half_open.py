@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import make_certificate
 from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 from tests.process import GatewayCommand
@@ -228,8 +229,11 @@ async def test_a_dead_readers_kernel_buffer_is_small(start_gateway: StartGateway
     writer.transport.abort()
 
 
-async def test_out_of_descriptors_it_waits_instead_of_spinning(tmp_path: Path) -> None:
-    config = "version: 1\ngateway: {listen: '127.0.0.1:0'}\ntenants: [{id: acme, auth: {kind: dev}}]\n"
+@pytest.mark.parametrize("tls", [False, True])
+async def test_out_of_descriptors_it_waits_instead_of_spinning(tmp_path: Path, tls: bool) -> None:
+    certificate = make_certificate(tmp_path)
+    files = f", tls: {{cert_file: {certificate.cert}, key_file: {certificate.key}}}" if tls else ""
+    config = f"version: 1\ngateway: {{listen: '127.0.0.1:0'{files}}}\ntenants: [{{id: acme, auth: {{kind: dev}}}}]\n"
     async with GatewayCommand(config, tmp_path) as gateway:
         in_use = len(os.listdir(f"/proc/{gateway.pid}/fd"))
         resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (in_use + 5, in_use + 5))
@@ -239,10 +243,11 @@ async def test_out_of_descriptors_it_waits_instead_of_spinning(tmp_path: Path) -
         assert cpu_s(gateway.pid) - before < 0.5
         for _, writer in sockets:
             writer.transport.abort()
+        base = gateway.base.replace("http:", "https:") if tls else gateway.base
         async with asyncio.timeout(TIMEOUT_S):
             while True:
                 try:
-                    async with Client(gateway.base):
+                    async with Client(base, ssl=certificate.client_context() if tls else True):
                         break
                 except OSError:
                     await asyncio.sleep(0.1)

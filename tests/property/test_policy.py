@@ -6,6 +6,7 @@ import contextlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
+from ipaddress import IPv4Address, ip_address
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from wsprism.policy.allowlist import AllowlistError, ExtAllowlist, HotAllowlist
 from wsprism.policy.decisions import Reason
 from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates, address_key
+from wsprism.policy.proxies import TrustedProxies
 from wsprism.policy.ratelimit import RateLimiter, TokenBucket
 from wsprism.policy.sessions import Admit, Deny, OnExceed, SessionPolicy
 
@@ -183,3 +185,29 @@ def test_a_user_never_has_more_sessions_than_allowed(sids: list[str], new: str, 
         case Deny():
             assert on_exceed is OnExceed.DENY
             assert len(set(sids) - {new}) >= most > 0
+
+
+plain_addresses = st.ip_addresses().map(str)
+header_values = st.lists(st.text(max_size=20) | plain_addresses | plain_addresses.map("for={}".format), max_size=4).map(
+    ",".join
+)
+
+
+@given(plain_addresses | st.text(max_size=20), st.lists(header_values, max_size=3), st.lists(header_values, max_size=3))
+def test_no_header_of_an_untrusted_peer_counts_whatever_it_holds(
+    peer: str, forwarded: list[str], listed: list[str]
+) -> None:
+    assert TrustedProxies(["240.0.0.0/32"]).client_address(peer, forwarded, listed) == peer
+
+
+@given(st.lists(st.text(max_size=20) | plain_addresses, max_size=4), st.ip_addresses(v=4, network="203.0.113.0/24"))
+def test_what_a_client_invents_in_front_changes_nothing(invented: list[str], client: IPv4Address) -> None:
+    """The trusted proxy appends the address that it saw; the client wrote everything before."""
+    proxies = TrustedProxies(["10.0.0.0/8"])
+    assert proxies.client_address("10.0.0.1", (), [",".join([*invented, str(client)])]) == str(client)
+
+
+@given(st.lists(header_values, max_size=3), st.lists(header_values, max_size=3))
+def test_a_trusted_peers_headers_give_an_address_or_the_peer(forwarded: list[str], listed: list[str]) -> None:
+    found = TrustedProxies(["10.0.0.0/8"]).client_address("10.0.0.1", forwarded, listed)
+    assert str(ip_address(found)) == found

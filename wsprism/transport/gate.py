@@ -13,6 +13,7 @@ import socket
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
+from actors import Cancellable, Scheduler
 from wsprism.protocol.codes import ErrorCode
 from wsprism.transport.refusal import Refusal, Refusals
 from wsprism.transport.sockets import reset, tune
@@ -46,12 +47,12 @@ class ConnectionFactory(Protocol):
 class HalfOpen:
     """The sockets of one listener that have not sent a whole head, oldest first, and the one timer they share."""
 
-    def __init__(self, limits: HttpLimits, refusals: Refusals, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, limits: HttpLimits, refusals: Refusals, scheduler: Scheduler) -> None:
         self.limits = limits
         self._refusals = refusals
-        self._loop = loop
+        self._scheduler = scheduler
         self._gates: dict[Gate, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Cancellable | None = None
 
     def __len__(self) -> int:
         return len(self._gates)
@@ -60,10 +61,9 @@ class HalfOpen:
         """From now on its deadline runs. The oldest gives way when there are too many."""
         if len(self._gates) >= self.limits.max_half_open:
             self._end(next(iter(self._gates)), _TOO_MANY)
-        deadline = self._loop.time() + self.limits.timeout_s
-        self._gates[gate] = deadline
+        self._gates[gate] = self._scheduler.now() + self.limits.timeout_s
         if self._timer is None:
-            self._timer = self._loop.call_at(deadline, self._sweep)
+            self._timer = self._scheduler.call_later(self.limits.timeout_s, self._sweep)
 
     def discard(self, gate: Gate) -> None:
         """It is through, or gone; idempotent."""
@@ -90,11 +90,11 @@ class HalfOpen:
     def _sweep(self) -> None:
         """They all have the same time, so the oldest is the first whose time is over."""
         self._timer = None
-        now = self._loop.time()
+        now = self._scheduler.now()
         while self._gates:
             gate, deadline = next(iter(self._gates.items()))
             if deadline > now:
-                self._timer = self._loop.call_at(deadline, self._sweep)
+                self._timer = self._scheduler.call_later(deadline - now, self._sweep)
                 return
             self._end(gate, _TIMEOUT)
 

@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from actors import LoopScheduler
 from wsprism.errors import OperatorError
 from wsprism.policy.proxies import UNIX_PEER
 from wsprism.protocol.codes import ErrorCode
@@ -104,7 +105,7 @@ class HttpServer:
         self._routes = routes
         self._otherwise = otherwise or _not_found
         self._keep_alive = keep_alive
-        self._half_open = HalfOpen(limits, refusals, loop)
+        self._half_open = HalfOpen(limits, refusals, LoopScheduler(loop))
         self._certificate = certificate
         self._http = web.Server(self._dispatch)
         self._connection = partial(
@@ -174,6 +175,8 @@ class HttpServer:
         """Close everything that is still HTTP."""
         await self.stop_accepting()
         self._half_open.close()
+        if self._tls is not None:
+            await self._tls.wait_closed()
         self._http.pre_shutdown()
         await self._http.shutdown(SHUTDOWN_TIMEOUT_S)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from wsprism.errors import OperatorError
+from wsprism.log_limit import LimitedLog
 from wsprism.protocol.codes import ErrorCode
 from wsprism.settings import TlsSettings
 from wsprism.transport.gate import Gate, HalfOpen
@@ -27,7 +28,7 @@ _log = logging.getLogger("wsprism.tls")
 LOOK_INTERVAL_S: Final = 10.0
 SHUTDOWN_TIMEOUT_S: Final = 2.0
 ACCEPT_BATCH: Final = 64
-ACCEPT_RETRY_S: Final = 1.0
+ACCEPT_RETRY_S: Final = 0.1
 
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _NO_TLS: Final = Refusal(400, ErrorCode.BAD_REQUEST, "Bad Request", "tls")
@@ -139,6 +140,7 @@ class TlsAcceptor:
         self._loop = loop
         self._tasks: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
+        self._log = LimitedLog(_log, loop.time)
         self._sockets = [socket.socket(fileno=os.dup(one.fileno())) for one in sockets]
         for sock in self._sockets:
             sock.setblocking(False)
@@ -154,6 +156,11 @@ class TlsAcceptor:
             sock.close()
         self._sockets.clear()
 
+    async def wait_closed(self) -> None:
+        """Wait for the handshakes under way, whose sockets somebody has dropped."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=SHUTDOWN_TIMEOUT_S)
+
     def _read(self) -> None:
         self._retry = None
         for sock in self._sockets:
@@ -161,7 +168,7 @@ class TlsAcceptor:
 
     def _pause(self, reason: str) -> None:
         """Out of descriptors, say: the listening socket stays readable, and trying on would take all of the CPU."""
-        _log.error("cannot accept connections for a second", extra={"error": reason})
+        self._log.log("accept", "cannot accept connections", level=logging.ERROR, error=reason)
         for sock in self._sockets:
             self._loop.remove_reader(sock)
         if self._retry is None:
