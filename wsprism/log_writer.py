@@ -34,6 +34,7 @@ class LineWriter(logging.Handler):
         self._lines: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
         self._lost = 0
         self._told_lost = 0
+        self._stuck = False
         self._thread = threading.Thread(target=self._write_for_ever, name="wsprism-log", daemon=True)
         self._thread.start()
 
@@ -53,13 +54,13 @@ class LineWriter(logging.Handler):
         if self._thread.is_alive():
             written = threading.Event()
             self._lines.put(written)
-            written.wait(CLOSE_TIMEOUT_S)
+            self._stuck = not written.wait(CLOSE_TIMEOUT_S)
 
     def close(self) -> None:
         """``flush`` and stop the thread, if it can be stopped; idempotent."""
         if self._thread.is_alive():
             self._lines.put(None)
-            self._thread.join(CLOSE_TIMEOUT_S)
+            self._thread.join(0 if self._stuck else CLOSE_TIMEOUT_S)
         super().close()
 
     def _write_for_ever(self) -> None:
