@@ -98,7 +98,10 @@ def _mint(auth: AuthSettings, tenant: str, wanted: Wanted, api: Callable[[], Api
         case JwtAuth():
             return _sign(auth, tenant, wanted)
         case OneTimeAuth():
-            return mint_one_time(api(), tenant, wanted)
+            try:
+                return mint_one_time(api(), tenant, wanted)
+            except OperatorError as error:
+                return str(error)
         case _:
             return "only the backend knows its tickets"
 

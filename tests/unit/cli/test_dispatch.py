@@ -68,3 +68,18 @@ def test_a_reader_that_closes_the_pipe_gets_no_traceback() -> None:
     command = f"{sys.executable} -m wsprism schema | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
+
+
+def test_ctrl_c_is_an_exit_code_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wsprism.settings.json_schema", interrupt)
+    assert main(["schema"]) == 130
+
+
+def test_a_number_below_one_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["bench", "ws://h", "--clients", "0"])
+    assert stopped.value.code == 2
+    assert "must be at least 1" in capsys.readouterr().err

@@ -189,3 +189,23 @@ def test_an_unknown_tenant_lists_those_there_are(tmp_path: Path, capsys: pytest.
     config = write(tmp_path, "{kind: dev}")
     assert main(["ticket", "mint", "--config", config, "--tenant", "x"]) == 1
     assert "there are: acme" in capsys.readouterr().err
+
+
+def test_several_tenants_are_a_choice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "two.yaml"
+    path.write_text("version: 1\ntenants: [{id: a, auth: {kind: dev}}, {id: b, auth: {kind: dev}}]\n")
+    assert main(["ticket", "mint", "--config", str(path)]) == 1
+    assert "name one with --tenant: a, b" in capsys.readouterr().err
+    assert minted(capsys, "--config", str(path), "--tenant", "b") == "dev:dev"
+
+
+def test_a_key_file_that_cannot_be_read_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ticket", "mint", "--config", write(tmp_path, HS), "--key-file", "/none.pem"]) == 1
+    assert "the key file cannot be read" in capsys.readouterr().err
+
+
+def test_a_gateway_that_does_not_run_leaves_the_next_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = f"gateway: {{internal: {{listen: 'unix:{tmp_path}/none'}}}}\n"
+    assert minted(capsys, "--config", write(tmp_path, "{kind: one_time}", "{kind: dev}", more=more)) == "dev:dev"
+    assert main(["ticket", "mint", "--config", write(tmp_path, "{kind: one_time}", more=more)]) == 1
+    assert "one_time: unix:" in capsys.readouterr().err
