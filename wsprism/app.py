@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from aiohttp import web
-
 from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
 from wsprism.adapters.metrics import CONTENT_TYPE_LATEST, Metrics
 from wsprism.adapters.telemetry import build_telemetry
@@ -34,8 +32,9 @@ from wsprism.realtime.vitals import Vitals
 from wsprism.reload import Reloader, ReloadReport
 from wsprism.settings import ListenAddress, LoggingSettings, Settings, load_settings
 from wsprism.transport.api import Api
+from wsprism.transport.probes import Probes
 from wsprism.transport.refusal import Refusals
-from wsprism.transport.server import Handler, HttpServer, only_get
+from wsprism.transport.server import Handler, HttpServer
 from wsprism.transport.tls import Certificate
 from wsprism.transport.upgrade import Upgrader
 
@@ -126,14 +125,8 @@ class GatewayProcess:
         return self._reloader.settings
 
     async def reload(self) -> ReloadReport:
-        """Read the file again and put what changed in force. Raises SettingsError when the old one stays entirely.
-
-        A certificate that has changed in its file is taken too.
-        """
-        report = await self._reloader.reload()
-        if self.certificate is not None:
-            self.certificate.take_changes()
-        return report
+        """Read the file again and put what changed in force. Raises SettingsError when the old one stays entirely."""
+        return await self._reloader.reload()
 
     # GatewayView
 
@@ -257,32 +250,16 @@ class GatewayProcess:
         if self._internal is not None:
             await self._internal.stop()
 
-    # HTTP
-
     def _routes(self) -> tuple[Mapping[str, Handler], Mapping[str, Handler]]:
         """Of the public listener, and of the internal one: without it the public one tells operators what it can."""
-        public: dict[str, Handler] = {"/v1/ws": self._upgrader.handle, "/healthz": only_get(self._healthz)}
-        echo_path = self.settings.gateway.diagnostics.echo_path
-        if echo_path is not None:
-            public.setdefault(echo_path, self._upgrader.handle_echo)
-        operators: dict[str, Handler] = {
-            "/readyz": only_get(self._readyz),
-            "/metrics": only_get(self._render_metrics),
-        }
-        if self.settings.gateway.internal.listen is None:
-            return public | operators, {}
-        return public, operators | {"/healthz": only_get(self._healthz)}
-
-    async def _healthz(self, _: web.BaseRequest) -> web.StreamResponse:
-        return web.json_response({"status": "ok"})
-
-    async def _readyz(self, _: web.BaseRequest) -> web.StreamResponse:
-        if self.draining():
-            return web.json_response({"status": "draining"}, status=503)
-        return web.json_response({"status": "ready"})
-
-    async def _render_metrics(self, _: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(body=await self._metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        gateway = self.settings.gateway
+        probes = Probes(self.draining, self._metrics.render, CONTENT_TYPE_LATEST)
+        public: dict[str, Handler] = {"/v1/ws": self._upgrader.handle} | probes.liveness
+        if gateway.diagnostics.echo_path is not None:
+            public.setdefault(gateway.diagnostics.echo_path, self._upgrader.handle_echo)
+        if gateway.internal.listen is None:
+            return public | probes.for_operators, {}
+        return public, probes.for_operators | probes.liveness
 
 
 def _read(file: str | None) -> Settings:

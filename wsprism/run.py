@@ -91,7 +91,9 @@ class _Reloads:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Begin one; it waits for those before it."""
+        """Begin one; it waits for those before it. A gateway that goes away takes nothing new."""
+        if self._process.draining():
+            return
         task = asyncio.ensure_future(self._reload())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import resource
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import aiohttp
@@ -135,3 +136,43 @@ async def storm(old: GatewayCommand, new: GatewayCommand) -> tuple[list[int], li
     pairs = await asyncio.gather(*(obey(client, number) for number, client in enumerate(clients)))
     assert await old.wait(STORM_GRACE_MS / 1000 + 5) == 0
     return [delay_ms for delay_ms, _ in pairs], [at for _, at in pairs]
+
+
+async def test_under_traffic_nobody_misses_a_message_before_its_own_close(start_gateway: StartGateway) -> None:
+    running = await start_gateway(gateway={"drain_grace_ms": 1500})
+    clients = [Client(running.base, ticket=f"dev:{number}") for number in range(10)]
+    async with contextlib.AsyncExitStack() as stack:
+        for client in clients:
+            await stack.enter_async_context(client)
+        for client in clients:
+            await client.join("lobby")
+
+        async def talk(client: Client) -> None:
+            with contextlib.suppress(ConnectionError):
+                for number in range(10_000):
+                    await client.send("chat", "send", {"msg": str(number)}, room="lobby")
+                    await asyncio.sleep(0.005)
+
+        async def listen(client: Client) -> tuple[dict[str, list[int]], int, int | None]:
+            heard: dict[str, list[int]] = defaultdict(list)
+            hints = 0
+            while (frame := await client.receive_frame()).type is aiohttp.WSMsgType.TEXT:
+                message = json.loads(frame.data)
+                if message["type"] == "msg":
+                    heard[message["data"]["from"]].append(int(message["data"]["msg"]))
+                hints += message["type"] == "draining"
+            return heard, hints, client.ws.close_code
+
+        talking = [asyncio.create_task(talk(client)) for client in clients]
+        listening = [asyncio.create_task(listen(client)) for client in clients]
+        await asyncio.sleep(0.2)
+        await running.process.drain()
+        heard_by = await asyncio.gather(*listening)
+        for task in talking:
+            task.cancel()
+        await asyncio.gather(*talking, return_exceptions=True)
+    for heard, hints, code in heard_by:
+        assert (hints, code) == (1, 1001)
+        assert len(heard) == len(clients)
+        assert all(numbers == list(range(numbers[0], numbers[-1] + 1)) for numbers in heard.values())
+    assert running.process.counters.write_stalls == 0
