@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,11 @@ SHIPPED = Path(__file__).parents[1] / "config" / "proxies"
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A running one: where it listens, and the file or files that it logs to."""
+    """A running one: where it listens, its main process, its directory, and the files there that it logs to."""
 
     base: str
+    process: Process
+    directory: Path
     logs: tuple[Path, ...]
 
     def logged(self) -> str:
@@ -51,8 +54,8 @@ async def run_proxy(
     output = directory / "output.log"
     logs = (output, directory / "access.log", directory / "error.log")
     env = {"XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}
-    async with running(*PROXIES[name](run), port=run.port, output=output, env=env):
-        yield Proxy(f"https://127.0.0.1:{run.port}", logs)
+    async with running(*PROXIES[name](run), port=run.port, output=output, env=env) as process:
+        yield Proxy(f"https://127.0.0.1:{run.port}", process, directory, logs)
 
 
 def _nginx(run: Run) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import time
 from pathlib import Path
 
@@ -102,6 +103,26 @@ async def test_a_tenant_meets_at_one_gateway_until_that_drains_and_then_at_the_o
         for _ in range(4):
             await stack.enter_async_context(Client(proxy.base, ssl=tls))
         assert second.process.connections() == 4
+
+
+async def test_a_new_version_takes_over_behind_nginx_and_the_old_one_drains(
+    start_gateway: StartGateway, tmp_path: Path, certificate: Certificate
+) -> None:
+    old, new = await start_gateway(), await start_gateway()
+    tls = certificate.client_context()
+    async with run_proxy("nginx", tmp_path, [_address(old)], certificate) as proxy, Client(proxy.base, ssl=tls) as ann:
+        site = proxy.directory / "site.conf"
+        site.write_text(site.read_text().replace(_address(old), _address(new)))
+        proxy.process.send_signal(signal.SIGHUP)
+        taken_over = False
+        async with asyncio.timeout(10):
+            while not taken_over:
+                async with Client(proxy.base, ssl=tls):
+                    taken_over = new.process.connections() == 1
+        await ann.join("match:1")  # what stands is kept by the reload
+        old.process.begin_drain()
+        assert (await ann.receive())["type"] == "draining"
+        assert (await ann.expect_close())[0] == 1001
 
 
 async def test_pings_keep_a_silent_connection_and_without_them_the_proxy_cuts_it(
