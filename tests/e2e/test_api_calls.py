@@ -271,7 +271,7 @@ async def test_sessions_are_shown_as_they_are(backend: Backend, base: str) -> No
             "sid": "phone",
             "user": "user:ann",
             "address": "127.0.0.1",
-            "rooms": ["b", "a"],
+            "rooms": ["a", "b"],
             "active_room": "a",
             "queue": {"control": empty, "reliable": empty, "hot": empty},
         }

@@ -14,6 +14,7 @@ import pytest
 from tests.api import ADMIN, SCOPED, Backend, start_with_api
 from tests.client import Client
 from tests.conftest import Running, StartGateway
+from wsprism.transport.api import requests
 
 ACME = "/v1/tenants/acme"
 MESSAGE = {"svc": "a", "type": "b"}
@@ -298,6 +299,21 @@ async def test_a_body_that_never_ends_holds_nobody_up(gateway: tuple[Running, st
     for _, writer in slow:
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_body_that_does_not_arrive_in_time_is_408(
+    gateway: tuple[Running, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "BODY_TIMEOUT_S", 0.05)
+    host, port = gateway[1].removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        f"POST {ACME}/broadcast HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SCOPED}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{".encode()
+    )
+    assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == b"408"
+    writer.close()
+    await writer.wait_closed()
 
 
 # Overload, and our own faults

@@ -1,4 +1,4 @@
-"""A tenant's limits are never overshot, whatever its clients do in whatever order; at the end nothing is left."""
+"""Limits are never overshot, whatever clients and backend do in whatever order; at the end nothing is left."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from tests.realtime_support import Peer, World
 from wsprism.policy.decisions import Denied
+from wsprism.realtime.backend_messages import DisconnectForBackend, JoinForBackend, RemoveForBackend, Who
 from wsprism.realtime.messages import TransportLost
 
 LIMITS = {"max_sessions_total": 12, "max_rooms_total": 3, "max_users_per_room": 4, "max_rooms_per_user": 2}
 USERS = [f"u{number}" for number in range(6)]
 ROOMS = [f"r{number}" for number in range(5)]
 SESSIONS_PER_USER = 3
+BACKEND = ["backend_join", "backend_join", "backend_remove", "backend_disconnect"]
 
 
 class Driver:
@@ -34,6 +36,15 @@ class Driver:
             opened = await world.ask(user)
             if not isinstance(opened, Denied):
                 self.peers.append(world.attach(opened.session))
+        elif kind.startswith("backend"):
+            who = Who(user)
+            world.tenant.ref.tell(
+                {
+                    "backend_join": JoinForBackend(room, who),
+                    "backend_remove": RemoveForBackend(room, who),
+                    "backend_disconnect": DisconnectForBackend(who, None, 4500, "out"),
+                }[kind]
+            )
         elif self.peers:
             peer = self.peers[pick % len(self.peers)]
             connection = peer.session.connection
@@ -63,6 +74,11 @@ class Driver:
         self.check()
         for entry in self.world.tenant.registry.rooms.values():
             assert set(entry.roster) == set(entry.sessions)
+        for session in self.world.tenant.registry:
+            connection: Any = session.connection
+            assert set(connection._actor._rooms) == set(session.rooms)
+            assert connection._actor.active_room == session.active_room
+            assert connection._actor._awaiting is None
 
     def end(self) -> None:
         for peer in self.peers:
@@ -77,7 +93,7 @@ class Driver:
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["connect", "connect", "join", "join", "join", "leave", "vanish"]),
+        st.sampled_from(["connect", "connect", "join", "join", "join", "leave", "vanish", *BACKEND]),
         st.sampled_from(USERS),
         st.sampled_from(ROOMS),
         st.integers(0, 10_000),
@@ -103,7 +119,7 @@ def test_no_order_of_steps_exceeds_a_limit(script: list[tuple[str, str, str, int
 async def test_thousands_of_joins_and_leaves_never_exceed_a_limit(on_exceed: str) -> None:
     dice = random.Random(7)
     driver = Driver(on_exceed)
-    kinds: list[Any] = ["connect"] + ["join"] * 6 + ["leave"] * 3 + ["vanish"]
+    kinds: list[Any] = ["connect"] + ["join"] * 6 + ["leave"] * 3 + ["vanish", *BACKEND]
     for _ in range(6000):
         await driver.step(dice.choice(kinds), dice.choice(USERS), dice.choice(ROOMS), dice.randrange(10_000))
     driver.check_settled()

@@ -429,7 +429,7 @@ class Connection(Actor):
         room = message.room
         self._rooms.pop(room, None)
         self._rooms[room] = message.ref
-        self.active_room = room
+        self.active_room = self.session.active_room = room
         self._note("joined", room=room)
         if message.asked:
             if self._awaiting == room and not self.session.principal.may_enter(room):
@@ -453,7 +453,7 @@ class Connection(Actor):
 
     def _forget_room(self, room: str) -> None:
         self._rooms.pop(room, None)
-        self.active_room = next(reversed(self._rooms), None)
+        self.active_room = self.session.active_room = next(reversed(self._rooms), None)
 
     def _settle(self, room: str) -> None:
         """The join or leave under way is decided: hear what was kept back, up to the next one."""

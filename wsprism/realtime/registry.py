@@ -94,13 +94,12 @@ class SessionRegistry:
         return entry
 
     def join(self, session: Session, room: str) -> None:
-        """Count the session into an existing room, which is its active one from here on; idempotent."""
+        """Count the session into an existing room; idempotent."""
         entry = self.rooms[room]
-        session.rooms.pop(room, None)
-        session.rooms[room] = None
         if session in entry.sessions:
             return
         entry.sessions.add(session)
+        session.rooms[room] = None
         entry.users[session.user] += 1
         self._rooms_of_user.setdefault(session.user, Counter())[room] += 1
 

@@ -19,12 +19,13 @@ __all__ = ["Session"]
 class Session:
     """``sid`` is unique within its user only; two objects are never the same session, whatever their sid.
 
-    ``rooms`` are those that it is in, the one joined last at the end.
+    ``rooms`` are those that it is in, in the order of joining. ``active_room`` is written by the connection, for lists.
     ``origin`` and ``user_agent`` are the handshake's: a refresh is judged with them as the handshake was.
     ``trace`` is there when the connection is sampled.
     """
 
     __slots__ = (
+        "active_room",
         "connection",
         "opened_at",
         "origin",
@@ -63,9 +64,5 @@ class Session:
         self.user_agent = user_agent
         self.trace = trace
         self.rooms: dict[str, None] = {}
+        self.active_room: str | None = None
         self.connection: ActorRef
-
-    @property
-    def active_room(self) -> str | None:
-        """The room joined last, as the tenant knows it."""
-        return next(reversed(self.rooms), None)

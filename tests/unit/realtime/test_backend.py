@@ -26,6 +26,7 @@ from wsprism.realtime.messages import (
     JoinRequest,
     PublicationList,
 )
+from wsprism.realtime.room import FAN_OUT_SIZE
 from wsprism.realtime.slices import SLICE_SESSIONS
 from wsprism.realtime.wire import wire_format
 
@@ -84,6 +85,27 @@ async def test_a_list_stands_in_the_rooms_one_order_with_nothing_in_between() ->
     assert answer == 2
     for peer in peers:
         assert heard_data(peer) == ["before", 1, 2, "after"]
+
+
+async def test_a_list_keeps_together_while_a_large_room_is_told_in_slices() -> None:
+    world = World()
+    peers = await lobby(world, *[f"u{number}" for number in range(FAN_OUT_SIZE + 5)])
+    room = world.tenant.registry.rooms["lobby"].ref
+    asked = []
+    for number in range(5):
+        room.tell(ext(f"client:{number}"))
+        message = PublishForBackend("lobby", (ext(f"api:{number}:a"), ext(f"api:{number}:b")))
+        asked.append(asyncio.ensure_future(world.tenant.ref.ask(message, 5.0)))
+        await asyncio.sleep(0)
+        world.scheduler.run_once()
+    world.settle()
+    assert {await one for one in asked} == {len(peers)}
+    heard = [heard_data(peer) for peer in peers]
+    assert all(one == heard[0] for one in heard)
+    assert len(heard[0]) == 15
+    for number in range(5):
+        at = heard[0].index(f"api:{number}:a")
+        assert heard[0][at + 1] == f"api:{number}:b"
 
 
 async def test_a_full_room_takes_nothing_of_a_list() -> None:

@@ -47,8 +47,8 @@ class Idempotency:
     def __init__(self, now: Callable[[], float], max_answers: int = MAX_ANSWERS) -> None:
         self._now = now
         self._max_answers = max_answers
-        self._answers: OrderedDict[Key, _Remembered] = OrderedDict()
-        self._running: dict[Key, tuple[bytes, asyncio.Future[Answered | Problem]]] = {}
+        self._answers: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._running: dict[bytes, tuple[bytes, asyncio.Future[Answered | Problem]]] = {}
 
     def __len__(self) -> int:
         return len(self._answers)
@@ -57,26 +57,27 @@ class Idempotency:
         self, key: Key, body: bytes, call: Callable[[], Awaitable[Answered | Problem]]
     ) -> Answered | Problem:
         """What ``call`` answers, or what it answered before to the same ``key`` and ``body``."""
-        digest = hashlib.sha256(body).digest()
+        digest = _hash(body)
+        place = _hash(repr(key).encode())  # as long for every key
         self._forget_old()
-        remembered = self._answers.get(key)
+        remembered = self._answers.get(place)
         if remembered is not None:
             return remembered.answer if remembered.digest == digest else _OTHER_BODY
-        running = self._running.get(key)
+        running = self._running.get(place)
         if running is not None:
             return await asyncio.shield(running[1]) if running[0] == digest else _OTHER_BODY
         answered: asyncio.Future[Answered | Problem] = asyncio.get_running_loop().create_future()
-        self._running[key] = (digest, answered)
+        self._running[place] = (digest, answered)
         try:
             answer = await call()
         except BaseException:
             answered.set_result(Problem(503, "the first call with this Idempotency-Key has failed"))
             raise
         finally:
-            del self._running[key]
+            del self._running[place]
         answered.set_result(answer)
         if isinstance(answer, Answered):
-            self._answers[key] = _Remembered(digest, answer, self._now() + LIFETIME_S)
+            self._answers[place] = _Remembered(digest, answer, self._now() + LIFETIME_S)
             if len(self._answers) > self._max_answers:
                 self._answers.popitem(last=False)
         return answer
@@ -85,3 +86,7 @@ class Idempotency:
         now = self._now()
         while self._answers and next(iter(self._answers.values())).until <= now:
             self._answers.popitem(last=False)
+
+
+def _hash(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

@@ -19,7 +19,7 @@ __all__ = ["MAX_BODY_BYTES", "check_body", "read_body", "read_idempotency_key", 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 MAX_BODY_BYTES: Final = 1024 * 1024
-_BODY_TIMEOUT_S: Final = 10.0
+BODY_TIMEOUT_S: Final = 10.0
 _MAX_ERRORS: Final = 20
 _TAGS: Final = frozenset({"ext", "hot", "one", "list"})
 """Names that pydantic puts into a location for the branch of a union that it took."""
@@ -41,7 +41,7 @@ async def read_body(request: web.BaseRequest, max_bytes: int) -> bytes | Problem
         if (request.content_length or 0) > max_bytes:
             return too_large
         body = bytearray()
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
+        async with asyncio.timeout(BODY_TIMEOUT_S):
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > max_bytes:
