@@ -50,6 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     elif decoded is None:
         raise OperatorError("it is no JWT: not three parts of base64url JSON; --config judges other tickets")
     else:
+        from wsprism.cli.console import open_console
+
+        open_console(stderr=True).print(UNVERIFIED, style="bold red")
         accepted = True
     if arguments.json:
         print(json.dumps({"verified": accepted if "verdict" in found else None, **found}))
@@ -75,8 +78,6 @@ def _show(found: dict[str, Any]) -> None:
 
     out = open_console()
     verdict = found.get("verdict")
-    if verdict is None:
-        open_console(stderr=True).print(UNVERIFIED, style="bold red")
     for part in ("header", "claims"):
         for name, value in (found[part] or {}).items():
             shown = json.dumps(value, ensure_ascii=False)
