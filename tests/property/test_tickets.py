@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -10,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.keys import SECRET, jwk, token
+from wsprism.adapters.authenticators import build_authenticator
 from wsprism.adapters.jwt_tickets import judge_claims
 from wsprism.policy.expiring import ExpiringTable
-from wsprism.ports import Principal
+from wsprism.ports import Principal, TicketRequest
 from wsprism.protocol.jwk import parse_key_set, parse_public_key
 from wsprism.protocol.jws import parse_token, verified_claims
 from wsprism.protocol.standard_webhooks import parse_secret
-from wsprism.settings import JwtAuth
+from wsprism.realtime.one_time import OneTimeTickets
+from wsprism.settings import JwtAuth, TenantSettings
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 JSON = st.recursive(
@@ -32,6 +35,26 @@ def test_no_text_makes_the_parser_raise(text: str) -> None:
     parse_token(text)
     parse_public_key(text)
     parse_secret(text)
+
+
+EVERY_KIND = TenantSettings.model_validate(
+    {
+        "id": "t",
+        "auth": [
+            {"kind": "dev"},
+            {"kind": "tokens", "tokens": {"ticket": "ann"}},
+            {"kind": "one_time"},
+            {"kind": "jwt", "algorithms": ["HS256"], "secret": SECRET},
+        ],
+    }
+)
+
+
+@given(st.text() | st.text("dev:\ud800é.") | st.characters(categories=["Cs"]))
+def test_no_ticket_makes_an_authenticator_raise(ticket: str) -> None:
+    gate = build_authenticator(EVERY_KIND, OneTimeTickets(lambda: 0.0), lambda: 0.0)
+    principal = asyncio.run(gate.authenticate(TicketRequest("t", ticket, "::1")))
+    assert principal is None or ticket.startswith("dev") or ticket == "ticket"
 
 
 @given(st.integers(0, len(GOOD) - 1), st.characters(max_codepoint=0x2FF))

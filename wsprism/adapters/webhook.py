@@ -61,7 +61,10 @@ class WebhookAuthenticator:
             "origin": request.origin,
             "user_agent": request.user_agent,
         }
-        body = msgspec.json.encode(question)
+        try:
+            body = msgspec.json.encode(question)
+        except UnicodeEncodeError:
+            return None  # half a character cannot be put into JSON, and is nobody's ticket
         headers = signature_headers(self._key, f"msg_{secrets.token_hex(16)}", int(self._unix_now()), body)
         answer = await self._client.post(self._url, body, {"Content-Type": "application/json", **headers})
         if isinstance(answer, HttpAnswer) and answer.status in _NO:

@@ -6,6 +6,7 @@ Each refusal is one short JSON body, one counted reason and at most one log line
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -203,9 +204,9 @@ class Upgrader:
 
 
 def _header(request: web.BaseRequest, name: str) -> str | None:
-    """What a ticket is judged by besides itself; a connection keeps it, so it is cut, and text."""
+    """What a ticket is judged by besides itself. A connection keeps it: it is cut, text, and shared by equal ones."""
     value = request.headers.get(name)
-    return value if value is None else value[:_TOLD_CHARACTERS].encode("utf-8", "replace").decode()
+    return value if value is None else sys.intern(value[:_TOLD_CHARACTERS].encode("utf-8", "replace").decode())
 
 
 def _response_head(handshake: HandshakeRequest, subprotocol: str | None, *, deflated: bool) -> bytes:

@@ -62,6 +62,12 @@ async def test_the_question_says_all_that_is_known_and_is_signed() -> None:
     assert headers == {"Content-Type": "application/json"} | expected
 
 
+async def test_a_ticket_that_is_no_text_is_refused_without_a_question() -> None:
+    backend = Backend(yes())
+    assert await webhook(backend).authenticate(TicketRequest("acme", "\ud800", "::1")) is None
+    assert not backend.asked
+
+
 async def test_every_question_has_an_id_of_its_own() -> None:
     backend = Backend(yes())
     gate = webhook(backend)
