@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 __all__ = ["RateLimiter", "RateScope", "TokenBucket"]
@@ -77,7 +78,7 @@ class RateLimiter:
     does not end it. What the tenant's bucket refuses is not held against a connection that has one of its own.
     """
 
-    __slots__ = ("_close_after_s", "_connection", "_over_since", "_refused_at", "_tenant")
+    __slots__ = ("_close_after_s", "_connection", "_over_since", "_refused_at", "_tenant", "allow")
 
     def __init__(
         self, *, connection: TokenBucket | None, tenant: TokenBucket | None, close_after_s: float = 0.0
@@ -91,14 +92,18 @@ class RateLimiter:
         self._connection = connection
         self._tenant = tenant
         self._close_after_s = close_after_s
+        if connection is not None and tenant is None and not close_after_s:
+            self.allow: Callable[[float], bool] = connection.take
+        else:
+            self.allow = self._allow
+        """``allow(now)`` charges one message, or refuses it."""
 
     @property
     def own_bucket(self) -> TokenBucket | None:
         """The connection's own bucket; None: only its tenant's counts."""
         return self._connection
 
-    def allow(self, now: float) -> bool:
-        """Charge one message, or refuse it."""
+    def _allow(self, now: float) -> bool:
         connection, tenant = self._connection, self._tenant
         if tenant is None and connection is not None:
             if connection.take(now):

@@ -291,7 +291,11 @@ class Connection(Actor):
             return
         conflation = rules.conflation
         key = (room, conflation.key_for(session, frame.opcode, frame.payload)) if conflation.active else None
-        self._tell_room(self._rooms[room], HotPublication(ready, key, session, service.echo, frame.seq, ack))
+        publication = HotPublication(ready, key, session, service.echo, frame.seq, ack)
+        if self._trace is None:
+            self._rooms[room].tell(publication)
+        else:
+            self._tell_sampled(self._rooms[room], publication, self._trace)
 
     def _on_ping(self, ping: Ping) -> None:
         if self.state is State.OPEN and self._may_send_control_frame():
@@ -344,7 +348,7 @@ class Connection(Actor):
         )
         ref = self._rooms.get(room)
         if ref is not None:
-            taken = self._tell_room(ref, publication)
+            taken = ref.tell(publication) if self._trace is None else self._tell_sampled(ref, publication, self._trace)
         elif self._tenant.rules.publish_requires_membership:
             self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
             return
@@ -356,10 +360,8 @@ class Connection(Actor):
         if not taken:
             self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", seq)
 
-    def _tell_room(self, room: ActorRef, publication: ExtPublication | HotPublication) -> bool:
-        trace = self._trace
-        if trace is None:
-            return room.tell(publication)
+    @staticmethod
+    def _tell_sampled(room: ActorRef, publication: ExtPublication | HotPublication, trace: MessageTrace) -> bool:
         trace.handed_on = room.tell(SampledPublication(publication, trace))
         return trace.handed_on
 

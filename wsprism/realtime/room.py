@@ -146,7 +146,7 @@ class Room(Actor):
 
     def _offer_at_once(self, turn: Publications) -> None:
         """Offer a turn's frames to every member, then acknowledge."""
-        samples = self._take_samples()
+        samples = self._take_samples() if self._samples else ()
         withheld = _withheld(turn)
         large = len(self._roster) > SLICE_SIZE // 2
         for wire, members in self._members.items():
@@ -158,7 +158,7 @@ class Room(Actor):
 
     def _offer_in_slices(self, turn: Publications) -> Iterator[None]:
         """The same for a large room, whose members do not change meanwhile: yields behind each slice of them."""
-        samples = self._take_samples()
+        samples = self._take_samples() if self._samples else ()
         withheld = _withheld(turn)
         for wire, members in self._members.items():
             frames = [self._frame(publication, wire) for publication in turn]
@@ -215,10 +215,7 @@ class Room(Actor):
             self._end_sample(sample)
 
     def _take_samples(self) -> Sequence[SampledPublication]:
-        samples = self._samples
-        if not samples:
-            return ()
-        self._samples = []
+        samples, self._samples = self._samples, []
         for sample in samples:
             sample.trace.mark("room")
         return samples
