@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
@@ -122,19 +123,47 @@ class TlsSettings(Model):
         return value
 
 
+def _endpoint(value: str) -> str:
+    """A base URL, or host:port. Credentials belong into headers: the endpoint is logged."""
+    try:
+        parts = urlsplit(value if "://" in value else f"grpc://{value}")
+        is_whole = parts.scheme in ("http", "https") or (parts.scheme == "grpc" and bool(parts.port))
+    except ValueError:
+        is_whole = False
+    if not is_whole or not parts.hostname:
+        raise PydanticCustomError("endpoint", "must be http://host:port, https://host:port or (gRPC) host:port")
+    if parts.username is not None:
+        raise PydanticCustomError("url", "must be without a user and password")
+    return value
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+
+
 class TracingSettings(Model):
     """Traces over OTLP."""
 
-    endpoint: str | None = Field(None, description="base of the collector, such as http://host:4318; unset: no traces")
     protocol: Literal["grpc", "http"] = Field("http", description="how the collector is spoken to")
+    endpoint: Endpoint | None = Field(
+        None, description="base of the collector, such as http://host:4318; for grpc host:4317; unset: no traces"
+    )
     sample_ratio: float = Field(0.01, ge=0, le=1, description="share of messages that are traced")
     headers: dict[str, Secret] = Field({}, description="headers of each export")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _http_needs_a_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("protocol") == "http" and "://" not in value:
+            raise PydanticCustomError("endpoint", "must be a URL such as http://host:4318 for protocol http")
+        return value
 
 
 class MetricsSettings(Model):
     """Metrics over OTLP, besides /metrics."""
 
-    otlp_endpoint: str | None = Field(None, description="base of the collector; unset: Prometheus only")
+    otlp_endpoint: Endpoint | None = Field(
+        None, description="base of the collector: a URL for HTTP, host:port for gRPC; unset: Prometheus only"
+    )
     interval_s: int = Field(15, ge=1, le=3600, description="between two exports")
 
 

@@ -84,6 +84,32 @@ ROOT_FAULTS = [
     ),
     ("gateway: {internal: {api_keys: 5}}", "gateway.internal.api_keys", "must be a list, found 5"),
     ("gateway: {internal: {api_keys: [{name: a}]}}", "gateway.internal.api_keys[0].key", "is missing"),
+    (
+        "gateway: {tracing: {endpoint: 'collector:4318'}}",
+        "gateway.tracing.endpoint",
+        "must be a URL such as http://host:4318 for protocol http, found 'collector:4318'",
+    ),
+    (
+        "gateway: {tracing: {protocol: grpc, endpoint: collector}}",
+        "gateway.tracing.endpoint",
+        "must be http://host:port, https://host:port or (gRPC) host:port, found 'collector'",
+    ),
+    (
+        "gateway: {metrics: {otlp_endpoint: 'https://me:password@collector'}}",
+        "gateway.metrics.otlp_endpoint",
+        "must be without a user and password",
+    ),
+    (
+        "gateway: {metrics: {otlp_endpoint: 'http://[::1'}}",
+        "gateway.metrics.otlp_endpoint",
+        "must be http://host:port, https://host:port or (gRPC) host:port, found 'http://[::1'",
+    ),
+    (
+        "logging: {levels: {conection: debug}}",
+        "logging.levels.conection",
+        "must be 'actors', 'api', 'connection', 'gateway', 'handshake', 'http', 'reload', 'telemetry', 'tenant', "
+        "'tickets' or 'tls', found 'conection'",
+    ),
     ("logging: {level: loud}", "logging.level", "must be 'debug', 'info', 'warning' or 'error', found 'loud'"),
     ("logging: {levels: {api: 1}}", "logging.levels.api", "must be 'debug', 'info', 'warning' or 'error', found 1"),
 ]
