@@ -18,6 +18,7 @@ from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 from tests.process import GatewayCommand
 from wsprism.errors import OperatorError
+from wsprism.transport import tls
 
 TIMEOUT_S = 5.0
 ENCRYPTED_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -104,6 +105,20 @@ async def test_a_new_certificate_is_taken_without_a_restart(start_gateway: Start
         await before.join("r")
 
 
+async def test_changed_files_are_noticed_without_being_told(
+    start_gateway: StartGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "LOOK_INTERVAL_S", 0.02)
+    gateway = await start_gateway(gateway=settings(make_certificate(tmp_path)))
+    certificate = gateway.process.certificate
+    assert certificate is not None
+    old = certificate.context
+    new = make_certificate(tmp_path)
+    await until(lambda: certificate.context is not old)
+    async with client(gateway, new):
+        pass
+
+
 async def test_files_that_cannot_be_used_leave_the_old_certificate(
     start_gateway: StartGateway, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -156,7 +171,7 @@ async def test_an_older_version_than_configured_is_not_spoken(start_gateway: Sta
 
 async def test_half_open_tls_sockets_are_timed_out_and_counted(start_gateway: StartGateway, tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
-    limits = {"handshake_timeout_ms": 300, "max_half_open": 2}
+    limits = {"handshake_timeout_ms": 1000, "max_half_open": 2}
     gateway = await start_gateway(gateway=settings(certificate) | {"limits": limits})
     sockets = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(3)]
     refused = gateway.process.counters.handshakes_refused

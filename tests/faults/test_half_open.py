@@ -43,7 +43,7 @@ def refused(gateway: Running) -> dict[str, int]:
 
 
 def quick(**limits: object) -> dict[str, object]:
-    return {"limits": {"handshake_timeout_ms": 200, **limits}}
+    return {"limits": {"handshake_timeout_ms": 500, **limits}}
 
 
 async def test_a_silent_socket_is_reset_when_its_time_is_over(start_gateway: StartGateway) -> None:
@@ -67,7 +67,7 @@ async def test_bytes_that_trickle_in_do_not_buy_time(start_gateway: StartGateway
         await asyncio.sleep(0.02)
     said = await answer
     assert said is None or said.startswith(b"HTTP/1.1 408 ")
-    assert asyncio.get_running_loop().time() - began < 1.5
+    assert asyncio.get_running_loop().time() - began < 5
     assert refused(gateway) == {"handshake_timeout": 1}
 
 
@@ -145,7 +145,7 @@ async def test_a_public_socket_is_good_for_one_request(start_gateway: StartGatew
 async def test_an_internal_socket_is_good_for_many_and_not_for_ever(
     start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "KEEPALIVE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(server, "KEEPALIVE_TIMEOUT_S", 1.0)
     gateway = await start_gateway(gateway={"internal": {"listen": "127.0.0.1:0"}, **quick()})
     assert gateway.process.internal_address is not None
     port = gateway.process.internal_address.port
