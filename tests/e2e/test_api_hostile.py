@@ -78,6 +78,17 @@ async def test_two_authorization_headers_are_none(gateway: tuple[Running, str]) 
     assert running.process.connections() == 0
 
 
+@pytest.mark.parametrize("target", ["*", "http://x/v1/tenants/other", "x", "//v1/info", "/%2Fv1/info"])
+async def test_an_odd_request_target_gets_nowhere(gateway: tuple[Running, str], target: str) -> None:
+    host, port = gateway[1].removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"OPTIONS {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SCOPED}\r\n\r\n".encode())
+    status = (await asyncio.wait_for(reader.readline(), 5)).split()[1]
+    assert status in (b"400", b"404", b"405")
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_health_and_the_document_are_open(gateway: tuple[Running, str]) -> None:
     async with Backend(gateway[1], None) as nobody:
         for path in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
@@ -154,8 +165,8 @@ async def test_a_key_is_never_logged_and_its_name_is(
         await stranger.get("/v1/info")
     records = [record for record in caplog.records if record.name.startswith("wsprism")]
     told = [record.__dict__ for record in records if record.name == "wsprism.api"]
-    assert [(one["call"], one["key"], one["tenant"]) for one in told if "call" in one] == [
-        ("disconnect", "admin", "acme")
+    assert [(one["call"], one["key"], one["tenant"], one["asked"]["user"]) for one in told if "call" in one] == [
+        ("disconnect", "admin", "acme", "u")
     ]
     assert not [text for text in map(str, (record.__dict__ for record in records)) if ADMIN in text]
     assert not [text for text in map(str, (record.__dict__ for record in records)) if "a-wrong-secret" in text]

@@ -44,6 +44,8 @@ class Operation:
     refusals: tuple[int, ...] = ()
     idempotent: bool = False
     """Whether it takes an ``Idempotency-Key``."""
+    audited: bool = False
+    """Whether it is logged at info, with what was asked: what operators ask each other about."""
     large: bool = False
     """Whether its body may be as large as the tenant's messages ask for."""
 
@@ -88,15 +90,16 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answers.ConfigAnswer,
     ),
     Operation(
-        "drain", "POST", "/v1/drain", "End the process as SIGTERM does", process.drain, answers.DrainAnswer, 202
+        "drain", "POST", "/v1/drain", "End the process as SIGTERM does", process.drain, answers.DrainAnswer,
+        202, audited=True,
     ),
     Operation(
         "reload", "POST", "/v1/reload", "Read the configuration again", process.reload, answers.ReloadAnswer,
-        refusals=(422,),
+        refusals=(422,), audited=True,
     ),
     Operation(
         "logLevel", "PUT", "/v1/log-level", "Set a log level", process.set_log_level, answers.LogLevelAnswer,
-        body=TypeAdapter(models.LogLevelBody),
+        body=TypeAdapter(models.LogLevelBody), audited=True,
     ),
     Operation(
         "tenants", "GET", "/v1/tenants", "The tenants that the key may touch", lists.list_tenants, answers.TenantPage,
@@ -136,7 +139,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         "disconnect", "POST", f"{TENANT}/disconnect", "Close connections", sessions.disconnect,
-        answers.SessionsAnswer, body=TypeAdapter(models.DisconnectBody), refusals=(409, 503),
+        answers.SessionsAnswer, body=TypeAdapter(models.DisconnectBody), refusals=(409, 503), audited=True,
     ),
     Operation(
         "mintTicket", "POST", f"{TENANT}/tickets", "Mint a ticket that works once", sessions.mint_ticket,
@@ -144,7 +147,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         "revoke", "POST", f"{TENANT}/revoke", "Close sessions and refuse new ones until a time", sessions.revoke,
-        answers.SessionsAnswer, body=TypeAdapter(models.RevokeBody), refusals=(503,),
+        answers.SessionsAnswer, body=TypeAdapter(models.RevokeBody), refusals=(503,), audited=True,
     ),
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The internal API as one handler: key, route, scope, query and body are checked in this order, then the call is made.
 
-Whatever a caller does wrong is answered with a ``Problem``; a call that changes something is one log line, with the
-key's name.
+Whatever a caller does wrong is answered with a ``Problem``. An audited call that is made is a log line at info, any
+other at debug, with the key's name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from actors import Scheduler
 from wsprism.log_limit import LimitedLog
-from wsprism.realtime.rules import TenantContext
 from wsprism.transport.api.calls import Call, GatewayControl
 from wsprism.transport.api.idempotency import Answered, Idempotency
 from wsprism.transport.api.keys import ApiKey, ApiKeys
@@ -75,7 +74,7 @@ class Api:
         parts = split_path(request.rel_url.raw_path)
         if parts == ["openapi.json"]:
             return Answered(200, document_json()) if request.method == "GET" else _not_allowed(("GET",))
-        if parts is None or parts[0] != "v1":
+        if parts is None or parts[:1] != ["v1"]:
             return _NOT_FOUND
         key = self._find_key(request)
         if key is None:
@@ -98,9 +97,7 @@ class Api:
         if isinstance(query, Problem):
             return query
         call = Call(self._gateway, self._rates, key, route.path, query, one_tenant=tenant)
-        answer = await self._run(request, operation, call)
-        _log_call(operation, call, answer)
-        return answer
+        return await self._run(request, operation, call)
 
     async def _run(self, request: web.BaseRequest, operation: Operation, call: Call) -> Answered | Problem:
         if operation.body is None:
@@ -133,6 +130,7 @@ class Api:
 
 async def _carry_out(operation: Operation, call: Call) -> Answered | Problem:
     answer: BaseModel | Problem = await operation.handler(call)
+    _log_call(operation, call, answer.status if isinstance(answer, Problem) else operation.status)
     if isinstance(answer, Problem):
         return answer
     return Answered(operation.status, answer.model_dump_json().encode())
@@ -143,13 +141,13 @@ def _not_allowed(allowed: tuple[str, ...]) -> Problem:
     return Problem(405, f"this path takes {methods}", headers={"Allow": methods})
 
 
-def _log_call(operation: Operation, call: Call, answer: Answered | Problem) -> None:
-    """What changes something is logged at info; publishing, of which there is much, and reading at debug."""
-    level = logging.DEBUG if operation.idempotent or operation.method == "GET" else logging.INFO
+def _log_call(operation: Operation, call: Call, status: int) -> None:
+    level = logging.INFO if operation.audited else logging.DEBUG
     if not _log.isEnabledFor(level):
         return
-    tenant: TenantContext | None = call.one_tenant
-    fields: dict[str, Any] = {"call": operation.name, "key": call.key.name, "status": answer.status}
-    if tenant is not None:
-        fields["tenant"] = tenant.id
+    fields: dict[str, Any] = {"call": operation.name, "key": call.key.name, "status": status}
+    if call.one_tenant is not None:
+        fields["tenant"] = call.one_tenant.id
+    if operation.audited and isinstance(call.body, BaseModel):
+        fields["asked"] = call.body.model_dump(exclude_none=True)
     _log.log(level, "api call", extra=fields)
