@@ -17,6 +17,8 @@ LIMITS = QueueLimits(
     control_max_messages=3, reliable_max_bytes=300, reliable_max_messages=6, hot_max_frames=4, hot_weight=2
 )
 
+NARROW = QueueLimits(control_max_messages=1, reliable_max_bytes=100, reliable_max_messages=2, hot_max_frames=1)
+
 
 class Tally:
     """Messages and bytes of each lane that went one way."""
@@ -35,6 +37,7 @@ class Model:
     """What the queue promises, said as plainly as possible."""
 
     lanes: dict[Lane, list[Item]] = field(default_factory=lambda: {lane: [] for lane in Lane})
+    limits: QueueLimits = LIMITS
     congested: bool = False
     open: bool = True
     offered: Tally = field(default_factory=Tally)
@@ -49,10 +52,13 @@ class Model:
             self.discarded.add(lane, [(key, data)])
             return False
         items = self.lanes[lane]
+        count = len(items)
         if lane is Lane.HOT:
-            self._offer_hot(items, key, data)
+            self._add_hot(key, data)
+            if len(items) > max(count, self.limits.hot_max_frames):
+                self.dropped.add(lane, [items.pop(0)])
             return True
-        limits = LIMITS
+        limits = self.limits
         size = sum(len(item[1]) for item in items) + len(data)
         full = len(items) >= (
             limits.control_max_messages if lane is Lane.CONTROL else limits.reliable_max_messages
@@ -64,22 +70,21 @@ class Model:
         items.append((key, data))
         return True
 
-    def _offer_hot(self, items: list[Item], key: Hashable | None, data: bytes) -> None:
+    def _add_hot(self, key: Hashable | None, data: bytes) -> None:
+        items = self.lanes[Lane.HOT]
         if self.congested and key is not None and any(item[0] == key for item in items):
             at = next(at for at, item in enumerate(items) if item[0] == key)
             self.conflated.add(Lane.HOT, [items[at]])
             items[at] = (key, data)
             return
         items.append((key, data))
-        if len(items) > LIMITS.hot_max_frames:
-            self.dropped.add(Lane.HOT, [items.pop(0)])
 
     def congest(self, congested: bool) -> None:
         if congested and not self.congested:
             waiting, self.lanes[Lane.HOT] = self.lanes[Lane.HOT], []
             self.congested = True
             for key, data in waiting:
-                self._offer_hot(self.lanes[Lane.HOT], key, data)
+                self._add_hot(key, data)
         self.congested = congested
 
     def drop_hot(self) -> None:
@@ -141,6 +146,7 @@ STEPS = st.one_of(
     st.tuples(st.just("congest"), st.booleans()),
     st.tuples(st.just("drop_hot"), st.none()),
     st.tuples(st.just("offer_control"), st.integers(6, 60)),
+    st.tuples(st.just("configure"), st.tuples(st.sampled_from([LIMITS, NARROW]), st.booleans())),
 )
 
 
@@ -188,6 +194,9 @@ class Run:
             case "congest", bool(congested):
                 queue.set_congested(congested)
                 model.congest(congested)
+            case "configure", (QueueLimits() as limits, bool(hold_hot)):
+                queue.configure(limits, hold_hot=hold_hot)
+                model.limits = limits
             case _:
                 queue.drop_hot()
                 model.drop_hot()
