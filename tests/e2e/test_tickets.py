@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import signal
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -90,7 +91,7 @@ def good(algorithm: str = "ES256", kid: str | None = "k", name: str = "a", **cla
     return token(algorithm, name, headers, **{"sub": "ann", "exp": time.time() + 60} | claims)
 
 
-async def status(gateway: Running, ticket: str, tenant: str = "acme", **headers: str) -> int:
+async def status(gateway: Running | GatewayCommand, ticket: str, tenant: str = "acme", **headers: str) -> int:
     """What the handshake is answered with; 101 lets in."""
     async with aiohttp.ClientSession() as session:
         try:
@@ -356,3 +357,20 @@ async def test_an_issuer_of_ones_own_authority_is_trusted_where_the_environment_
                     with pytest.raises(aiohttp.WSServerHandshakeError):
                         await client.open()
         assert site.fetches == 1
+
+
+async def test_a_reload_takes_the_new_key_and_whoever_is_connected_stays(tmp_path: Path) -> None:
+    key_file = tmp_path / "key.pem"
+    key_file.write_text(public_pem(signing_key("ES256")))
+    auth = {"kind": "jwt", "algorithms": ["ES256"], "public_key_file": "key.pem"}
+    config = {"version": 1, "gateway": {"listen": "127.0.0.1:0"}, "tenants": [{"id": "acme", "auth": auth}]}
+    async with (
+        GatewayCommand(json.dumps(config), tmp_path) as gateway,
+        Client(gateway.base, ticket=good()) as connected,
+    ):
+        key_file.write_text(public_pem(signing_key("ES256", "b")))
+        gateway.signal(signal.SIGHUP)
+        await until(lambda: any("reload" in line for line in gateway.log))
+        assert await status(gateway, good()) == 401
+        assert await status(gateway, good(name="b")) == 101
+        await connected.expect_silence()
