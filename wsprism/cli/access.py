@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 
+from wsprism.cli.exits import UsageError
 from wsprism.cli.target import Target, parse_url, public_listener, tls_context
 from wsprism.errors import OperatorError
 from wsprism.protocol.handshake import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
@@ -64,7 +65,7 @@ def find_access(arguments: argparse.Namespace, *, user: str, ticket: str | None,
         if ticket is None:
             ticket = mint(settings, Wanted(user), lambda: find_api(config=arguments.config, tenant=tenant)).ticket
     elif arguments.url is None:
-        raise OperatorError("name a URL or a --config")
+        raise UsageError("name a URL or a --config")
     target = (
         parse_url(arguments.url, verify=not arguments.insecure)
         if arguments.url is not None

@@ -50,7 +50,7 @@ def _explain(error: OperatorError) -> int:
         print(error, file=sys.stderr)
         return exits.USAGE
     print(f"wsprism: {error}", file=sys.stderr)
-    return exits.FAILED
+    return exits.USAGE if isinstance(error, exits.UsageError) else exits.FAILED
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from wsprism.cli.exits import UsageError
 from wsprism.cli.target import Target, ask, internal_listener, parse_url
 from wsprism.errors import OperatorError
 
@@ -77,7 +78,7 @@ def find_api(
     if url is not None:
         return Api(parse_url(url, verify=verify), key)
     if config is None:
-        raise OperatorError("name the internal API with --url, or its --config")
+        raise UsageError("name the internal API with --url, or its --config")
     internal = internal_listener(config)
     if internal is None:
         raise OperatorError(f"{config}: there is no internal API: gateway.internal.listen is not set")

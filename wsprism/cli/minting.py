@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsprism.cli.exits import UsageError
 from wsprism.cli.internal_api import Api, tenant_path
 from wsprism.errors import OperatorError
 from wsprism.settings import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TokensAuth
@@ -45,14 +46,14 @@ class Minted:
 
 
 def find_tenant(settings: Settings, tenant_id: str | None) -> TenantSettings:
-    """The tenant of that id, or the only one. Raises OperatorError when there is none, or a choice."""
+    """The tenant of that id, or the only one. Raises UsageError when there is none, or a choice."""
     tenants = {tenant.id: tenant for tenant in settings.tenants}
     if tenant_id is None and len(tenants) == 1:
         return settings.tenants[0]
     if tenant_id is None:
-        raise OperatorError(f"name one with --tenant: {', '.join(tenants)}")
+        raise UsageError(f"name one with --tenant: {', '.join(tenants)}")
     if tenant_id not in tenants:
-        raise OperatorError(f"no tenant {tenant_id!r}; there are: {', '.join(tenants)}")
+        raise UsageError(f"no tenant {tenant_id!r}; there are: {', '.join(tenants)}")
     return tenants[tenant_id]
 
 

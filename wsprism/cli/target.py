@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from wsprism.cli.exits import UsageError
 from wsprism.errors import OperatorError
 
 __all__ = ["Answer", "Target", "ask", "internal_listener", "parse_url", "public_listener", "tls_context"]
@@ -58,18 +59,16 @@ class Answer:
 
 
 def parse_url(url: str, *, verify: bool = True) -> Target:
-    """From ``http(s)://host:port/path``, ``ws(s)://…`` or ``unix:/path``. Raises OperatorError for anything else."""
+    """From ``http(s)://host:port/path``, ``ws(s)://…`` or ``unix:/path``. Raises UsageError for anything else."""
     if url.startswith("unix:/"):
         return Target(unix_path=url.removeprefix("unix:"))
     try:
         parts = urlsplit(url)
         port = parts.port or _DEFAULT_PORTS[parts.scheme]
     except (ValueError, KeyError) as exc:
-        raise OperatorError(
-            f"not a URL of a gateway: {url!r} (http://host:port, ws://host:port or unix:/path)"
-        ) from exc
+        raise UsageError(f"not a URL of a gateway: {url!r} (http://host:port, ws://host:port or unix:/path)") from exc
     if not parts.hostname:
-        raise OperatorError(f"the URL names no host: {url!r}")
+        raise UsageError(f"the URL names no host: {url!r}")
     tls = parts.scheme in ("https", "wss")
     return Target(parts.hostname, port, tls=tls, verify=verify, path=parts.path)
 

@@ -83,3 +83,8 @@ def test_a_number_below_one_is_a_usage_error(capsys: pytest.CaptureFixture[str])
         main(["bench", "ws://h", "--clients", "0"])
     assert stopped.value.code == 2
     assert "must be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["connect"], ["connect", "nonsense"], ["bench"], ["top", "--url", "nonsense"]])
+def test_a_gateway_that_is_not_named_is_a_usage_error(arguments: list[str]) -> None:
+    assert main(arguments) == 2

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from wsprism.cli.exits import UsageError
 from wsprism.cli.target import Target, ask, internal_listener, parse_url, public_listener
 from wsprism.errors import OperatorError
 
@@ -26,7 +27,7 @@ def test_a_url_names_a_listener(url: str, expected: Target) -> None:
 
 @pytest.mark.parametrize("url", ["", "h:1", "ftp://h", "http://", "http://h:99999", "unix:relative", "http://[::1"])
 def test_anything_else_is_refused(url: str) -> None:
-    with pytest.raises(OperatorError):
+    with pytest.raises(UsageError):
         parse_url(url)
 
 

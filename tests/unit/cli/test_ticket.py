@@ -189,14 +189,14 @@ def test_a_ticket_from_standard_input_as_json(
 
 def test_an_unknown_tenant_lists_those_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write(tmp_path, "{kind: dev}")
-    assert main(["ticket", "mint", "--config", config, "--tenant", "x"]) == 1
+    assert main(["ticket", "mint", "--config", config, "--tenant", "x"]) == 2
     assert "there are: acme" in capsys.readouterr().err
 
 
 def test_several_tenants_are_a_choice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "two.yaml"
     path.write_text("version: 1\ntenants: [{id: a, auth: {kind: dev}}, {id: b, auth: {kind: dev}}]\n")
-    assert main(["ticket", "mint", "--config", str(path)]) == 1
+    assert main(["ticket", "mint", "--config", str(path)]) == 2
     assert "name one with --tenant: a, b" in capsys.readouterr().err
     assert minted(capsys, "--config", str(path), "--tenant", "b") == "dev:dev"
 

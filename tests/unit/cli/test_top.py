@@ -156,5 +156,5 @@ def test_an_api_that_is_down_or_not_configured_is_said(capsys: pytest.CaptureFix
     assert "cannot be reached" in capsys.readouterr().err
     assert main(["top", "--config", "config/wsprism.yaml"]) == 1
     assert "gateway.internal.listen is not set" in capsys.readouterr().err
-    assert main(["top"]) == 1
+    assert main(["top"]) == 2
     assert "name the internal API" in capsys.readouterr().err
