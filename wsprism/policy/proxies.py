@@ -19,10 +19,8 @@ UNIX_PEER: Final = "unix"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_ELEMENT: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+', re.DOTALL)
-"""A member of a comma-separated list; a comma within quotes is none. A quote that is not closed goes on to the end: no
-text is looked at twice."""
-_FOR: Final = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))\s*(?=;|$)', re.IGNORECASE)
+_VALUE: Final = re.compile(r'[^"\s]*|"((?:[^"\\]|\\.)*)"')
+"""A token or a quoted string (RFC 7239 §4), generously."""
 _BRACKETED: Final = re.compile(r"\[([^\[\]]+)\](?::[0-9A-Za-z._-]{1,64})?")
 _WITH_PORT: Final = re.compile(r"([0-9.]+):[0-9A-Za-z._-]{1,64}")
 
@@ -78,11 +76,42 @@ def _x_forwarded_for_hops(values: Sequence[str]) -> Iterator[str]:
 
 
 def _forwarded_hops(values: Sequence[str]) -> Iterator[str]:
-    """The node of each element's ``for``; an element without one is a hop that says nothing."""
     for value in values:
-        for element in _ELEMENT.findall(value):
-            found = _FOR.search(element)
-            yield (found[1] or found[2] or "") if found is not None else ""
+        for element in _split(value, ","):
+            yield _node(element)
+
+
+def _node(element: str) -> str:
+    """The ``for`` of an element; "" when it has none, or when it is malformed.
+
+    A client that leaves a quote open has the proxy's own element swallowed: then nothing of it may count.
+    """
+    node = ""
+    for pair in _split(element, ";"):
+        name, _, value = (part.strip() for part in pair.partition("="))
+        found = _VALUE.fullmatch(value)
+        if found is None:
+            return ""
+        if name.lower() == "for":
+            node = found[1] if found[1] is not None else value
+    return node
+
+
+def _split(text: str, separator: str) -> Iterator[str]:
+    """Cut at separators that are not within quotes (RFC 9110 §5.6.4). One look at each character, whatever it holds."""
+    begin = 0
+    quoted = escaped = False
+    for at, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted and character == "\\":
+            escaped = True
+        elif character == '"':
+            quoted = not quoted
+        elif character == separator and not quoted:
+            yield text[begin:at]
+            begin = at + 1
+    yield text[begin:]
 
 
 def _parse(node: str) -> Address | None:
