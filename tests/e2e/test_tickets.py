@@ -370,7 +370,7 @@ async def test_a_reload_takes_the_new_key_and_whoever_is_connected_stays(tmp_pat
     ):
         key_file.write_text(public_pem(signing_key("ES256", "b")))
         gateway.signal(signal.SIGHUP)
-        await until(lambda: any("reload" in line for line in gateway.log))
+        await until(lambda: any("configuration applied" in line for line in gateway.log))
         assert await status(gateway, good()) == 401
         assert await status(gateway, good(name="b")) == 101
         await connected.expect_silence()
