@@ -232,6 +232,13 @@ async def test_what_is_no_message_is_422_with_a_pointer(scoped: Backend, body: b
     assert all(set(one) == {"pointer", "detail"} for one in answer.json["errors"])
 
 
+@pytest.mark.parametrize("user", ["", "a\nb", "\x7f", "é" * 128])
+async def test_nobody_is_named_what_no_user_can_be(scoped: Backend, user: str) -> None:
+    for path, body in (("tickets", {"ttl_s": 1}), ("disconnect", {}), ("rooms/r/members", {}), ("revoke", {})):
+        answer = await scoped.post(f"{ACME}/{path}", {"user": user, **body})
+        assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/user")
+
+
 async def test_of_a_repeated_field_the_last_counts(gateway: tuple[Running, str], scoped: Backend) -> None:
     async with Client(gateway[0].base) as ann:
         body = b'{"svc":"a","type":"first","type":"last"}'

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from wsprism.policy.users import is_user_id
 from wsprism.protocol.envelope import MAX_NAME_LENGTH, MAX_ROOM_LENGTH, is_room_name
 from wsprism.protocol.frames import MAX_REASON_BYTES
 from wsprism.protocol.hot import MAX_SENDER_BYTES
@@ -73,8 +74,10 @@ class Model(BaseModel):
 
 
 def _user_id(value: str) -> str:
-    if len(value.encode("utf-8", "replace")) > MAX_SENDER_BYTES:
-        raise PydanticCustomError("user", "must be at most {most} bytes of UTF-8", {"most": MAX_SENDER_BYTES})
+    if not is_user_id(value):
+        raise PydanticCustomError(
+            "user", "must be a user id: 1-{most} bytes of UTF-8, no control characters", {"most": MAX_SENDER_BYTES}
+        )
     return value
 
 
@@ -96,7 +99,18 @@ def _not_sys(value: str) -> str:
     return value
 
 
-UserId = Annotated[str, Field(min_length=1, max_length=MAX_SENDER_BYTES), AfterValidator(_user_id)]
+UserId = Annotated[
+    str,
+    AfterValidator(_user_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_SENDER_BYTES,
+            "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$",
+        }
+    ),
+]
 RoomPattern = Annotated[str, Field(min_length=1, max_length=MAX_ROOM_LENGTH)]
 RoomName = Annotated[
     str,
