@@ -60,15 +60,17 @@ class Answer:
 
 def parse_url(url: str, *, verify: bool = True) -> Target:
     """From ``http(s)://host:port/path``, ``ws(s)://…`` or ``unix:/path``. Raises UsageError for anything else."""
+    shown = url.partition("?")[0]  # a ticket may stand behind it
     if url.startswith("unix:/"):
         return Target(unix_path=url.removeprefix("unix:"))
     try:
         parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        default_port = _DEFAULT_PORTS[parts.scheme]
+        port = parts.port or default_port
     except (ValueError, KeyError) as exc:
-        raise UsageError(f"not a URL of a gateway: {url!r} (http://host:port, ws://host:port or unix:/path)") from exc
+        raise UsageError(f"not a URL of a gateway: {shown!r} (http://host:port, ws://host:port or unix:/path)") from exc
     if not parts.hostname:
-        raise UsageError(f"the URL names no host: {url!r}")
+        raise UsageError(f"the URL names no host: {shown!r}")
     tls = parts.scheme in ("https", "wss")
     return Target(parts.hostname, port, tls=tls, verify=verify, path=parts.path)
 
