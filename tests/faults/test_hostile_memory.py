@@ -14,7 +14,7 @@ import pytest
 from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 from tests.masked import BINARY, CONTINUATION, FIN, PING, PONG, RSV1, TEXT, compress, frame
-from tests.raw import HANDSHAKE
+from tests.raw import HANDSHAKE, RawClient
 
 UPGRADE = HANDSHAKE.format(path="/v1/ws", ticket="dev:eve", more="").encode()
 MIB = 1024 * 1024
@@ -154,3 +154,72 @@ async def test_what_is_sent_while_a_ticket_is_judged_is_bounded(
         await pour(gateway, b"", frame(FIN | BINARY, b"x" * 4000))
     judged.set()
     await until(lambda: gateway.process.http_connections() == 0)
+
+
+@contextmanager
+def nothing_left(gateway: Running, most_bytes: int) -> Iterator[None]:
+    """What was done within must leave no actor, session or room, and no more than ``most_bytes``."""
+    actors = gateway.process.actors().actors
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        yield
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    tenant = next(iter(gateway.process.tenants()))
+    assert gateway.process.actors().actors == actors
+    assert (tenant.sessions, tenant.rooms, gateway.process.connections()) == (0, 0, 0)
+    assert left < most_bytes, f"{left / MIB:.1f} MiB"
+
+
+async def test_many_rooms_are_gone_with_whoever_was_in_them(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    async with Client(gateway.base, ticket="dev:warm"):
+        pass
+    await until(lambda: gateway.process.connections() == 0)
+    with nothing_left(gateway, MIB):
+        eve = await RawClient.connect(gateway.port, "dev:eve")
+        for number in range(1500):
+            name = f"{number}".rjust(128, "r")
+            eve.send(ext("room", "join", room=name))
+            if number % 2:
+                eve.send(ext("room", "leave", room=name))
+        for _ in range(1500 + 750):
+            await eve.frame()
+        assert next(iter(gateway.process.tenants())).rooms == 750
+        eve.abort()
+        await until(lambda: gateway.process.actors().actors == 2)
+
+
+async def test_many_sids_leave_nothing_behind(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    for _ in range(2):
+        with nothing_left(gateway, MIB // 2):
+            for number in range(200):
+                path = f"/v1/ws?tenant=acme&ticket=dev:eve&sid={str(number).rjust(64, 's')}"
+                head = UPGRADE.partition(b"\r\n")[2]
+                reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+                writer.write(f"GET {path} HTTP/1.1\r\n".encode() + head)
+                assert b" 101 " in await reader.readuntil(b"\r\n")
+                writer.transport.abort()
+            await until(lambda: gateway.process.actors().actors == 2 and gateway.process.connections() == 0)
+
+
+async def test_names_are_as_long_as_they_may_be_and_no_longer(start_gateway: StartGateway) -> None:
+    users = {"fits": "u" * 255, "long": "u" * 256}
+    gateway = await start_gateway(acme={"auth": {"kind": "tokens", "tokens": users}})
+    async with Client(gateway.base, ticket="fits", sid="s" * 64) as eve:
+        assert (await eve.join("r" * 128))["type"] == "joined"
+        await eve.send("room", "join", room="r" * 129)
+        await eve.expect_error("BAD_REQUEST")
+        await eve.send("s" * 65, "join")
+        await eve.expect_error("BAD_REQUEST")
+    long = [("ticket=long", 401), ("ticket=fits&sid=" + "s" * 65, 400), ("ticket=" + "t" * 20_000, 431)]
+    for query, status in long:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(f"GET /v1/ws?tenant=acme&{query} HTTP/1.1\r\n".encode() + UPGRADE.partition(b"\r\n")[2])
+        assert f" {status} ".encode() in await reader.readuntil(b"\r\n")
+        writer.close()
