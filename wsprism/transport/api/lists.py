@@ -1,6 +1,7 @@
 """Handlers of the lists: tenants, sessions, rooms and their members, page by page.
 
-They read the registry within one step of the loop, which no actor's turn interrupts, and never more than a page of it.
+A page is taken from the registry within one step of the loop, which no actor's turn interrupts, and never more than it;
+what many sessions look like is then read in slices.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ async def list_sessions(call: Call) -> answers.SessionPage:
     after = read_cursor(call.query.cursor)
     found, last = _sessions(call.tenant, call.query.user, call.query.room, after, call.query.limit)
     tenant = call.tenant
-    opened_s = tenant.unix_now() - tenant.now()
+    clock_zero_s = tenant.unix_now() - tenant.now()
     items: list[answers.SessionItem] = []
     for first in range(0, len(found), _SLICE):
         if first:
             await asyncio.sleep(0)
-        items += [_shown_session(session, opened_s) for session in found[first : first + _SLICE]]
+        items += [_shown_session(session, clock_zero_s) for session in found[first : first + _SLICE]]
     return answers.SessionPage.model_construct(items=items, next_cursor=show_cursor(last))
 
 
@@ -115,13 +116,13 @@ def _shown_tenant(call: Call, tenant: TenantContext) -> answers.TenantAnswer:
     )
 
 
-def _shown_session(session: Session, opened_s: float) -> answers.SessionItem:
-    """``opened_s`` is the Unix time at which the monotonic clock stood at zero."""
+def _shown_session(session: Session, clock_zero_s: float) -> answers.SessionItem:
+    """``clock_zero_s``: the Unix time at which the monotonic clock stood at zero."""
     control, reliable, hot = [session.outlet.queue.queued(lane) for lane in (Lane.CONTROL, Lane.RELIABLE, Lane.HOT)]
     return answers.SessionItem.model_construct(
         sid=session.sid,
         user=session.user,
-        since=datetime.fromtimestamp(opened_s + session.opened_at, UTC),
+        since=datetime.fromtimestamp(clock_zero_s + session.opened_at, UTC),
         address=session.remote_address,
         rooms=list(session.rooms),
         active_room=session.active_room,
