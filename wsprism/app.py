@@ -82,6 +82,7 @@ class GatewayProcess:
             refusals,
             proxies=TrustedProxies(gateway.trusted_proxies),
             compression=gateway.compression,
+            max_judging=gateway.limits.max_half_open,
             loop=loop,
         )
         self._sweeper = Sweeper(

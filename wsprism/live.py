@@ -158,6 +158,7 @@ class LiveParts:
             self._upgrader.limiter = build_handshake_limiter(gateway.handshake_limit, self._scheduler.now())
         self._upgrader.compression = gateway.compression
         self._upgrader.proxies = TrustedProxies(gateway.trusted_proxies)
+        self._upgrader.max_judging = gateway.limits.max_half_open
         for server in self.servers:
             server.configure(build_http_limits(gateway.limits))
         if switch.use_certificate is not None:

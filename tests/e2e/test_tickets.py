@@ -239,6 +239,26 @@ async def test_a_slow_backend_refuses_in_time_and_nobody_else_waits_for_it(start
         release.set()
 
 
+async def test_only_so_many_wait_for_a_slow_backend_at_once(start_gateway: StartGateway) -> None:
+    async with Site() as site:
+        gateway = await start_gateway(
+            acme={"auth": site.webhook(timeout_ms=10_000)}, gateway={"limits": {"max_half_open": 3}}
+        )
+        release = asyncio.Event()
+
+        async def slow(_: dict[str, Any]) -> web.Response:
+            await release.wait()
+            return web.json_response({"user": "ann"})
+
+        site.decide = slow
+        waiting = [asyncio.create_task(status(gateway, "in:ann")) for _ in range(3)]
+        await until(lambda: len(site.asked) == 3)
+        assert await status(gateway, "in:ann") == 503
+        release.set()
+        assert await asyncio.gather(*waiting) == [101] * 3
+        assert await status(gateway, "in:ann") == 101
+
+
 async def test_garbage_a_flood_a_redirect_and_a_lie_refuse(start_gateway: StartGateway) -> None:
     async with Site() as site:
         gateway = await start_gateway(acme={"auth": site.webhook()})

@@ -173,7 +173,11 @@ class HttpLimitsSettings(Model):
     handshake_timeout_ms: int = Field(
         5000, ge=100, le=60000, description="for the whole head of a request, TLS handshake included"
     )
-    max_half_open: int = Field(1000, ge=1, description="sockets without a whole request; beyond, the oldest is closed")
+    max_half_open: int = Field(
+        1000,
+        ge=1,
+        description="sockets without a whole request; beyond, the oldest is closed. As many tickets are judged at once",
+    )
     max_header_bytes: int = Field(
         16384, ge=1024, le=1048576, description="largest head of a request, its line and all fields"
     )

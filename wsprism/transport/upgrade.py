@@ -60,9 +60,12 @@ class Upgrader:
         *,
         proxies: TrustedProxies,
         compression: bool,
+        max_judging: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.draining = False
+        self.max_judging = max_judging
+        """Handshakes whose ticket is being judged; one more is refused, so that a slow backend holds no crowd."""
         self.links: set[Link] = set()
         self._tenants = tenants
         self.limiter = limiter
@@ -70,6 +73,7 @@ class Upgrader:
         self._refusals = refusals
         self.proxies = proxies
         self.compression = compression
+        self._judging = 0
         self._loop = loop
         self._on_no_links: Callable[[], None] | None = None
 
@@ -131,7 +135,13 @@ class Upgrader:
         if origins is not None and origin is not None and not origins.allows(origin):
             return _ORIGIN
         trace = tenant.sampler.connection(handshake.traceparent)
-        principal = await self._authenticate(request, handshake, tenant, remote)
+        if self._judging >= self.max_judging:
+            return _OVERLOADED
+        self._judging += 1
+        try:
+            principal = await self._authenticate(request, handshake, tenant, remote)
+        finally:
+            self._judging -= 1
         if principal is None or not is_user_id(principal.user):
             return _TICKET
         if self.draining:
