@@ -7,10 +7,13 @@ import asyncio
 import json
 from collections import Counter
 
+import pytest
+
 from tests.client import Client, until
-from tests.conftest import Running, StartGateway
+from tests.conftest import ACME, Running, StartGateway
 from tests.raw import HANDSHAKE, RawClient, client_frame
 from wsprism.policy.decisions import Reason
+from wsprism.ports import TicketRequest
 
 
 def join(room: str, seq: int = 0) -> bytes:
@@ -24,6 +27,14 @@ async def statuses(gateway: Running, tickets: list[str]) -> tuple[Counter[str], 
         writer.write(HANDSHAKE.format(path="/v1/ws", ticket=ticket, more="").encode())
     heads = [await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) for reader, _ in sockets]
     return Counter(head.split()[1].decode() for head in heads), [writer for _, writer in sockets]
+
+
+async def status(gateway: Running) -> str:
+    """What one handshake is answered."""
+    found, writers = await statuses(gateway, ["dev"])
+    writers[0].close()
+    await writers[0].wait_closed()
+    return next(iter(found))
 
 
 async def test_handshakes_in_one_instant_do_not_overfill_a_tenant(start_gateway: StartGateway) -> None:
@@ -101,3 +112,27 @@ async def test_several_sockets_share_a_tenants_rate_limit(start_gateway: StartGa
     assert tenant.counters.decisions[Reason.RATE_LIMITED_EXT] == 70
     for client in clients:
         client.abort()
+
+
+async def test_handshakes_that_wait_for_a_slow_judge_are_bounded_for_each_tenant(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await start_gateway(gateway={"limits": {"max_half_open": 5}}, tenants=[ACME | {"id": "other"}])
+    acme = next(iter(gateway.process.tenants()))
+    judged = asyncio.Event()
+    judging = 0
+
+    async def slowly(_: TicketRequest) -> None:
+        nonlocal judging
+        judging += 1
+        await judged.wait()
+
+    monkeypatch.setattr(acme.authenticator, "authenticate", slowly)
+    waiting = [asyncio.create_task(status(gateway)) for _ in range(5)]
+    await until(lambda: judging == 5)
+    assert await status(gateway) == "503"
+    async with Client(gateway.base, tenant="other"):
+        pass
+    judged.set()
+    assert [await one for one in waiting] == ["401"] * 5
+    assert await status(gateway) == "401"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -73,7 +74,7 @@ class Upgrader:
         self._refusals = refusals
         self.proxies = proxies
         self.compression = compression
-        self._judging = 0
+        self._judging: Counter[str] = Counter()  # by tenant: one's slow backend keeps nobody else's clients out
         self._loop = loop
         self._on_no_links: Callable[[], None] | None = None
 
@@ -135,13 +136,13 @@ class Upgrader:
         if origins is not None and origin is not None and not origins.allows(origin):
             return _ORIGIN
         trace = tenant.sampler.connection(handshake.traceparent)
-        if self._judging >= self.max_judging:
+        if self._judging[tenant.id] >= self.max_judging:
             return _OVERLOADED
-        self._judging += 1
+        self._judging[tenant.id] += 1
         try:
             principal = await self._authenticate(request, handshake, tenant, remote)
         finally:
-            self._judging -= 1
+            self._judging[tenant.id] -= 1
         if principal is None or not is_user_id(principal.user):
             return _TICKET
         if self.draining:
