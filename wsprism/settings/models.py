@@ -176,7 +176,7 @@ class HttpLimitsSettings(Model):
     max_half_open: int = Field(
         1000,
         ge=1,
-        description="sockets without a request; beyond, the oldest is closed. Also the tickets of a tenant judged at once",
+        description="sockets without a request; the oldest gives way. Also tickets of a tenant being judged",
     )
     max_header_bytes: int = Field(
         16384, ge=1024, le=1048576, description="largest head of a request, its line and all fields"
