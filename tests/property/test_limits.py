@@ -76,9 +76,9 @@ class Driver:
             assert set(entry.roster) == set(entry.sessions)
         for session in self.world.tenant.registry:
             connection: Any = session.connection
-            assert set(connection._actor._rooms) == set(session.rooms)
+            assert set(connection._actor.rooms) == set(session.rooms)
             assert connection._actor.active_room == session.active_room
-            assert connection._actor._awaiting is None
+            assert connection._actor.awaiting is None
 
     def end(self) -> None:
         for peer in self.peers:

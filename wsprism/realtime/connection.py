@@ -8,46 +8,38 @@ waiting; while a join or leave is under way, its further messages are kept back 
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
-import msgspec
-
 from actors import Actor, ActorRef
 from qos import Frame, Lane
-from wsprism.effects import JoinRoom, LeaveRoom, ListMembers, Publish, Refuse, Reply
 from wsprism.errors import InternalError
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.ratelimit import TokenBucket
-from wsprism.ports import TicketRequest
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode
-from wsprism.protocol.envelope import ACK_REQUESTED, DataFault, Envelope, EnvelopeFault
+from wsprism.protocol.envelope import Envelope, EnvelopeFault
 from wsprism.protocol.frames import binary_frame, close_frame, pong_frame
 from wsprism.protocol.hot import ACK_REQUESTED as HOT_ACK_REQUESTED
 from wsprism.protocol.hot import HotFault, decode_hot, with_sender
 from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
+from wsprism.realtime.carry_out import CARRY_OUT, tell_sampled
 from wsprism.realtime.messages import (
     Attached,
     CloseConnection,
     Draining,
-    ExtPublication,
     HotPublication,
     JoinAccepted,
     JoinDenied,
-    JoinRequest,
     LeaveDenied,
     LeaveRequest,
     Left,
-    MembersQuery,
-    PublishToRoom,
     Refreshed,
     RulesChanged,
-    SampledPublication,
     TransportLost,
 )
+from wsprism.realtime.refresh import ask_for_refresh, refresh
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 from wsprism.traces import MessageTrace
@@ -64,10 +56,6 @@ _CONTROL_FRAMES_PER_S = 50
 _CONTROL_FRAMES_BURST = 256
 """What pings and pongs a client may send, beside its messages: far more than any keepalive, far less than a flood."""
 
-_REFRESHES_PER_S = 1
-_REFRESHES_BURST = 5
-"""Whoever judges tickets (a key, a backend) is not asked at the rate of messages."""
-
 _NO_STATUS_RECEIVED = 1005
 _ABNORMAL_CLOSURE = 1006
 _FIRST_PRIVATE_CODE = 3000
@@ -79,12 +67,6 @@ _JOIN_DENIALS = {
     Reason.TOO_MANY_ROOMS: "the tenant has no room for another room",
     Reason.TOO_MANY_ROOMS_PER_USER: "too many rooms of this user",
 }
-
-
-class RefreshData(msgspec.Struct, forbid_unknown_fields=True):
-    """The data of ``sys.refresh``."""
-
-    ticket: str
 
 
 class State(Enum):
@@ -112,7 +94,7 @@ class Connection(Actor):
     """``refused`` is the tenant's no to this session: it is told to the client as soon as the socket is there."""
 
     def __init__(self, tenant: TenantContext, session: Session, refused: Denied | None = None) -> None:
-        self._tenant = tenant
+        self.tenant_context = tenant
         self.session = session
         self.state = State.OPENING
         self.close_code: int | None = None
@@ -124,21 +106,26 @@ class Connection(Actor):
         self._counters = tenant.counters
         self._limiter = tenant.rate_limiter()
         self._sampler = tenant.sampler
-        self._trace: MessageTrace | None = None
-        self._rooms: dict[str, ActorRef] = {}
+        self.trace: MessageTrace | None = None
+        self.rooms: dict[str, ActorRef] = {}
         self.active_room: str | None = None
         """The room that a hot frame, and an ext message without a room, goes to: the one joined last."""
-        self._awaiting: str | None = None
-        self._held_back: deque[str | bytes] = deque()
+        self.awaiting: str | None = None
+        self._held_back: list[str | bytes] = []
         self._held_back_bytes = 0
         self._control_frames: TokenBucket | None = None
         self._faults_in_row = 0
-        self._refreshing = False
-        self._refreshes: TokenBucket | None = None
+        self.refreshing = False
+        self.refreshes: TokenBucket | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what the client says is heard."""
+        return self.state is _OPEN
 
     @property
     def tenant(self) -> str:
-        return self._tenant.id
+        return self.tenant_context.id
 
     @property
     def user(self) -> str:
@@ -154,7 +141,7 @@ class Connection(Actor):
     def receive(self, message: object) -> None:
         kind = message.__class__
         if kind is str or kind is bytes:
-            if self._awaiting is not None:
+            if self.awaiting is not None:
                 self._hold_back(message)  # type: ignore[arg-type]
             elif self.state is not _OPEN:
                 return
@@ -162,13 +149,13 @@ class Connection(Actor):
                 sampler = self._sampler
                 sampler.remaining -= 1
                 if sampler.remaining < 0:
-                    self._trace = sampler.begin(self._tenant.id, self.session)
+                    self.trace = sampler.begin(self.tenant_context.id, self.session)
                 if kind is str:
                     self._on_ext(message)  # type: ignore[arg-type]
                 else:
                     self._on_message(message)  # type: ignore[arg-type]
-                if self._trace is not None:
-                    self._end_trace(self._trace)
+                if self.trace is not None:
+                    self._end_trace(self.trace)
         else:
             _HANDLERS[kind](self, message)
 
@@ -197,10 +184,10 @@ class Connection(Actor):
         counters = self._counters
         counters.messages_in_ext += 1
         counters.bytes_in_ext += len(payload)
-        now = self._tenant.now()
+        now = self.tenant_context.now()
         if not self._limiter.allow(now):
             seq = self._codec.read_seq(payload)
-            self._refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many messages", seq)
+            self.refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many messages", seq)
             self._close_if_too_long_over_limit(now)
             return
         envelope = self._codec.decode(payload)
@@ -209,33 +196,33 @@ class Connection(Actor):
             return
         self._faults_in_row = 0
         if envelope.trace is not None:
-            self._trace = self._sampler.follow(self._trace, envelope.trace, self._tenant.id, self.session)
+            self.trace = self._sampler.follow(self.trace, envelope.trace, self.tenant_context.id, self.session)
         svc = envelope.svc
         if svc == "sys":
             self._on_sys(envelope)
             return
-        rules = self._tenant.rules
+        rules = self.tenant_context.rules
         if not rules.ext_allowlist.allows(svc, envelope.type):
-            self._refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
+            self.refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
             return
         service = rules.services.ext.get(svc)
         if service is None or envelope.type not in service.types:
-            self._refuse(Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, "no such service", envelope.seq)
+            self.refuse(Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, "no such service", envelope.seq)
             return
         counters.messages_by_ext_service[svc] += 1
-        if self._trace is not None:
-            self._trace.mark("policy")
+        if self.trace is not None:
+            self.trace.mark("policy")
         effect = service.handle(self, envelope)
-        if self._trace is not None:
-            self._trace.mark("service", service=svc, type=envelope.type)
+        if self.trace is not None:
+            self.trace.mark("service", service=svc, type=envelope.type)
         if effect is not None:
-            _EFFECTS[type(effect)](self, effect, envelope)
+            CARRY_OUT[type(effect)](self, effect, envelope)
 
     def _on_fault(self, fault: EnvelopeFault) -> None:
         reason = Reason.UNSUPPORTED_VERSION if fault.code is ErrorCode.UNSUPPORTED_VERSION else Reason.BAD_REQUEST
-        self._refuse(reason, fault.code, fault.msg, fault.seq)
+        self.refuse(reason, fault.code, fault.msg, fault.seq)
         self._faults_in_row += 1
-        most = self._tenant.rules.max_protocol_errors
+        most = self.tenant_context.rules.max_protocol_errors
         if most and self._faults_in_row >= most:
             self._close(CloseConnection(CloseCode.PROTOCOL_ERRORS, "too many protocol errors"))
 
@@ -243,22 +230,22 @@ class Connection(Actor):
         if envelope.type == "ping":
             self._outlet.send(sysmsg.pong(envelope.data, self.session.trace_id, envelope.seq))
         elif envelope.type == "refresh":
-            self._refresh(envelope)
+            ask_for_refresh(self, envelope)
         else:
-            self._refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
+            self.refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
 
     def _on_hot(self, raw: bytes) -> None:
-        if self._trace is not None:
-            self._trace.lane = "hot"
+        if self.trace is not None:
+            self.trace.lane = "hot"
         counters = self._counters
         counters.messages_in_hot += 1
         counters.bytes_in_hot += len(raw)
-        now = self._tenant.now()
+        now = self.tenant_context.now()
         if not self._limiter.allow(now):
             counters.decisions.count(Reason.RATE_LIMITED_HOT)
             self._close_if_too_long_over_limit(now)
             return
-        rules = self._tenant.rules
+        rules = self.tenant_context.rules
         frame = decode_hot(raw, rules.hot_framing)
         if isinstance(frame, HotFault):
             self._refuse_hot(Reason.BAD_REQUEST_HOT, ErrorCode.BAD_REQUEST, frame.reason)
@@ -275,8 +262,8 @@ class Connection(Actor):
             self._refuse_hot(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", frame.seq)
             return
         counters.messages_by_hot_service[service_id] += 1
-        if self._trace is not None:
-            self._trace.mark("policy", service=str(service_id), opcode=frame.opcode)
+        if self.trace is not None:
+            self.trace.mark("policy", service=str(service_id), opcode=frame.opcode)
         session = self.session
         ready = binary_frame(raw if not service.include_sender else with_sender(frame, session.user))
         ack = bool(frame.flags & HOT_ACK_REQUESTED)
@@ -292,10 +279,10 @@ class Connection(Actor):
         conflation = rules.conflation
         key = (room, conflation.key_for(session, frame.opcode, frame.payload)) if conflation.active else None
         publication = HotPublication(ready, key, session, service.echo, frame.seq, ack)
-        if self._trace is None:
-            self._rooms[room].tell(publication)
+        if self.trace is None:
+            self.rooms[room].tell(publication)
         else:
-            self._tell_sampled(self._rooms[room], publication, self._trace)
+            tell_sampled(self.rooms[room], publication, self.trace)
 
     def _on_ping(self, ping: Ping) -> None:
         if self.state is State.OPEN and self._may_send_control_frame():
@@ -306,7 +293,7 @@ class Connection(Actor):
         self._may_send_control_frame()
 
     def _may_send_control_frame(self) -> bool:
-        now = self._tenant.now()
+        now = self.tenant_context.now()
         if self._control_frames is None:
             self._control_frames = TokenBucket(_CONTROL_FRAMES_PER_S, _CONTROL_FRAMES_BURST, now)
         if self._control_frames.take(now):
@@ -327,86 +314,6 @@ class Connection(Actor):
     def _on_violation(self, violation: Violation) -> None:
         self._close(CloseConnection(violation.code, violation.reason), linger=False)
 
-    # What a service asks for
-
-    def _publish(self, effect: Publish, envelope: Envelope) -> None:
-        room = effect.room or self.active_room
-        seq = envelope.seq
-        if room is None:
-            self._refuse(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", seq)
-            return
-        if self.session.principal.read_only:
-            self._refuse(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", seq)
-            return
-        publication = ExtPublication(
-            effect.svc,
-            effect.type,
-            effect.data,
-            self.session,
-            seq,
-            envelope.flags & ACK_REQUESTED != 0,
-        )
-        ref = self._rooms.get(room)
-        if ref is not None:
-            taken = ref.tell(publication) if self._trace is None else self._tell_sampled(ref, publication, self._trace)
-        elif self._tenant.rules.publish_requires_membership:
-            self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
-            return
-        elif not self.session.principal.may_enter(room):
-            self._refuse(Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not publish there", seq)
-            return
-        else:
-            taken = self._tenant.ref.tell(PublishToRoom(room, publication))
-        if not taken:
-            self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", seq)
-
-    @staticmethod
-    def _tell_sampled(room: ActorRef, publication: ExtPublication | HotPublication, trace: MessageTrace) -> bool:
-        trace.handed_on = room.tell(SampledPublication(publication, trace))
-        return trace.handed_on
-
-    def _reply(self, effect: Reply, envelope: Envelope) -> None:
-        message: dict[str, Any] = {"v": sysmsg.VERSION, "svc": effect.svc, "type": effect.type}
-        if envelope.seq is not None:
-            message["seq"] = envelope.seq
-        message["data"] = effect.data
-        self._outlet.send(message)
-
-    def _join(self, effect: JoinRoom, envelope: Envelope) -> None:
-        if not self.session.principal.may_enter(effect.room):
-            self._refuse(
-                Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not join the room", envelope.seq
-            )
-            return
-        self._ask_tenant(JoinRequest(self.session, effect.room, envelope.seq), effect.room, envelope.seq)
-
-    def _leave(self, effect: LeaveRoom, envelope: Envelope) -> None:
-        room = self._joined_room(effect.room, envelope.seq)
-        if room is not None:
-            self._ask_tenant(LeaveRequest(self.session, room, envelope.seq), room, envelope.seq)
-
-    def _ask_tenant(self, request: JoinRequest | LeaveRequest, room: str, seq: int | None) -> None:
-        if self._tenant.ref.tell(request):
-            self._awaiting = room
-        else:
-            self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the gateway is overloaded", seq)
-
-    def _list_members(self, effect: ListMembers, envelope: Envelope) -> None:
-        room = self._joined_room(effect.room, envelope.seq)
-        if room is not None and not self._rooms[room].tell(MembersQuery(self.session, envelope.seq)):
-            self._refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", envelope.seq)
-
-    def _joined_room(self, named: str | None, seq: int | None) -> str | None:
-        """The room that a message names, or the active one; None, and the client told, when it has not joined it."""
-        room = named or self.active_room
-        if room is not None and room in self._rooms:
-            return room
-        self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
-        return None
-
-    def _refuse_by_service(self, effect: Refuse, envelope: Envelope) -> None:
-        self._refuse(Reason.BAD_REQUEST, effect.code, effect.msg, envelope.seq)
-
     # What other actors say
 
     def _on_attached(self, message: Attached) -> None:
@@ -425,21 +332,21 @@ class Connection(Actor):
 
     def _greet(self) -> None:
         session = self.session
-        self._outlet.send(sysmsg.authed(self._tenant.id, session.user, session.sid, session.trace_id))
+        self._outlet.send(sysmsg.authed(self.tenant_context.id, session.user, session.sid, session.trace_id))
 
     def _on_join_accepted(self, message: JoinAccepted) -> None:
         room = message.room
-        self._rooms.pop(room, None)
-        self._rooms[room] = message.ref
+        self.rooms.pop(room, None)
+        self.rooms[room] = message.ref
         self.active_room = self.session.active_room = room
         self._note("joined", room=room)
         if message.asked:
-            if self._awaiting == room and not self.session.principal.may_enter(room):
-                self._put_out_of(room)  # a refresh has narrowed the ticket while the join was under way
+            if self.awaiting == room and not self.session.principal.may_enter(room):
+                self.put_out_of(room)  # a refresh has narrowed the ticket while the join was under way
             self._settle(room)
 
     def _on_join_denied(self, message: JoinDenied) -> None:
-        self._refuse(message.denied.reason, message.denied.code, _JOIN_DENIALS[message.denied.reason], message.seq)
+        self.refuse(message.denied.reason, message.denied.code, _JOIN_DENIALS[message.denied.reason], message.seq)
         self._settle(message.room)
 
     def _on_left(self, message: Left) -> None:
@@ -449,22 +356,22 @@ class Connection(Actor):
             self._settle(message.room)
 
     def _on_leave_denied(self, message: LeaveDenied) -> None:
-        if self._awaiting == message.room:
-            self._refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", message.seq)
+        if self.awaiting == message.room:
+            self.refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", message.seq)
         self._settle(message.room)
 
     def _forget_room(self, room: str) -> None:
-        self._rooms.pop(room, None)
-        self.active_room = self.session.active_room = next(reversed(self._rooms), None)
+        self.rooms.pop(room, None)
+        self.active_room = self.session.active_room = next(reversed(self.rooms), None)
 
     def _settle(self, room: str) -> None:
         """The join or leave under way is decided: hear what was kept back, up to the next one."""
-        if self._awaiting != room:
+        if self.awaiting != room:
             return
-        self._awaiting = None
+        self.awaiting = None
         held_back = self._held_back
-        while held_back and self._awaiting is None and self.state is State.OPEN:
-            message = held_back.popleft()
+        while held_back and self.awaiting is None and self.state is State.OPEN:
+            message = held_back.pop(0)
             self._held_back_bytes -= len(message)
             self._on_message(message)
         if not self._holds_back_enough() and self._outlet.transport is not None:
@@ -485,8 +392,8 @@ class Connection(Actor):
 
     def _on_rules_changed(self, _: RulesChanged) -> None:
         """Only what is held here follows; everything else is read from the rules with each message."""
-        rules = self._tenant.rules
-        self._tenant.configure(self._limiter)
+        rules = self.tenant_context.rules
+        self.tenant_context.configure(self._limiter)
         self._outlet.configure(rules.queue_limits, rules.hot_flush_s)
         if self._outlet.transport is not None:
             self._outlet.transport.limit_message_bytes(rules.limits.max_frame_bytes)
@@ -516,72 +423,30 @@ class Connection(Actor):
             self.session.trace.note(event, **attributes)
 
     def _end_trace(self, trace: MessageTrace) -> None:
-        self._trace = None
+        self.trace = None
         trace.dispatched()
 
-    def _refuse(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
+    def refuse(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
+        """Count a refusal and tell the client; ``msg`` must hold nothing internal."""
         self._counters.decisions.count(reason)
-        if self._trace is not None:
-            self._trace.outcome = reason.value
+        if self.trace is not None:
+            self.trace.outcome = reason.value
         self._outlet.send(sysmsg.error(code, msg, self.session.trace_id, seq), Lane.CONTROL)
 
     def _refuse_hot(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
-        if self._tenant.rules.hot_errors_silent:
+        if self.tenant_context.rules.hot_errors_silent:
             self._counters.decisions.count(reason)
         else:
-            self._refuse(reason, code, msg, seq)
+            self.refuse(reason, code, msg, seq)
 
     def _close_if_too_long_over_limit(self, now: float) -> None:
         if self._limiter.must_close(now):
             self._close(CloseConnection(CloseCode.RATE_LIMITED, "rate limit kept being exceeded"))
 
-    def _refresh(self, envelope: Envelope) -> None:
-        data = self.decode_data(envelope, RefreshData)
-        if isinstance(data, DataFault):
-            self._refuse(Reason.BAD_REQUEST, ErrorCode.BAD_REQUEST, data.msg, envelope.seq)
-            return
-        if self._refreshing:
-            self._refuse(Reason.BAD_REQUEST, ErrorCode.BAD_REQUEST, "a refresh is under way", envelope.seq)
-            return
-        now = self._tenant.now()
-        if self._refreshes is None:
-            self._refreshes = TokenBucket(_REFRESHES_PER_S, _REFRESHES_BURST, now)
-        if not self._refreshes.take(now):
-            self._refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many refreshes", envelope.seq)
-            return
-        self._refreshing = True
-        seq = envelope.seq
-        session = self.session
-        request = TicketRequest(
-            self._tenant.id, data.ticket, session.remote_address, origin=session.origin, user_agent=session.user_agent
-        )
-        self.context.run(
-            self._tenant.authenticator.authenticate(request),
-            on_result=lambda principal: Refreshed(principal, seq),
-            on_error=lambda _: Refreshed(None, seq),
-        )
-
-    def _on_refreshed(self, message: Refreshed) -> None:
-        self._refreshing = False
-        if self.state is not _OPEN:
-            return
-        tenant, session, principal = self._tenant, self.session, message.principal
-        if principal is None or principal.user != session.user:
-            self._refuse(Reason.AUTH_FAILED, ErrorCode.AUTH_FAILED, "ticket refused", message.seq)
-            return
-        if tenant.revocations.covers(session.user, session.sid, principal.token_id, tenant.unix_now()):
-            self._refuse(Reason.REVOKED, ErrorCode.AUTH_FAILED, "ticket refused", message.seq)
-            return
-        before, session.principal = session.principal, principal
-        self._outlet.send(sysmsg.refreshed(principal.expires_at, session.trace_id, message.seq))
-        for room in tuple(self._rooms):
-            if before.may_enter(room) and not principal.may_enter(room):
-                self._put_out_of(room)
-
-    def _put_out_of(self, room: str) -> None:
+    def put_out_of(self, room: str) -> None:
         """Out of a room that the ticket no longer allows: mute there at once, told ``sys.left`` by the room."""
         self._forget_room(room)
-        self._tenant.ref.tell_control(LeaveRequest(self.session, room, None))
+        self.tenant_context.ref.tell_control(LeaveRequest(self.session, room, None))
 
     def _move(self, state: State) -> None:
         if state not in _NEXT[self.state]:
@@ -591,7 +456,7 @@ class Connection(Actor):
     def _log_fields(self) -> dict[str, Any]:
         session = self.session
         return {
-            "tenant": self._tenant.id,
+            "tenant": self.tenant_context.id,
             "user": session.user,
             "sid": session.sid,
             "remote": session.remote_address,
@@ -601,10 +466,10 @@ class Connection(Actor):
     def _log_closed(self) -> None:
         code = self.close_code if self.close_code is not None else _ABNORMAL_CLOSURE
         self._counters.closed[code if code < _FIRST_PRIVATE_CODE or code in _OWN_CODES else CloseCode.KICKED] += 1
-        lasted_s = round(self._tenant.now() - self.session.opened_at, 3)
+        lasted_s = round(self.tenant_context.now() - self.session.opened_at, 3)
         fields = {"code": code, "reason": self.close_reason, "lasted_s": lasted_s}
         if self.session.trace is not None:
-            about = {"tenant": self._tenant.id, "user": self.session.user, "sid": self.session.sid}
+            about = {"tenant": self.tenant_context.id, "user": self.session.user, "sid": self.session.sid}
             self.session.trace.done(**about, code=code, reason=self.close_reason)
         _log.info("connection closed", extra=self._log_fields() | fields)
 
@@ -613,15 +478,6 @@ def _begins_with_map(message: bytes) -> bool:
     """Whether a binary frame of a MessagePack client is an ext message (protocol.md: subprotocols)."""
     return bool(message) and (message[0] & 0xF0 == 0x80 or message[0] in (0xDE, 0xDF))
 
-
-_EFFECTS: dict[type, Callable[[Connection, Any, Envelope], None]] = {
-    Publish: Connection._publish,
-    Reply: Connection._reply,
-    JoinRoom: Connection._join,
-    LeaveRoom: Connection._leave,
-    ListMembers: Connection._list_members,
-    Refuse: Connection._refuse_by_service,
-}
 
 _HANDLERS: dict[type, Callable[[Connection, Any], None]] = {
     Attached: Connection._on_attached,
@@ -634,7 +490,7 @@ _HANDLERS: dict[type, Callable[[Connection, Any], None]] = {
     Left: Connection._on_left,
     Ping: Connection._on_ping,
     Pong: Connection._on_pong,
-    Refreshed: Connection._on_refreshed,
+    Refreshed: refresh,
     RulesChanged: Connection._on_rules_changed,
     TransportLost: Connection._on_transport_lost,
     Violation: Connection._on_violation,

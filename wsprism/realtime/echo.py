@@ -36,7 +36,7 @@ class EchoConnection(Connection):
         else:
             counters.messages_in_ext += 1
             counters.bytes_in_ext += len(payload)
-        now = self._tenant.now()
+        now = self.tenant_context.now()
         if not self._limiter.allow(now):
             counters.decisions.count(Reason.RATE_LIMITED_HOT if binary else Reason.RATE_LIMITED_EXT)
             self._close_if_too_long_over_limit(now)
