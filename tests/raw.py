@@ -6,13 +6,17 @@ import asyncio
 import os
 from typing import Self
 
-__all__ = ["RawClient", "client_frame"]
+__all__ = ["RawClient", "client_frame", "handshake"]
 
-HANDSHAKE = (
-    "GET {path}?tenant=acme&ticket={ticket} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
-)
 TIMEOUT_S = 5.0
+
+
+def handshake(ticket: str, *, path: str = "/v1/ws", more: str = "") -> str:
+    """A request to upgrade; ``more`` are whole header lines."""
+    return (
+        f"GET {path}?tenant=acme&ticket={ticket} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+    )
 
 
 def client_frame(payload: bytes, opcode: int = 1, *, fin: bool = True, masked: bool = True, first: int = 0) -> bytes:
@@ -53,7 +57,7 @@ class RawClient:
         """Upgraded, with nothing read yet. ``deflate`` offers compression."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         more = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if deflate else ""
-        writer.write(HANDSHAKE.format(path=path, ticket=ticket, more=more).encode() + behind)
+        writer.write(handshake(ticket, path=path, more=more).encode() + behind)
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT_S)
         assert head.startswith(b"HTTP/1.1 101 "), head
         return cls(reader, writer)

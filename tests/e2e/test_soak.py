@@ -15,7 +15,7 @@ import aiohttp
 
 from tests.client import until
 from tests.process import GatewayCommand
-from tests.raw import HANDSHAKE, client_frame
+from tests.raw import client_frame, handshake
 
 CONNECTIONS, SECONDS = (int(part) for part in os.environ.get("WSPRISM_SOAK", "200x4").split("x"))
 ROOMS = 10
@@ -49,7 +49,7 @@ class Counting(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         join = b'{"v":1,"svc":"room","type":"join","room":"room-%d"}' % (self._number % ROOMS)
-        transport.write(HANDSHAKE.format(ticket=f"dev:u{self._number}").encode() + client_frame(join))
+        transport.write(handshake(f"dev:u{self._number}").encode() + client_frame(join))
 
     def data_received(self, data: bytes) -> None:
         data = self._tail + data

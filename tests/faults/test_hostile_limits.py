@@ -11,7 +11,7 @@ import pytest
 
 from tests.client import Client, until
 from tests.conftest import ACME, Running, StartGateway
-from tests.raw import HANDSHAKE, RawClient, client_frame
+from tests.raw import RawClient, client_frame, handshake
 from wsprism.policy.decisions import Reason
 from wsprism.ports import TicketRequest
 
@@ -24,7 +24,7 @@ async def statuses(gateway: Running, tickets: list[str]) -> tuple[Counter[str], 
     """How many handshakes got which status, all of them sent before any answer is read."""
     sockets = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in tickets]
     for (_, writer), ticket in zip(sockets, tickets, strict=True):
-        writer.write(HANDSHAKE.format(path="/v1/ws", ticket=ticket, more="").encode())
+        writer.write(handshake(ticket).encode())
     heads = [await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) for reader, _ in sockets]
     return Counter(head.split()[1].decode() for head in heads), [writer for _, writer in sockets]
 

@@ -14,9 +14,9 @@ import pytest
 from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 from tests.masked import BINARY, CONTINUATION, FIN, PING, PONG, RSV1, TEXT, compress, frame
-from tests.raw import HANDSHAKE, RawClient
+from tests.raw import RawClient, handshake
 
-UPGRADE = HANDSHAKE.format(path="/v1/ws", ticket="dev:eve", more="").encode()
+UPGRADE = handshake("dev:eve").encode()
 MIB = 1024 * 1024
 POURED_BYTES = 8 * MIB
 MOST_BYTES = 5 * MIB
@@ -105,7 +105,7 @@ async def test_a_compression_bomb_is_inflated_no_further_than_a_message_may_be(s
     gateway = await start_gateway(gateway={"compression": True})
     bomb = frame(FIN | RSV1 | BINARY, compress(bytes(16 * MIB)))
     more = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
-    offer = HANDSHAKE.format(path="/v1/ws", ticket="dev:eve", more=more)
+    offer = handshake("dev:eve", more=more)
     with peak_below(MIB):
         await pour(gateway, b"", bomb, handshake=offer.encode())
     await until(lambda: gateway.process.connections() == 0)

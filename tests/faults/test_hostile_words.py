@@ -15,7 +15,7 @@ import pytest
 from tests.client import Client, until
 from tests.conftest import StartGateway
 from tests.process import GatewayCommand
-from tests.raw import HANDSHAKE, RawClient, client_frame
+from tests.raw import RawClient, client_frame, handshake
 from wsprism.policy.decisions import Reason
 
 FORGED = '\n{"level":"info","message":"forged"}'
@@ -33,7 +33,7 @@ async def answer(port: int, request: bytes) -> bytes:
 
 def request(path: str = "/v1/ws?tenant=acme", **headers: str) -> bytes:
     more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    head = HANDSHAKE.format(path="", ticket="", more=more).partition("\r\n")[2]
+    head = handshake("", more=more).partition("\r\n")[2]
     return f"GET {path} HTTP/1.1\r\n{head}".encode("utf-8", "surrogateescape")
 
 
