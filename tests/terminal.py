@@ -16,11 +16,13 @@ __all__ = ["Terminal"]
 
 TIMEOUT_S = 20.0
 _TAKE_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-"""Makes standard input the controlling terminal, so that Ctrl-C is a signal, and becomes the command."""
+"""Makes standard input the controlling terminal and Ctrl-C a signal, which whoever runs the tests may have set aside;
+then becomes the command."""
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
