@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -53,7 +54,7 @@ class LoopScheduler:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._context = contextvars.copy_context()
-        self.now: Callable[[], float] = loop.time
+        self.now: Callable[[], float] = time.monotonic  # uvloop's own clock has steps of a millisecond
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> object:
         return self._loop.call_soon(callback, *args, context=self._context)

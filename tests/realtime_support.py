@@ -159,6 +159,13 @@ class Peer:
         self.say({"v": 1, "svc": "chat", "type": "send", "data": {"msg": text}, **fields})
 
 
+class Holding(Pacer):
+    """Holds every slice for 10 ms, as under load."""
+
+    def next_start(self, now: float) -> float:  # noqa: ARG002 (the pacer's signature)
+        return 0.01
+
+
 class World:
     """One tenant, ``settings`` merged over defaults that allow everything."""
 
@@ -168,6 +175,7 @@ class World:
         scheduler: Any = None,
         ext: Mapping[str, ExtService] | None = None,
         hot: Mapping[int, HotService] | None = None,
+        pacer: Pacer | None = None,
         sampler: Sampler | None = None,
         **settings: Any,
     ) -> None:
@@ -177,7 +185,7 @@ class World:
         self.stalled: list[Outlet] = []
         self.flusher = Flusher(
             self.scheduler,
-            Pacer(share=1),
+            pacer or Pacer(share=1),
             stall_timeout_s=1.5,
             on_stall=self._stall,
             soon=self.system.after_turns,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.realtime_support import Peer, World
+from qos import Pacer
+from tests.realtime_support import Holding, Peer, World
 from wsprism.realtime import room
 
 MEMBERS = 5
@@ -17,7 +18,7 @@ steps = st.lists(
     st.tuples(
         st.integers(0, MEMBERS - 1),
         st.integers(1, 4),
-        st.sampled_from(["none", "turn", "settle", "block", "drain", "rejoin"]),
+        st.sampled_from(["none", "turn", "settle", "block", "drain", "rejoin", "wait"]),
     ),
     max_size=40,
 )
@@ -31,12 +32,14 @@ def texts(peer: Peer) -> list[str]:
     return [one["data"]["msg"] for one in peer.heard() if isinstance(one, dict) and one["type"] == "msg"]
 
 
-@pytest.mark.parametrize("fan_out_size", [512, 2])
+@pytest.mark.parametrize(("fan_out_size", "pacer"), [(512, None), (2, None), (512, Holding()), (2, Holding())])
 @given(script=steps)
 @settings(max_examples=80, deadline=None)
-def test_all_members_see_one_order_whatever_interleaves(fan_out_size: int, script: list[tuple[int, int, str]]) -> None:
+def test_all_members_see_one_order_whatever_interleaves(
+    fan_out_size: int, pacer: Pacer | None, script: list[tuple[int, int, str]]
+) -> None:
     async def run() -> None:
-        world = World()
+        world = World(pacer=pacer)
         peers = [await world.connect(f"u{number}") for number in range(MEMBERS)]
         for peer in peers:
             peer.join("r")
@@ -51,13 +54,15 @@ def test_all_members_see_one_order_whatever_interleaves(fan_out_size: int, scrip
                 world.scheduler.run_once()
             elif then == "settle":
                 world.settle()
+            elif then == "wait":
+                world.scheduler.advance(0.01)
             elif then == "block":
                 peer.transport.fill()
             elif then == "drain":
                 peer.transport.drain()
         for peer in peers:
             peer.transport.drain()
-        world.settle()
+        world.scheduler.advance(0.1)
         heard = [texts(peer) for peer in peers]
         assert all(one == heard[0] for one in heard)
         for sender in range(MEMBERS):
@@ -66,4 +71,5 @@ def test_all_members_see_one_order_whatever_interleaves(fan_out_size: int, scrip
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(room, "FAN_OUT_SIZE", fan_out_size)
+        patch.setattr(room, "_GATHERING_SIZE", 2)
         asyncio.run(run())

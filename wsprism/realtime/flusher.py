@@ -51,6 +51,9 @@ class Flusher:
         self._pacer = pacer
         self._dirty: DirtyLists[Outlet] = DirtyLists(SLICE_SIZE)
         self._scheduled = False
+        self.holding = False
+        """Whether the next slice waits for its time: who publishes meanwhile may do so just before it."""
+        self._gathering: list[Callable[[], object]] = []
         self._held: dict[float, list[Outlet]] = {}
         self._watched: dict[Outlet, None] = {}
         self._watching: Cancellable | None = None
@@ -121,9 +124,25 @@ class Flusher:
         self._scheduled = True
         wait_s = self._pacer.next_start(self._now())
         if wait_s > 0:
-            self._scheduler.call_later(wait_s, self._flush_slice)
+            self.holding = True
+            self._scheduler.call_later(wait_s, self._end_hold)
         else:
             self._soon(self._flush_slice)
+
+    def before_next_slice(self, wake: Callable[[], object]) -> None:
+        """Call ``wake`` when ``holding`` ends: an actor that it gives a turn has it before the slice is written."""
+        self._gathering.append(wake)
+
+    def _end_hold(self) -> None:
+        self.holding = False
+        gathering = self._gathering
+        if not gathering:
+            self._flush_slice()
+            return
+        self._gathering = []
+        for wake in gathering:
+            wake()
+        self._scheduler.call_soon(self._flush_slice)
 
     def _flush_slice(self) -> None:
         start = self._now()

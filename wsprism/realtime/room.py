@@ -38,8 +38,11 @@ __all__ = ["Room"]
 FAN_OUT_SIZE: Final = 512
 """Members that are offered a turn's frames before the loop has its turn: some 0.3 ms."""
 
+_GATHERING_SIZE: Final = 64
+"""From so many members on, one offer for several messages is worth more than what it takes to gather them."""
+
 _MAX_WAITING: Final = 4096
-"""Publications that wait for a fan-out in slices; for one more it is done at once."""
+"""Publications that wait for a fan-out in slices, or for the next writes; for one more they do not."""
 
 Publications = list[ExtPublication | HotPublication]
 
@@ -58,6 +61,10 @@ class _GoOn:
     """A room's word to itself: the next slice of the fan-out."""
 
 
+class _Offer:
+    """The flusher's word to a room: the next writes are due."""
+
+
 class Room(Actor):
     """Created by its tenant for the first member, closed by it after the last."""
 
@@ -70,6 +77,7 @@ class Room(Actor):
         self._samples: list[SampledPublication] = []
         self._fan_out: Iterator[None] | None = None
         self._told_to_go_on = False
+        self._gathers = False
         self._handlers: dict[type, Callable[[Any], None]] = {
             RoomJoin: self._join,
             RoomLeave: self._leave,
@@ -97,6 +105,10 @@ class Room(Actor):
         elif kind is _GoOn:
             self._told_to_go_on = False
             self._go_on()
+        elif kind is _Offer:
+            self._gathers = False
+            if self._fan_out is None:
+                self._offer_turn()
         else:
             try:
                 self._complete()
@@ -106,13 +118,28 @@ class Room(Actor):
     def after_turn(self) -> None:
         """Offer what this turn gathered to every member, in the order in which it came.
 
-        A room larger than ``FAN_OUT_SIZE`` does so in slices, so that nobody else waits for all of it. What is
-        published meanwhile waits; what else the room is told first has it done at once.
+        Under load a large room gathers what is published until the next writes are due: one offer to every member then
+        serves many messages. A room larger than ``FAN_OUT_SIZE`` offers in slices, so that nobody else waits for all
+        of it. What else the room is told has all of that done at once first.
         """
+        if self._turn and not self._may_wait():
+            self._offer_turn()
+
+    def _may_wait(self) -> bool:
+        """Whether more may gather: while a fan-out is under way, or nothing would be written yet anyway."""
+        if len(self._turn) >= _MAX_WAITING:
+            return False
         if self._fan_out is not None:
-            if len(self._turn) < _MAX_WAITING:
-                return
-            self._finish()
+            return True
+        if not self._flusher.holding or len(self._roster) < _GATHERING_SIZE:
+            return False
+        if not self._gathers:
+            self._gathers = True
+            self._flusher.before_next_slice(lambda: self.context.ref.tell_control(_Offer()))
+        return True
+
+    def _offer_turn(self) -> None:
+        self._finish()
         turn = self._turn
         if not turn:
             return
@@ -129,7 +156,6 @@ class Room(Actor):
             return
         if next(self._fan_out, self) is self:
             self._fan_out = None
-            self.after_turn()
         elif not self._told_to_go_on:
             self._told_to_go_on = self.context.ref.tell_control(_GoOn())
 
@@ -140,8 +166,7 @@ class Room(Actor):
 
     def _complete(self) -> None:
         """Everything published so far stands in every member's queue on return."""
-        self._finish()
-        self.after_turn()
+        self._offer_turn()
         self._finish()
 
     def _offer_at_once(self, turn: Publications) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qos import Lane
-from tests.realtime_support import Peer, World
+from tests.realtime_support import Holding, Peer, World
 from wsprism.effects import Publish
 from wsprism.ports import ServiceContext
 from wsprism.protocol.envelope import JSON, MSGPACK, Envelope
@@ -163,6 +163,80 @@ async def test_too_much_published_during_a_fan_out_has_it_done_at_once(monkeypat
     assert told(crowd[8]) == ["0"]
     world.settle()
     assert told(crowd[8]) == ["1", "2", "3"]
+
+
+# Gathering while writes are held
+
+
+@pytest.fixture
+def gathers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_GATHERING_SIZE", 3)
+
+
+async def held(world: World, *users: str) -> list[Peer]:
+    """Members whose joining has been written."""
+    peers = [await world.connect(user) for user in users]
+    for peer in peers:
+        peer.join(LOBBY)
+    world.scheduler.advance(0.05)
+    for peer in peers:
+        peer.heard()
+    return peers
+
+
+@pytest.mark.usefixtures("gathers")
+async def test_while_writes_are_held_a_large_room_gathers_and_offers_once() -> None:
+    world = World(pacer=Holding())
+    ann, bob, cid = await held(world, "ann", "bob", "cid")
+    offered = world.tenant.counters.lanes.offered[Lane.RELIABLE]
+    deliver(ann, send("1"))
+    world.settle()
+    assert world.tenant.counters.lanes.offered[Lane.RELIABLE] == offered + 3  # nothing was held yet
+    for number in range(2, 5):
+        deliver(bob, send(str(number)))
+        world.settle()
+    assert world.tenant.counters.lanes.offered[Lane.RELIABLE] == offered + 3
+    writes = cid.transport.writes
+    world.scheduler.advance(0.01)
+    assert [told(peer) for peer in (ann, bob, cid)] == [["1", "2", "3", "4"]] * 3
+    assert cid.transport.writes == writes + 1
+
+
+@pytest.mark.usefixtures("gathers")
+async def test_who_leaves_while_a_room_gathers_gets_what_was_published_before() -> None:
+    world = World(pacer=Holding())
+    ann, bob, cid = await held(world, "ann", "bob", "cid")
+    deliver(ann, send("1"))
+    world.settle()
+    deliver(ann, send("2"))
+    deliver(bob, command("leave"))
+    world.settle()
+    deliver(ann, send("3"))
+    world.scheduler.advance(0.05)
+    assert told(bob) == ["1", "2", "left"]
+    assert told(ann) == told(cid) == ["1", "2", "3"]
+
+
+@pytest.mark.usefixtures("gathers")
+async def test_a_room_does_not_gather_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_MAX_WAITING", 2)
+    world = World(pacer=Holding())
+    ann, *_ = await held(world, "ann", "bob", "cid")
+    offered = world.tenant.counters.lanes.offered[Lane.RELIABLE]
+    for number in range(3):
+        deliver(ann, send(str(number)))
+        world.settle()
+    assert world.tenant.counters.lanes.offered[Lane.RELIABLE] == offered + 9
+
+
+async def test_a_small_room_does_not_gather() -> None:
+    world = World(pacer=Holding())
+    ann, _ = await held(world, "ann", "bob")
+    offered = world.tenant.counters.lanes.offered[Lane.RELIABLE]
+    for number in range(3):
+        deliver(ann, send(str(number)))
+        world.settle()
+    assert world.tenant.counters.lanes.offered[Lane.RELIABLE] == offered + 6
 
 
 # Hot services
