@@ -1,6 +1,6 @@
 """Traces through OpenTelemetry: turns what was noted of sampled messages and connections into spans, and exports them.
 
-The event loop only appends to a bounded list; spans are made once a second in a thread and leave through a
+The event loop only appends to a bounded list; spans are made ten times a second in a thread and leave through a
 ``BatchSpanProcessor``. What does not fit is dropped whole and counted, so that no trace comes in parts.
 """
 
@@ -27,7 +27,10 @@ from wsprism.traces import ConnectionTrace, MessageTrace, SpanRef
 
 __all__ = ["Tracing"]
 
-HAND_OVER_S: Final = 1.0
+HAND_OVER_S: Final = 0.1
+MOST_SPANS_IN_EXPORT: Final = 64
+"""Little and often: whoever makes or encodes many spans at once holds up the event loop for as long."""
+
 MOST_TRACES: Final = 1024
 """Traces that wait to become spans."""
 
@@ -48,7 +51,12 @@ class Tracing:
         self._handing_over: asyncio.Task[None] | None = None
         self._converting = threading.Lock()
         self._made = self._taken = 0
-        self._processor = BatchSpanProcessor(exporter(self._take), max_queue_size=MOST_SPANS, schedule_delay_millis=500)
+        self._processor = BatchSpanProcessor(
+            exporter(self._take),
+            max_queue_size=MOST_SPANS,
+            max_export_batch_size=MOST_SPANS_IN_EXPORT,
+            schedule_delay_millis=100,
+        )
         self._resource = resource()
         self._scope = InstrumentationScope("wsprism", __version__)
 
