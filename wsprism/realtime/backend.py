@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qos import Block, Frame, Lane, Verdict
+from qos import Block, Verdict
 from wsprism.policy.decisions import Denied, Reason
-from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.backend_messages import (
     AmbiguousSid,
@@ -22,9 +21,8 @@ from wsprism.realtime.backend_messages import (
     SendForBackend,
     Who,
 )
-from wsprism.realtime.blocks import blocks_of
+from wsprism.realtime.blocks import blocks_of, frame_of
 from wsprism.realtime.messages import (
-    HotPublication,
     NextSlice,
     PublicationList,
     Publications,
@@ -162,15 +160,7 @@ class _Delivery:
         return len(sessions)
 
     def _encode(self, wire: WireFormat) -> list[Block]:
-        frames = []
-        for one in self._publications:
-            if isinstance(one, HotPublication):
-                frames.append(Frame(one.frame, Lane.HOT, one.key))
-            else:
-                frames.append(
-                    Frame(wire.encode(sysmsg.publication(one.svc, one.type, None, one.data)), Lane.RELIABLE, None)
-                )
-        blocks = self._blocks[wire] = blocks_of(frames)
+        blocks = self._blocks[wire] = blocks_of([frame_of(one, wire, None) for one in self._publications])
         return blocks
 
 

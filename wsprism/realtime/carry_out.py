@@ -33,7 +33,7 @@ __all__ = ["CARRY_OUT", "tell_sampled"]
 
 
 def _publish(connection: Connection, effect: Publish, envelope: Envelope) -> None:
-    room = effect.room or connection.active_room
+    room = effect.room or connection.session.active_room
     seq = envelope.seq
     if room is None:
         connection.refuse(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", seq)

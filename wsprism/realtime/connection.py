@@ -108,8 +108,6 @@ class Connection(Actor):
         self._sampler = tenant.sampler
         self.trace: MessageTrace | None = None
         self.rooms: dict[str, ActorRef] = {}
-        self.active_room: str | None = None
-        """The room that a hot frame, and an ext message without a room, goes to: the one joined last."""
         self.awaiting: str | None = None
         self._held_back: list[str | bytes] = []
         self._held_back_bytes = 0
@@ -134,6 +132,10 @@ class Connection(Actor):
     @property
     def sid(self) -> str:
         return self.session.sid
+
+    @property
+    def active_room(self) -> str | None:
+        return self.session.active_room
 
     def decode_data(self, envelope: Envelope, type: Any = Any) -> Any:
         return self._codec.decode_data(envelope.data, type)
@@ -267,7 +269,7 @@ class Connection(Actor):
         session = self.session
         ready = binary_frame(raw if not service.include_sender else with_sender(frame, session.user))
         ack = bool(frame.flags & HOT_ACK_REQUESTED)
-        room = self.active_room
+        room = session.active_room
         if room is None:
             if rules.hot_requires_active_room:
                 self._refuse_hot(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", frame.seq)
@@ -338,7 +340,7 @@ class Connection(Actor):
         room = message.room
         self.rooms.pop(room, None)
         self.rooms[room] = message.ref
-        self.active_room = self.session.active_room = room
+        self.session.active_room = room
         self._note("joined", room=room)
         if message.asked:
             if self.awaiting == room and not self.session.principal.may_enter(room):
@@ -362,7 +364,7 @@ class Connection(Actor):
 
     def _forget_room(self, room: str) -> None:
         self.rooms.pop(room, None)
-        self.active_room = self.session.active_room = next(reversed(self.rooms), None)
+        self.session.active_room = next(reversed(self.rooms), None)
 
     def _settle(self, room: str) -> None:
         """The join or leave under way is decided: hear what was kept back, up to the next one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from qos import Frame, Lane
 from wsprism.policy.decisions import Reason
-from wsprism.realtime.connection import Connection, State
+from wsprism.realtime.connection import Connection
 
 __all__ = ["EchoConnection"]
 
@@ -18,7 +18,7 @@ class EchoConnection(Connection):
 
     def receive(self, message: object) -> None:
         if isinstance(message, str | bytes):
-            if self.state is State.OPEN:
+            if self.is_open:
                 self._echo(message)
         else:
             super().receive(message)

@@ -303,4 +303,4 @@ class PublicationList:
 
 @dataclass(frozen=True, slots=True)
 class NextSlice:
-    """Tenant to itself: go on with what is done in slices."""
+    """An actor to itself: go on with what is done in slices."""

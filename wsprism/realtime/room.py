@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Any, Final
 
 from actors import Actor
-from qos import Block, Frame, Lane, Verdict
+from qos import Block, Frame, Verdict
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
-from wsprism.realtime.blocks import blocks_of
+from wsprism.realtime.blocks import blocks_of, frame_of
 from wsprism.realtime.flusher import SLICE_SIZE, Flusher
 from wsprism.realtime.messages import (
     CloseRoom,
@@ -23,6 +23,7 @@ from wsprism.realtime.messages import (
     JoinAccepted,
     Left,
     MembersQuery,
+    NextSlice,
     PublicationList,
     RoomJoin,
     RoomLeave,
@@ -44,7 +45,7 @@ _GATHERING_SIZE: Final = 64
 _MAX_WAITING: Final = 4096
 """Publications that wait for a fan-out in slices, or for the next writes; for one more they do not."""
 
-Publications = list[ExtPublication | HotPublication]
+_Turn = list[ExtPublication | HotPublication]
 
 _Member = tuple[Callable[[Block], Verdict], Outlet]
 _Members = dict[Session, _Member]
@@ -53,12 +54,6 @@ _MOST_LINKED: Final = 128
 """Of so many members a sampled publication looks whether their connection is traced too."""
 
 _WAKE = Verdict.WAKE
-_RELIABLE = Lane.RELIABLE
-_HOT = Lane.HOT
-
-
-class _GoOn:
-    """A room's word to itself: the next slice of the fan-out."""
 
 
 class _Offer:
@@ -73,7 +68,7 @@ class Room(Actor):
         self._flusher = flusher
         self._roster = roster
         self._members: dict[WireFormat, _Members] = {}
-        self._turn: Publications = []
+        self._turn: _Turn = []
         self._samples: list[SampledPublication] = []
         self._fan_out: Iterator[None] | None = None
         self._told_to_go_on = False
@@ -102,7 +97,7 @@ class Room(Actor):
         elif kind is SampledPublication:
             self._turn.append(message.publication)  # type: ignore[attr-defined]
             self._samples.append(message)  # type: ignore[arg-type]
-        elif kind is _GoOn:
+        elif kind is NextSlice:
             self._told_to_go_on = False
             self._go_on()
         elif kind is _Offer:
@@ -157,7 +152,7 @@ class Room(Actor):
         if next(self._fan_out, self) is self:
             self._fan_out = None
         elif not self._told_to_go_on:
-            self._told_to_go_on = self.context.ref.tell_control(_GoOn())
+            self._told_to_go_on = self.context.ref.tell_control(NextSlice())
 
     def _finish(self) -> None:
         fan_out, self._fan_out = self._fan_out, None
@@ -169,24 +164,24 @@ class Room(Actor):
         self._offer_turn()
         self._finish()
 
-    def _offer_at_once(self, turn: Publications) -> None:
+    def _offer_at_once(self, turn: _Turn) -> None:
         """Offer a turn's frames to every member, then acknowledge."""
         samples = self._take_samples() if self._samples else ()
         withheld = _withheld(turn)
         large = len(self._roster) > SLICE_SIZE // 2
         for wire, members in self._members.items():
-            frames = [self._frame(publication, wire) for publication in turn]
+            frames = [frame_of(publication, wire, self.name) for publication in turn]
             self._offer(blocks_of(frames), members.items(), withheld, large)
             if withheld is not None:
                 self._offer_without_own(members, withheld, turn, frames)
         self._end_turn(turn, samples)
 
-    def _offer_in_slices(self, turn: Publications) -> Iterator[None]:
+    def _offer_in_slices(self, turn: _Turn) -> Iterator[None]:
         """The same for a large room, whose members do not change meanwhile: yields behind each slice of them."""
         samples = self._take_samples() if self._samples else ()
         withheld = _withheld(turn)
         for wire, members in self._members.items():
-            frames = [self._frame(publication, wire) for publication in turn]
+            frames = [frame_of(publication, wire, self.name) for publication in turn]
             blocks = blocks_of(frames)
             rest = iter(members.items())
             while some := list(islice(rest, FAN_OUT_SIZE)):
@@ -220,7 +215,7 @@ class Room(Actor):
             self._flusher.mark_all(woken, large=large)
 
     @staticmethod
-    def _offer_without_own(members: _Members, withheld: set[Session], turn: Publications, frames: list[Frame]) -> None:
+    def _offer_without_own(members: _Members, withheld: set[Session], turn: _Turn, frames: list[Frame]) -> None:
         """Offer those who relay everything of the turn but what they relayed."""
         for session in withheld:
             if session in members:
@@ -232,7 +227,7 @@ class Room(Actor):
                 if own:
                     session.outlet.offer_block(Block(own))
 
-    def _end_turn(self, turn: Publications, samples: Sequence[SampledPublication]) -> None:
+    def _end_turn(self, turn: _Turn, samples: Sequence[SampledPublication]) -> None:
         for publication in turn:
             if publication.ack:
                 self._acknowledge(publication)
@@ -253,12 +248,6 @@ class Room(Actor):
         trace.links = [one.trace.ref for one in islice(self._roster, _MOST_LINKED) if one.trace is not None]
         last = next((one for one in reversed(self._roster) if publication.echo or one is not publication.sender), None)
         self._flusher.when_written(last.outlet if last is not None else None, trace)
-
-    def _frame(self, publication: ExtPublication | HotPublication, wire: WireFormat) -> Frame:
-        if isinstance(publication, HotPublication):
-            return Frame(publication.frame, _HOT, publication.key)
-        message = sysmsg.publication(publication.svc, publication.type, self.name, publication.data)
-        return Frame(wire.encode(message), _RELIABLE, None)
 
     @staticmethod
     def _acknowledge(publication: ExtPublication | HotPublication) -> None:
@@ -300,7 +289,7 @@ class Room(Actor):
         self._members.setdefault(outlet.format, {})[session] = (outlet.queue.offer_block, outlet)
 
 
-def _withheld(turn: Publications) -> set[Session] | None:
+def _withheld(turn: _Turn) -> set[Session] | None:
     """Whoever does not get all of the turn, because it relays; None: nobody."""
     withheld = None
     for publication in turn:

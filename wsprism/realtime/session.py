@@ -19,7 +19,8 @@ __all__ = ["Session"]
 class Session:
     """``sid`` is unique within its user only; two objects are never the same session, whatever their sid.
 
-    ``rooms`` are those that it is in, in the order of joining. ``active_room`` is written by the connection, for lists.
+    ``rooms`` are those that it is in, in the order of joining. ``active_room``
+    is the one joined last, where goes what names no room; the connection writes it.
     ``origin`` and ``user_agent`` are the handshake's: a refresh is judged with them as the handshake was.
     ``trace`` is there when the connection is sampled.
     """
