@@ -11,8 +11,8 @@ import pytest
 import yaml
 from hypothesis import settings
 
-from wsprism.app import GatewayProcess
-from wsprism.reload import ReloadReport
+from wsprism.composition.app import GatewayProcess
+from wsprism.composition.reload import ReloadReport
 from wsprism.settings import load_settings
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any
 
 from actors.testing import ManualScheduler
-from wsprism.transport.link import Link
+from wsprism.transport.websocket.link import Link
 
 __all__ = ["FakeLoop", "FakeSocket"]
 

@@ -15,17 +15,17 @@ from qos import Pacer
 from wsprism.policy.decisions import Denied
 from wsprism.ports import Authenticator, ExtService, HotService, Principal, TicketRequest
 from wsprism.protocol.envelope import JSON
-from wsprism.realtime.flusher import Flusher
+from wsprism.protocol.traces import ConnectionTrace
 from wsprism.realtime.gateway import Gateway
 from wsprism.realtime.messages import Attached, OpenSession, TransportLost
-from wsprism.realtime.outlet import Outlet
+from wsprism.realtime.outbound.flusher import Flusher
+from wsprism.realtime.outbound.outlet import Outlet
+from wsprism.realtime.outbound.wire import WireFormat, wire_format
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, compile_rules
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.session import Session
-from wsprism.realtime.wire import WireFormat, wire_format
 from wsprism.services import ChatService, EchoService, RelayService, RoomService
 from wsprism.settings import TenantSettings
-from wsprism.traces import ConnectionTrace
 
 __all__ = ["FakeTransport", "Peer", "World", "frames_in"]
 

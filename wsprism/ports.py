@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 from wsprism.protocol.envelope import Envelope
-from wsprism.traces import ConnectionTrace, MessageTrace
+from wsprism.protocol.traces import ConnectionTrace, MessageTrace
 
 __all__ = [
     "Authenticator",

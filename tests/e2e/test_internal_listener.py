@@ -12,7 +12,7 @@ from tests.client import Client
 from tests.conftest import StartGateway
 from tests.e2e.test_process import DEFAULT_CONFIG
 from tests.process import GatewayCommand
-from wsprism.app import GatewayProcess
+from wsprism.composition.app import GatewayProcess
 from wsprism.errors import OperatorError
 from wsprism.settings import load_settings
 

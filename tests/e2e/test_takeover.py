@@ -10,8 +10,8 @@ from aiohttp import web
 from tests.client import Client, until
 from tests.conftest import StartGateway
 from tests.faults.test_slow_reader import flood, slow_client
-from wsprism.transport import takeover
-from wsprism.transport.takeover import can_detach
+from wsprism.transport.websocket import takeover
+from wsprism.transport.websocket.takeover import can_detach
 
 
 async def test_aiohttp_still_has_what_the_takeover_uses() -> None:

@@ -18,7 +18,7 @@ from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 from tests.process import GatewayCommand
 from wsprism.errors import OperatorError
-from wsprism.transport import tls
+from wsprism.transport.http import tls
 
 TIMEOUT_S = 5.0
 ENCRYPTED_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(

@@ -16,8 +16,8 @@ from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 from tests.process import GatewayCommand
 from tests.raw import RawClient
-from wsprism.transport import server
-from wsprism.transport.link import Link
+from wsprism.transport.http import server
+from wsprism.transport.websocket.link import Link
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 TIMEOUT_S = 5.0

@@ -16,8 +16,8 @@ from tests.masked import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEX
 from tests.realtime_support import Peer, World, frames_in
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.websocket import FrameDecoder
-from wsprism.realtime.wire import wire_format
-from wsprism.transport.link import Link
+from wsprism.realtime.outbound.wire import wire_format
+from wsprism.transport.websocket.link import Link
 
 __all__ = ["OPS", "connection", "record"]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.realtime_support import Peer, World
 from wsprism.policy.decisions import Denied
-from wsprism.realtime.backend_messages import DisconnectForBackend, JoinForBackend, RemoveForBackend, Who
 from wsprism.realtime.messages import TransportLost
+from wsprism.realtime.tenant.backend_messages import DisconnectForBackend, JoinForBackend, RemoveForBackend, Who
 
 LIMITS = {"max_sessions_total": 12, "max_rooms_total": 3, "max_users_per_room": 4, "max_rooms_per_user": 2}
 USERS = [f"u{number}" for number in range(6)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qos import Pacer
 from tests.realtime_support import Holding, Peer, World
-from wsprism.realtime import room
+from wsprism.realtime.room import actor as room
 
 MEMBERS = 5
 

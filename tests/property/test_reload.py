@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from tests.client import until
 from tests.realtime_support import FakeTransport, frames_in
-from wsprism.app import GatewayProcess
+from wsprism.composition.app import GatewayProcess
 from wsprism.ports import Principal
 from wsprism.protocol.envelope import JSON
 from wsprism.realtime.counters import ReloadResult
 from wsprism.realtime.messages import Attached, OpenSession
+from wsprism.realtime.outbound.wire import wire_format
 from wsprism.realtime.session import Session
-from wsprism.realtime.wire import wire_format
 from wsprism.settings import SettingsError, load_settings
 
 IDS = ("a", "b", "c")

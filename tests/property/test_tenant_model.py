@@ -21,9 +21,9 @@ from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import OnExceed, SessionPolicy
 from wsprism.ports import Principal, TicketRequest
 from wsprism.protocol.websocket import CloseReceived
-from wsprism.realtime.backend_messages import DisconnectForBackend, RemoveForBackend, Who
 from wsprism.realtime.messages import Revoke
-from wsprism.realtime.sweeper import Sweeper
+from wsprism.realtime.outbound.sweeper import Sweeper
+from wsprism.realtime.tenant.backend_messages import DisconnectForBackend, RemoveForBackend, Who
 
 USERS = st.sampled_from(["ann", "bob", "cat"])
 SIDS = st.sampled_from([None, "s1", "s2"])

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.keys import SECRET, jwk, token
-from wsprism.adapters.authenticators import build_authenticator
-from wsprism.adapters.jwt_tickets import judge_claims
+from wsprism.adapters.tickets.authenticators import build_authenticator
+from wsprism.adapters.tickets.jwt_tickets import judge_claims
 from wsprism.policy.expiring import ExpiringTable
 from wsprism.ports import Principal, TicketRequest
 from wsprism.protocol.jwk import parse_key_set, parse_public_key
 from wsprism.protocol.jws import parse_token, verified_claims
 from wsprism.protocol.standard_webhooks import parse_secret
-from wsprism.realtime.one_time import OneTimeTickets
+from wsprism.realtime.tenant.one_time import OneTimeTickets
 from wsprism.settings import JwtAuth, TenantSettings
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from wsprism import __version__
-from wsprism.log_limit import LimitedLog
+from wsprism.policy.log_limit import LimitedLog
 
 __all__ = ["HttpAnswer", "HttpClient", "HttpFailure", "Outage"]
 

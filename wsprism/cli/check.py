@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(file: str, out: Console, err: Console) -> int:
-    from wsprism.advice import advise
+    from wsprism.composition.advice import advise
     from wsprism.config_file import read_document, render_path
     from wsprism.settings import Fault, SettingsError, load_settings
 

@@ -23,8 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Raises OperatorError when the gateway cannot start."""
     import asyncio
 
-    from wsprism.logs import configure_logging
-    from wsprism.run import serve
+    from wsprism.process.logs import configure_logging
+    from wsprism.process.run import serve
     from wsprism.settings import LoggingSettings, load_settings
 
     settings = load_settings(arguments.config)

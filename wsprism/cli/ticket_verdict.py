@@ -6,11 +6,11 @@ import asyncio
 import time
 from typing import Any
 
-from wsprism.adapters.authenticators import build_one
-from wsprism.adapters.jwt_tickets import JwtAuthenticator
+from wsprism.adapters.tickets.authenticators import build_one
+from wsprism.adapters.tickets.jwt_tickets import JwtAuthenticator
 from wsprism.cli.minting import find_tenant
 from wsprism.ports import Principal, TicketRequest
-from wsprism.realtime.one_time import OneTimeTickets
+from wsprism.realtime.tenant.one_time import OneTimeTickets
 from wsprism.settings import AuthSettings, OneTimeAuth, TenantSettings, WebhookAuth, load_settings
 
 __all__ = ["judge"]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import chain, count
 
 from actors import Actor, MailboxSpec, Supervision
-from wsprism.realtime.flusher import Flusher
 from wsprism.realtime.messages import AddTenants
+from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.rules import TenantContext
-from wsprism.realtime.tenant import Tenant
+from wsprism.realtime.tenant.actor import Tenant
 
 __all__ = ["Gateway"]
 

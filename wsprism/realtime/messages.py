@@ -14,10 +14,10 @@ from wsprism.ports import Principal, Transport
 
 if TYPE_CHECKING:
     from actors import ActorRef
+    from wsprism.protocol.traces import ConnectionTrace, MessageTrace
+    from wsprism.realtime.outbound.wire import WireFormat
     from wsprism.realtime.rules import TenantContext
     from wsprism.realtime.session import Session
-    from wsprism.realtime.wire import WireFormat
-    from wsprism.traces import ConnectionTrace, MessageTrace
 
 __all__ = [
     "AddTenants",

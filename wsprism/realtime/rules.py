@@ -20,9 +20,9 @@ from wsprism.policy.revocation import Revocations
 from wsprism.policy.sessions import OnExceed, SessionPolicy
 from wsprism.protocol.hot import Framing
 from wsprism.realtime.counters import TenantCounters
-from wsprism.realtime.one_time import OneTimeTickets
-from wsprism.realtime.registry import SessionRegistry
 from wsprism.realtime.sampling import Sampler
+from wsprism.realtime.tenant.one_time import OneTimeTickets
+from wsprism.realtime.tenant.registry import SessionRegistry
 
 if TYPE_CHECKING:
     from actors import ActorRef

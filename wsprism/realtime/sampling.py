@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from wsprism.policy.ratelimit import TokenBucket
 from wsprism.protocol.trace import TraceParent, parse_traceparent
+from wsprism.protocol.traces import ConnectionTrace, MessageTrace, SpanRef
 from wsprism.realtime.histogram import Histogram
-from wsprism.traces import ConnectionTrace, MessageTrace, SpanRef
 
 if TYPE_CHECKING:
     from wsprism.ports import Tracer

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.ports import Principal
-    from wsprism.realtime.outlet import Outlet
-    from wsprism.traces import ConnectionTrace
+    from wsprism.protocol.traces import ConnectionTrace
+    from wsprism.realtime.outbound.outlet import Outlet
 
 __all__ = ["Session"]
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from actors import SystemStatistics
 from wsprism.realtime.counters import GatewayCounters, TenantCounters
-from wsprism.realtime.flusher import Flusher
+from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.vitals import Vitals
 

@@ -60,8 +60,10 @@ def test_the_parser_alone_imports_nothing_heavy() -> None:
 
 
 def test_a_gateway_that_starts_does_not_import_what_only_other_commands_need() -> None:
-    start = "import wsprism.cli.start, wsprism.app, wsprism.logs, wsprism.run, wsprism.settings"
-    assert not imported_by(f"{start}; wsprism.logs.configure_logging('json', 'info', {{}})") & {"rich", "shtab"}
+    start = (
+        "import wsprism.cli.start, wsprism.composition.app, wsprism.process.logs, wsprism.process.run, wsprism.settings"
+    )
+    assert not imported_by(f"{start}; wsprism.process.logs.configure_logging('json', 'info', {{}})") & {"rich", "shtab"}
 
 
 def test_a_reader_that_closes_the_pipe_gets_no_traceback() -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from tests.realtime_support import Peer, World
 from wsprism.protocol.trace import TraceParent
-from wsprism.realtime.room import FAN_OUT_SIZE
+from wsprism.protocol.traces import MAX_EVENTS, ConnectionTrace, MessageTrace
+from wsprism.realtime.room.actor import FAN_OUT_SIZE
 from wsprism.realtime.sampling import ASKED_FOR_RPS, Sampler
-from wsprism.traces import MAX_EVENTS, ConnectionTrace, MessageTrace
 
 SAMPLED = f"00-{'a' * 32}-{'b' * 16}-01"
 UNSAMPLED = f"00-{'a' * 32}-{'b' * 16}-00"

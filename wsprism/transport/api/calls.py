@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from actors import ActorStoppedError, AskTimeoutError, MailboxFullError
 from wsprism.policy.decisions import Denied
 from wsprism.protocol.codes import ErrorCode
-from wsprism.realtime.backend_messages import AmbiguousSid
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.tenant.backend_messages import AmbiguousSid
 from wsprism.settings import Settings
 from wsprism.transport.api.keys import ApiKey
 from wsprism.transport.api.problems import Problem, problem_of

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import platform
 from typing import Final
 
 from wsprism import __version__
 from wsprism.errors import OperatorError
-from wsprism.logs import set_level
 from wsprism.settings import SettingsError, masked
 from wsprism.transport.api import answers
 from wsprism.transport.api.calls import Call
@@ -61,6 +61,15 @@ async def reload(call: Call) -> answers.ReloadAnswer | Problem:
 
 async def set_log_level(call: Call) -> answers.LogLevelAnswer | Problem:
     component, level = call.body.component, call.body.level
-    if not set_level(component, level):
+    if not _set_level(component, level):
         return Problem(422, "no such component", errors=(("/component", "names no component that logs"),))
     return answers.LogLevelAnswer(component=component, level=level)
+
+
+def _set_level(component: str | None, level: str) -> bool:
+    """Give a component its own level, or (None) all that have none. False: no component of this name logs."""
+    name = f"wsprism.{component}"
+    if component is not None and name not in logging.root.manager.loggerDict:
+        return False
+    (logging.getLogger() if component is None else logging.getLogger(name)).setLevel(level.upper())
+    return True

@@ -13,9 +13,9 @@ from wsprism.protocol.envelope import JSON
 from wsprism.protocol.frames import binary_frame
 from wsprism.protocol.hot import HotFault, decode_hot
 from wsprism.protocol.nesting import is_portable
-from wsprism.realtime.backend_messages import PublishForBackend, SendForBackend
 from wsprism.realtime.messages import ExtPublication, HotPublication, Publications
 from wsprism.realtime.rules import TenantRules
+from wsprism.realtime.tenant.backend_messages import PublishForBackend, SendForBackend
 from wsprism.transport.api.answers import MembersAnswer, SessionsAnswer
 from wsprism.transport.api.calls import Call, ask_tenant
 from wsprism.transport.api.models import ExtItem, HotItem

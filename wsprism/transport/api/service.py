@@ -15,7 +15,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from actors import Scheduler
-from wsprism.log_limit import LimitedLog
+from wsprism.policy.log_limit import LimitedLog
 from wsprism.transport.api.calls import Call, GatewayControl
 from wsprism.transport.api.idempotency import Answered, Idempotency
 from wsprism.transport.api.keys import ApiKey, ApiKeys

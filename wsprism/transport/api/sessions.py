@@ -7,8 +7,8 @@ from typing import Final
 
 from wsprism.policy.revocation import Revocable
 from wsprism.protocol.codes import ErrorCode
-from wsprism.realtime.backend_messages import DisconnectForBackend, JoinForBackend, RemoveForBackend, Who
 from wsprism.realtime.messages import Revoke
+from wsprism.realtime.tenant.backend_messages import DisconnectForBackend, JoinForBackend, RemoveForBackend, Who
 from wsprism.transport.api.answers import SessionsAnswer, TicketAnswer
 from wsprism.transport.api.calls import Call, ask_tenant
 from wsprism.transport.api.problems import Problem

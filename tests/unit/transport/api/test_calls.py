@@ -10,8 +10,8 @@ import pytest
 from actors import ActorStoppedError, AskTimeoutError, MailboxFullError
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.protocol.codes import ErrorCode
-from wsprism.realtime.backend_messages import AmbiguousSid
 from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.tenant.backend_messages import AmbiguousSid
 from wsprism.transport.api.calls import ask_tenant
 from wsprism.transport.api.problems import CODES, Problem
 

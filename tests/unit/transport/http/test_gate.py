@@ -1,0 +1,157 @@
+"""The gate on a manual clock: one timer, the oldest first, and a head that is whole or refused."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from actors.testing import ManualScheduler
+from wsprism.realtime.counters import GatewayCounters
+from wsprism.transport.http.gate import Gate, HalfOpen, HttpLimits
+from wsprism.transport.http.refusals import Refusals
+
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Socket(asyncio.Transport):
+    """Remembers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.ended: str | None = None
+        self.protocol: asyncio.BaseProtocol | None = None
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("192.0.2.1", 4711) if name == "peername" else default
+
+    def is_closing(self) -> bool:
+        return self.ended is not None
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        self.ended = self.ended or "closed"
+
+    def abort(self) -> None:
+        self.ended = self.ended or "reset"
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+
+class Http(asyncio.Protocol):
+    """What a whole head goes on to."""
+
+    def __init__(self) -> None:
+        self.received = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+
+
+class Listener:
+    """Gates with time for 5 s, 3 of them, of 64 bytes."""
+
+    def __init__(self) -> None:
+        self.clock = ManualScheduler()
+        self.counters = GatewayCounters()
+        self.half_open = HalfOpen(HttpLimits(5.0, 3, 64), Refusals(self.counters, self.clock.now), self.clock)
+
+    def connect(self) -> tuple[Gate, Socket]:
+        gate, socket = Gate(self.half_open, Http, tuned=True), Socket()
+        gate.connection_made(socket)
+        return gate, socket
+
+    @property
+    def refused(self) -> dict[str, int]:
+        return dict(self.counters.handshakes_refused)
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+def test_a_whole_head_goes_on_with_everything_behind_it(listener: Listener) -> None:
+    gate, socket = listener.connect()
+    gate.data_received(HEAD[:7])
+    gate.data_received(HEAD[7:-1])
+    gate.data_received(HEAD[-1:] + b"behind")
+    assert isinstance(socket.protocol, Http)
+    assert socket.protocol.received == HEAD + b"behind"
+    assert len(listener.half_open) == 0
+    listener.clock.advance(60.0)
+    assert (socket.ended, listener.refused) == (None, {})
+
+
+def test_each_has_its_own_time_and_all_share_one_timer(listener: Listener) -> None:
+    sockets = []
+    for _ in range(3):
+        sockets.append(listener.connect()[1])
+        listener.clock.advance(1.0)
+    listener.clock.advance(1.9)
+    assert [one.ended for one in sockets] == [None, None, None]
+    listener.clock.advance(0.2)
+    assert [one.ended for one in sockets] == ["reset", None, None]
+    listener.clock.advance(1.0)
+    assert [one.ended for one in sockets] == ["reset", "reset", None]
+    listener.clock.advance(1.0)
+    assert [one.ended for one in sockets] == ["reset"] * 3
+    assert listener.refused == {"handshake_timeout": 3}
+
+
+def test_bytes_do_not_extend_the_time_and_are_answered_at_its_end(listener: Listener) -> None:
+    gate, socket = listener.connect()
+    for byte in b"GET /":
+        gate.data_received(bytes([byte]))
+        listener.clock.advance(1.0)
+    assert socket.written.startswith(b"HTTP/1.1 408 ")
+    assert socket.ended == "closed"
+
+
+def test_the_oldest_gives_way(listener: Listener) -> None:
+    (_, first), (second_gate, second), (_, third) = [listener.connect() for _ in range(3)]
+    second_gate.data_received(HEAD)
+    listener.connect()
+    before = first.ended
+    listener.connect()
+    assert [before, first.ended, second.ended, third.ended] == [None, "reset", None, None]
+    assert listener.refused == {"half_open_full": 1}
+    assert len(listener.half_open) == 3
+
+
+def test_who_leaves_is_forgotten_and_not_counted(listener: Listener) -> None:
+    gate, _ = listener.connect()
+    gate.connection_lost(None)
+    assert gate.eof_received() is False
+    listener.clock.advance(10.0)
+    assert (len(listener.half_open), listener.refused) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "reason"),
+    [
+        (b"\x16\x03\x01", b"400", "not_http"),
+        (b"GET /" + b"a" * 80, b"431", "header_too_large"),
+        (b"GET /" + b"a" * 80 + b" HTTP/1.1\r\n\r\n", b"431", "header_too_large"),
+    ],
+)
+def test_a_refusal_is_answered_and_counted_once(listener: Listener, data: bytes, status: bytes, reason: str) -> None:
+    gate, socket = listener.connect()
+    gate.data_received(data)
+    gate.data_received(data)
+    assert socket.written.startswith(b"HTTP/1.1 " + status)
+    assert socket.written.count(b"HTTP/1.1") == 1
+    assert (socket.ended, socket.protocol, listener.refused) == ("closed", None, {reason: 1})
+
+
+def test_a_closed_listener_drops_all_and_keeps_no_timer(listener: Listener) -> None:
+    sockets = [listener.connect()[1] for _ in range(2)]
+    listener.half_open.close()
+    assert [one.ended for one in sockets] == ["reset", "reset"]
+    listener.clock.advance(10.0)
+    assert listener.refused == {}

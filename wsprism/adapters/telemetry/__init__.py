@@ -1,0 +1,1 @@
+"""Metrics and traces for the outside: the only place that knows OpenTelemetry."""

@@ -1,0 +1,1 @@
+"""Ways to judge a ticket, behind ``ports.Authenticator``."""

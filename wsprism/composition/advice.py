@@ -1,0 +1,88 @@
+"""What a valid configuration should still be warned of. Logged at every start and reload; printed by ``check``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from wsprism.composition.assembly import build_services
+from wsprism.protocol.standard_webhooks import MIN_SECRET_BYTES
+from wsprism.settings import AuthSettings, DevAuth, JwtAuth, ListenAddress, Settings, TenantSettings, WebhookAuth
+
+__all__ = ["Advice", "advise", "log_advice"]
+
+_log = logging.getLogger("wsprism.gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One warning: ``path`` is the key's in the file, ``entry`` the list item that it is about."""
+
+    tenant: str
+    path: tuple[str | int, ...]
+    message: str
+    entry: str | None = None
+
+
+def advise(settings: Settings) -> Iterator[Advice]:
+    """All warnings, tenant by tenant."""
+    public = not settings.gateway.listen.is_loopback
+    for position, tenant in enumerate(settings.tenants):
+        path = ("tenants", position)
+        if not tenant.auth:
+            yield Advice(tenant.id, path, "every ticket is refused: the tenant has no auth")
+        for number, auth in enumerate(tenant.auth):
+            for key, message in _of_auth(auth, public=public):
+                yield Advice(tenant.id, (*path, "auth", number, *key), message)
+        for where, entry in _unknown_entries(tenant):
+            yield Advice(tenant.id, (*path, "policy", *where), "an allowlist entry names no service", entry)
+
+
+def _of_auth(auth: AuthSettings, *, public: bool) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What to say of one way to judge tickets, and the key in it."""
+    match auth:
+        case DevAuth() if public:
+            yield (), "dev tickets let anybody in, and the listener is not loopback"
+        case JwtAuth(secret=SecretStr() as secret):
+            wanted = max(int(algorithm.removeprefix("HS")) // 8 for algorithm in auth.algorithms)
+            yield from _of_secret(len(secret.get_secret_value().encode()), wanted)
+        case JwtAuth(jwks_url=str() as url):
+            yield from _of_url("jwks_url", url)
+        case WebhookAuth():
+            yield from _of_secret(len(auth.key()), MIN_SECRET_BYTES)
+            yield from _of_url("url", auth.url)
+
+
+def _of_secret(size: int, wanted: int) -> Iterator[tuple[tuple[str, ...], str]]:
+    if size < wanted:
+        message = f"the secret has {size} bytes, and can be guessed from what it signs: {wanted} or more are safe"
+        yield ("secret",), message
+
+
+def _of_url(key: str, url: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not ListenAddress(parts.hostname or "").is_loopback:
+        yield (key,), "the way to this server is not encrypted: whoever is on it can let anybody in"
+
+
+def log_advice(settings: Settings) -> None:
+    """One warning in the log for each."""
+    for advice in advise(settings):
+        about = {"tenant": advice.tenant} | ({"entry": advice.entry} if advice.entry is not None else {})
+        _log.warning(advice.message, extra=about)
+
+
+def _unknown_entries(tenant: TenantSettings) -> Iterator[tuple[tuple[str, int], str]]:
+    services = build_services(tenant)
+    for number, entry in enumerate(tenant.policy.ext_allowlist):
+        svc, _, message_type = entry.partition(":")
+        service = services.ext.get(svc)
+        if svc != "sys" and (service is None or message_type not in service.types | {"*"}):
+            yield ("ext_allowlist", number), entry
+    for number, entry in enumerate(tenant.policy.hot_allowlist):
+        if int(entry.partition(":")[0]) not in services.hot:
+            yield ("hot_allowlist", number), entry

@@ -1,0 +1,273 @@
+"""The composition root: makes every part of one gateway, starts them, and stops them in order.
+
+Nothing is decided here; whoever wants to know what talks to what reads this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
+from wsprism.adapters.telemetry.build import build_telemetry
+from wsprism.adapters.telemetry.metrics import CONTENT_TYPE_LATEST, Metrics
+from wsprism.composition.assembly import build_handshake_limiter, build_http_limits, build_pacer, build_tenant
+from wsprism.composition.live import LiveParts
+from wsprism.composition.reload import Reloader, ReloadReport
+from wsprism.errors import OperatorError
+from wsprism.policy.drain import DrainPlan
+from wsprism.policy.proxies import TrustedProxies
+from wsprism.realtime.counters import GatewayCounters
+from wsprism.realtime.gateway import Gateway
+from wsprism.realtime.outbound.drain import Drain
+from wsprism.realtime.outbound.flusher import Flusher
+from wsprism.realtime.outbound.outlet import Outlet
+from wsprism.realtime.outbound.sweeper import Sweeper
+from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.sampling import Sampler
+from wsprism.realtime.vitals import Vitals
+from wsprism.settings import ListenAddress, LoggingSettings, Settings, load_settings
+from wsprism.transport.api import Api
+from wsprism.transport.http.probes import Probes
+from wsprism.transport.http.refusals import Refusals
+from wsprism.transport.http.server import Handler, HttpServer
+from wsprism.transport.http.tls import Certificate
+from wsprism.transport.websocket.upgrade import Upgrader
+
+__all__ = ["GatewayProcess"]
+
+_log = logging.getLogger("wsprism.gateway")
+
+_STOP_TIMEOUT_S = 5.0
+
+
+class GatewayProcess:
+    """One gateway on the running loop. ``start``, then ``drain`` (or ``stop``); not to be started twice."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        file: str | None = None,
+        configure_logging: Callable[[LoggingSettings], object] = lambda _: None,
+    ) -> None:
+        """``file`` is what a reload reads; ``configure_logging`` is told when the settings of the log change."""
+        loop = asyncio.get_running_loop()
+        gateway = settings.gateway
+        self.certificate = Certificate(gateway.tls, loop) if gateway.tls.cert_file is not None else None
+        self.counters = GatewayCounters()
+        self._tracing, exporter = build_telemetry(gateway, self.counters)
+        self.sampler = Sampler(self._tracing, gateway.tracing.sample_ratio)
+        scheduler = self._scheduler = LoopScheduler(loop)
+        self.vitals = Vitals(scheduler)
+        self._system = ActorSystem(scheduler, name="wsprism", on_failure=_log_failure)
+        self.flusher = Flusher(
+            scheduler,
+            build_pacer(gateway.flush),
+            stall_timeout_s=gateway.writer_send_timeout_ms / 1000,
+            on_stall=self._give_up,
+            soon=self._system.after_turns,
+        )
+        new_tenant = partial(build_tenant, scheduler=scheduler, sampler=self.sampler)
+        self._tenants = {one.id: new_tenant(one) for one in settings.tenants}
+        refusals = Refusals(self.counters, scheduler.now)
+        self._upgrader = Upgrader(
+            self._tenants,
+            build_handshake_limiter(gateway.handshake_limit, scheduler.now()),
+            self.counters,
+            refusals,
+            proxies=TrustedProxies(gateway.trusted_proxies),
+            compression=gateway.compression,
+            max_judging=gateway.limits.max_half_open,
+            loop=loop,
+        )
+        self._sweeper = Sweeper(
+            scheduler,
+            lambda: self._upgrader.links,
+            time.time,
+            ping_interval_s=gateway.ping_interval_ms / 1000,
+            idle_timeout_s=gateway.idle_timeout_ms / 1000,
+        )
+        self._parts = LiveParts(
+            self._tenants,
+            new_tenant,
+            scheduler,
+            self.flusher,
+            self._sweeper,
+            self._upgrader,
+            self.certificate,
+            configure_logging,
+        )
+        self.file = file
+        self._reloader = Reloader(settings, file or "", lambda: _read(file), self._parts, self.counters)
+        self._metrics = Metrics(self, exporter, gateway.metrics.interval_s)
+        self._drain: Drain | None = None
+        self.drain_begun = asyncio.Event()
+        self._drain_ended = asyncio.Event()
+        public, internal = self._routes()
+        limits = build_http_limits(gateway.limits)
+        self._server = HttpServer(public, limits, refusals, certificate=self.certificate)
+        self._api = Api(self, scheduler)
+        self._internal: HttpServer | None = None
+        if gateway.internal.listen:
+            self._internal = HttpServer(internal, limits, refusals, keep_alive=True, otherwise=self._api.handle)
+        self._parts.servers = [self._server] if self._internal is None else [self._server, self._internal]
+        self._started_at = scheduler.now()
+
+    # Configuration
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration in force."""
+        return self._reloader.settings
+
+    async def reload(self) -> ReloadReport:
+        """Read the file again and put what changed in force. Raises SettingsError when the old one stays entirely."""
+        return await self._reloader.reload()
+
+    # GatewayView
+
+    def tenants(self) -> Iterable[TenantContext]:
+        return self._tenants.values()
+
+    def tenant(self, tenant_id: str) -> TenantContext | None:
+        """The tenant with this id, if there is one."""
+        return self._tenants.get(tenant_id)
+
+    def uptime_s(self) -> float:
+        """Since it was made."""
+        return self._scheduler.now() - self._started_at
+
+    def actors(self) -> SystemStatistics:
+        return self._system.statistics()
+
+    def connections(self) -> int:
+        return len(self._upgrader.links)
+
+    def http_connections(self) -> int:
+        """Sockets that are still HTTP: not upgraded, or being answered."""
+        return self._server.connections
+
+    def draining(self) -> bool:
+        return self._upgrader.draining
+
+    # Life
+
+    @property
+    def address(self) -> ListenAddress:
+        """Where the public listener listens, with the port that it got."""
+        return self._server.address
+
+    @property
+    def internal_address(self) -> ListenAddress | None:
+        """Where the internal listener listens, with the port that it got; None: there is none."""
+        return self._internal.address if self._internal is not None else None
+
+    async def start(self) -> None:
+        """Serve. Raises OperatorError when the address cannot be had."""
+        self._parts.gateway = self._system.spawn(
+            lambda: Gateway(tuple(self._tenants.values()), self.flusher), name="gateway"
+        )
+        gateway = self.settings.gateway
+        if self._internal is not None and gateway.internal.listen is not None:
+            await self._internal.start(gateway.internal.listen)
+            self._api.start()
+        try:
+            await self._server.start(gateway.listen)
+        except OperatorError:
+            await self._stop_internal()
+            raise
+        self._sweeper.start()
+        if self.certificate is not None:
+            self.certificate.watch()
+        self.vitals.start()
+        self._metrics.start()
+
+    def begin_drain(self) -> None:
+        """Fail readiness, take nobody new, tell every client when to come back and begin to close them. Idempotent.
+
+        Whoever runs the gateway waits for ``drain_begun`` and goes on with ``drain``.
+        """
+        if self._drain is not None:
+            return
+        self._upgrader.draining = True
+        _log.info("draining", extra={"connections": self.connections(), "grace_ms": self._drain_plan().grace_ms})
+        self._drain = Drain(self._scheduler, self._drain_plan())
+        self._drain.begin(self._upgrader.links)
+        self.drain_begun.set()
+
+    def end_drain(self) -> None:
+        """Wait no longer: ``drain`` goes on to ``stop``."""
+        self._drain_ended.set()
+
+    async def drain(self) -> None:
+        """``begin_drain``, wait until the clients are gone, the grace is over or ``end_drain`` is called; ``stop``."""
+        self.begin_drain()
+        waits = {asyncio.ensure_future(one) for one in (self._upgrader.wait_until_empty(), self._drain_ended.wait())}
+        _, pending = await asyncio.wait(
+            waits, timeout=self._drain_plan().wait_ms / 1000, return_when=asyncio.FIRST_COMPLETED
+        )
+        for wait in pending:
+            wait.cancel()
+        await self.stop()
+
+    def _drain_plan(self) -> DrainPlan:
+        gateway = self.settings.gateway
+        return DrainPlan(gateway.drain_grace_ms, gateway.writer_send_timeout_ms)
+
+    async def stop(self) -> None:
+        """Close what is left at once, actors last."""
+        self._upgrader.draining = True
+        self._sweeper.stop()
+        if self.certificate is not None:
+            self.certificate.close()
+        self.vitals.stop()
+        if self._drain is not None:
+            self._drain.stop()
+        await self._server.stop_accepting()
+        for link in list(self._upgrader.links):
+            link.abort()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await self._upgrader.wait_until_empty()
+        await self._system.stop(_STOP_TIMEOUT_S)
+        await self._server.stop()
+        for tenant in self._tenants.values():
+            await tenant.authenticator.close()
+        await self._parts.close()
+        await self._stop_internal()
+        await asyncio.gather(*(one.close() for one in (self._metrics, self._tracing) if one is not None))
+
+    def _give_up(self, outlet: Outlet) -> None:
+        self.counters.write_stalls += 1
+        outlet.give_up("no progress")
+
+    async def _stop_internal(self) -> None:
+        self._api.stop()
+        if self._internal is not None:
+            await self._internal.stop()
+
+    def _routes(self) -> tuple[Mapping[str, Handler], Mapping[str, Handler]]:
+        """Of the public listener, and of the internal one: without it the public one tells operators what it can."""
+        gateway = self.settings.gateway
+        probes = Probes(self.draining, self._metrics.render, CONTENT_TYPE_LATEST)
+        public: dict[str, Handler] = {"/v1/ws": self._upgrader.handle} | probes.liveness
+        if gateway.diagnostics.echo_path is not None:
+            public.setdefault(gateway.diagnostics.echo_path, self._upgrader.handle_echo)
+        if gateway.internal.listen is None:
+            return public | probes.for_operators, {}
+        return public, probes.for_operators | probes.liveness
+
+
+def _read(file: str | None) -> Settings:
+    if file is None:
+        raise OperatorError("this gateway was not started from a file")
+    return load_settings(file)
+
+
+def _log_failure(ref: ActorRef, error: Exception) -> None:
+    logging.getLogger("wsprism.actors").error("an actor failed", extra={"actor": ref.path}, exc_info=error)

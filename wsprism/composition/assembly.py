@@ -1,0 +1,76 @@
+"""From settings to the parts they describe, one function per part. Used by ``app`` at the start and by a reload."""
+
+from __future__ import annotations
+
+import time
+
+from actors import Scheduler
+from qos import Pacer
+from wsprism.adapters.tickets.authenticators import build_authenticator
+from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
+from wsprism.ports import ExtService, HotService
+from wsprism.realtime.rules import ServiceRegistry, TenantContext, TenantRules, compile_rules
+from wsprism.realtime.sampling import Sampler
+from wsprism.realtime.tenant.one_time import OneTimeTickets
+from wsprism.services import ChatService, EchoService, RelayService, RoomService
+from wsprism.settings import FlushSettings, HandshakeLimitSettings, HttpLimitsSettings, TenantSettings
+from wsprism.transport.http.gate import HttpLimits
+
+__all__ = [
+    "build_handshake_limiter",
+    "build_http_limits",
+    "build_pacer",
+    "build_rules",
+    "build_services",
+    "build_tenant",
+]
+
+
+def build_tenant(settings: TenantSettings, scheduler: Scheduler, sampler: Sampler) -> TenantContext:
+    """A tenant's rules and authenticator, with nobody in it yet."""
+    rules = build_rules(settings)
+    one_time = OneTimeTickets(time.time)
+    authenticator = build_authenticator(settings, one_time, scheduler.now)
+    return TenantContext(settings.id, rules, authenticator, scheduler.now, one_time=one_time, sampler=sampler)
+
+
+def build_rules(settings: TenantSettings) -> TenantRules:
+    """The rules of a tenant, services included."""
+    return compile_rules(settings, build_services(settings))
+
+
+def build_services(settings: TenantSettings) -> ServiceRegistry:
+    """What a tenant's messages can reach; ``room`` is always there."""
+    ext: dict[str, ExtService] = {"room": RoomService()}
+    for name, ext_settings in settings.services.ext.items():
+        if ext_settings.kind == "chat":
+            ext[name] = ChatService(name)
+    hot: dict[int, HotService] = {}
+    for service_id, hot_settings in settings.services.hot.items():
+        kind = EchoService if hot_settings.kind == "echo" else RelayService
+        hot[service_id] = kind(include_sender=hot_settings.include_sender)
+    return ServiceRegistry(ext, hot)
+
+
+def build_http_limits(limits: HttpLimitsSettings) -> HttpLimits:
+    """The bounds of a listener before the upgrade."""
+    return HttpLimits(limits.handshake_timeout_ms / 1000, limits.max_half_open, limits.max_header_bytes)
+
+
+def build_pacer(flush: FlushSettings) -> Pacer:
+    """The pacing of writes."""
+    return Pacer(share=flush.share, max_delay_s=flush.max_delay_ms / 1000)
+
+
+def build_handshake_limiter(limit: HandshakeLimitSettings, now: float) -> HandshakeLimiter | None:
+    """The limiter of handshakes; None when they are not limited."""
+    if not limit.enabled:
+        return None
+    rates = HandshakeRates(
+        global_rps=limit.global_rps,
+        global_burst=limit.global_burst,
+        per_ip_rps=limit.per_ip_rps,
+        per_ip_burst=limit.per_ip_burst,
+        max_ip_entries=limit.max_ip_entries,
+    )
+    return HandshakeLimiter(rates, now)

@@ -1,0 +1,125 @@
+"""How log records look: one line of JSON for machines, aligned text for a terminal.
+
+Components log through the standard ``logging`` with fields in ``extra``. Set up once, by the CLI.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from wsprism.process.log_writer import LineWriter
+
+__all__ = ["ConsoleFormatter", "JsonFormatter", "configure_logging", "printable"]
+
+Component = TypeVar("Component", bound=str)
+
+_LEVEL_COLORS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31"}
+_NEEDS_NO_QUOTES: Final = re.compile(r'[^\s"=]+').fullmatch
+_OWN_ATTRIBUTES: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """``timestamp`` (UTC), ``level``, ``logger``, ``message``, the fields of ``extra``, and any ``exception``.
+
+    Every character that could break a line is escaped, so that nobody writes lines of their own into a log.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._encode = msgspec.json.Encoder(enc_hook=str).encode
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name, value in record.__dict__.items():
+            if name not in _OWN_ATTRIBUTES:
+                line[name] = value
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        try:
+            return self._encode(line).decode()
+        except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot say
+            return json.dumps(line, default=str)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """Time, level, component, message and fields in columns, for people.
+
+    Whatever is not printable is escaped: no name of a user, session or room can write a line of its own, colour or
+    overwrite one, or turn the direction of writing around. A traceback's lines are set off by a bar.
+    """
+
+    def __init__(self, *, colors: bool) -> None:
+        super().__init__(datefmt="%H:%M:%S")
+        self._colors = colors
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = record.levelname.lower()
+        component = record.name.removeprefix("wsprism.")
+        line = " ".join(
+            (
+                self._paint(self.formatTime(record, self.datefmt), "2"),
+                self._paint(f"{level:8}", _LEVEL_COLORS.get(level, "1;31")),
+                self._paint(f"{printable(component):12}", "34"),
+                self._paint(f"{printable(record.getMessage()):28}", "1"),
+                *(
+                    f"{self._paint(name, '36')}={_value(value)}"
+                    for name, value in record.__dict__.items()
+                    if name not in _OWN_ATTRIBUTES
+                ),
+            )
+        ).rstrip()
+        if record.exc_info:
+            line += "".join(f"\n  | {printable(one)}" for one in self.formatException(record.exc_info).splitlines())
+        return line
+
+    def _paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colors else text
+
+
+def printable(text: str) -> str:
+    """``text`` with every control, format and other invisible character escaped."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def _value(value: object) -> str:
+    text = str(value)
+    return printable(text) if _NEEDS_NO_QUOTES(text) else json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def configure_logging(format: str, level: str, levels: Mapping[Component, str]) -> bool:
+    """Send every record to standard error, without waiting for who reads it. Returns whether the lines are JSON.
+
+    ``format`` is ``json``, ``console`` or ``auto`` (console on a terminal); ``levels`` gives components
+    (``connection``, ``tenant``, ``http`` ...) their own level. May be called again: what waits to be written stays.
+    """
+    on_terminal = sys.stderr.isatty()
+    as_json = format == "json" or (format == "auto" and not on_terminal)
+    root = logging.getLogger()
+    handler = next((one for one in root.handlers if isinstance(one, LineWriter) and one.stream is sys.stderr), None)
+    handler = handler or LineWriter(sys.stderr)
+    handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter(colors=on_terminal))
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in list(root.manager.loggerDict):
+        if name.startswith("wsprism."):
+            logging.getLogger(name).setLevel(logging.NOTSET)
+    for component, component_level in levels.items():
+        logging.getLogger(f"wsprism.{component}").setLevel(component_level.upper())
+    # Nothing shows them, and a connection's two records cost a third less without them.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    return as_json

@@ -1,0 +1,1 @@
+"""One client's connection: its state, its lanes, what its messages bring about."""

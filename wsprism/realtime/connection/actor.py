@@ -1,0 +1,499 @@
+"""One client's connection: what it may say, which rooms it is in, how it ends.
+
+Frames of its socket come in as str and bytes (plus the control events of ``protocol.websocket``); everything it sends
+goes to its outlet. Limits that span connections are its tenant's business. It handles a message to the end without
+waiting; while a join or leave is under way, its further messages are kept back so that their order holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any
+
+from actors import Actor, ActorRef
+from qos import Frame, Lane
+from wsprism.errors import InternalError
+from wsprism.policy.decisions import Denied, Reason
+from wsprism.policy.ratelimit import TokenBucket
+from wsprism.protocol import sysmsg
+from wsprism.protocol.codes import CloseCode, ErrorCode
+from wsprism.protocol.envelope import Envelope, EnvelopeFault
+from wsprism.protocol.frames import binary_frame, close_frame, pong_frame
+from wsprism.protocol.hot import ACK_REQUESTED as HOT_ACK_REQUESTED
+from wsprism.protocol.hot import HotFault, decode_hot, with_sender
+from wsprism.protocol.traces import MessageTrace
+from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
+from wsprism.realtime.connection.carry_out import CARRY_OUT, tell_sampled
+from wsprism.realtime.connection.refresh import ask_for_refresh, refresh
+from wsprism.realtime.messages import (
+    Attached,
+    CloseConnection,
+    Draining,
+    HotPublication,
+    JoinAccepted,
+    JoinDenied,
+    LeaveDenied,
+    LeaveRequest,
+    Left,
+    Refreshed,
+    RulesChanged,
+    TransportLost,
+)
+from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.session import Session
+
+__all__ = ["Connection", "State"]
+
+_log = logging.getLogger("wsprism.connection")
+
+_MAX_HELD_BACK = 256
+_MAX_HELD_BACK_BYTES = 64 * 1024
+"""Reached by either, nothing more is read from the socket until the join or leave under way is decided."""
+
+_CONTROL_FRAMES_PER_S = 50
+_CONTROL_FRAMES_BURST = 256
+"""What pings and pongs a client may send, beside its messages: far more than any keepalive, far less than a flood."""
+
+_NO_STATUS_RECEIVED = 1005
+_ABNORMAL_CLOSURE = 1006
+_FIRST_PRIVATE_CODE = 3000
+"""From here on clients and backends may close with whatever they like; a count's label is never their choice."""
+_OWN_CODES = frozenset(map(int, CloseCode))
+
+_JOIN_DENIALS = {
+    Reason.ROOM_FULL: "the room is full",
+    Reason.TOO_MANY_ROOMS: "the tenant has no room for another room",
+    Reason.TOO_MANY_ROOMS_PER_USER: "too many rooms of this user",
+}
+
+
+class State(Enum):
+    """A connection's life. Transitions: see ``_NEXT``."""
+
+    OPENING = auto()
+    """The session is registered; the socket is being upgraded."""
+    OPEN = auto()
+    CLOSING = auto()
+    """A Close is on its way; what the client says is no longer heard."""
+    CLOSED = auto()
+
+
+_OPEN = State.OPEN
+
+_NEXT = {
+    State.OPENING: {State.OPEN, State.CLOSING, State.CLOSED},
+    State.OPEN: {State.CLOSING, State.CLOSED},
+    State.CLOSING: {State.CLOSED},
+    State.CLOSED: set[State](),
+}
+
+
+class Connection(Actor):
+    """``refused`` is the tenant's no to this session: it is told to the client as soon as the socket is there."""
+
+    def __init__(self, tenant: TenantContext, session: Session, refused: Denied | None = None) -> None:
+        self.tenant_context = tenant
+        self.session = session
+        self.state = State.OPENING
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self._refused = refused
+        self._outlet = session.outlet
+        self._codec = session.outlet.format.codec
+        self._binary = self._codec.binary
+        self._counters = tenant.counters
+        self._limiter = tenant.rate_limiter()
+        self._sampler = tenant.sampler
+        self.trace: MessageTrace | None = None
+        self.rooms: dict[str, ActorRef] = {}
+        self.awaiting: str | None = None
+        self._held_back: list[str | bytes] = []
+        self._held_back_bytes = 0
+        self._control_frames: TokenBucket | None = None
+        self._faults_in_row = 0
+        self.refreshing = False
+        self.refreshes: TokenBucket | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what the client says is heard."""
+        return self.state is _OPEN
+
+    @property
+    def tenant(self) -> str:
+        return self.tenant_context.id
+
+    @property
+    def user(self) -> str:
+        return self.session.user
+
+    @property
+    def sid(self) -> str:
+        return self.session.sid
+
+    @property
+    def active_room(self) -> str | None:
+        return self.session.active_room
+
+    def decode_data(self, envelope: Envelope, type: Any = Any) -> Any:
+        return self._codec.decode_data(envelope.data, type)
+
+    def receive(self, message: object) -> None:
+        kind = message.__class__
+        if kind is str or kind is bytes:
+            if self.awaiting is not None:
+                self._hold_back(message)  # type: ignore[arg-type]
+            elif self.state is not _OPEN:
+                return
+            else:
+                sampler = self._sampler
+                sampler.remaining -= 1
+                if sampler.remaining < 0:
+                    self.trace = sampler.begin(self.tenant_context.id, self.session)
+                if kind is str:
+                    self._on_ext(message)  # type: ignore[arg-type]
+                else:
+                    self._on_message(message)  # type: ignore[arg-type]
+                if self.trace is not None:
+                    self._end_trace(self.trace)
+        else:
+            _HANDLERS[kind](self, message)
+
+    def on_failure(self, error: Exception) -> None:  # noqa: ARG002 (the supervisor reports it)
+        """This connection alone ends; its client is told so without a detail."""
+        if self.state in (State.OPENING, State.OPEN):
+            notice = sysmsg.error(ErrorCode.INTERNAL, "internal error", self.session.trace_id)
+            self._close(CloseConnection(CloseCode.INTERNAL_ERROR, "internal error", notice))
+
+    def on_stop(self) -> None:
+        """Stopped from above: the socket goes too."""
+        if self.state in (State.OPENING, State.OPEN):
+            self._close(CloseConnection(CloseCode.INTERNAL_ERROR, "internal error", discard=True))
+        if self.state is not State.CLOSED:
+            self._log_closed()
+
+    # What the client says
+
+    def _on_message(self, message: str | bytes) -> None:
+        if isinstance(message, str) or (self._binary and _begins_with_map(message)):
+            self._on_ext(message)
+        else:
+            self._on_hot(message)
+
+    def _on_ext(self, payload: str | bytes) -> None:
+        counters = self._counters
+        counters.messages_in_ext += 1
+        counters.bytes_in_ext += len(payload)
+        now = self.tenant_context.now()
+        if not self._limiter.allow(now):
+            seq = self._codec.read_seq(payload)
+            self.refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many messages", seq)
+            self._close_if_too_long_over_limit(now)
+            return
+        envelope = self._codec.decode(payload)
+        if isinstance(envelope, EnvelopeFault):
+            self._on_fault(envelope)
+            return
+        self._faults_in_row = 0
+        if envelope.trace is not None:
+            self.trace = self._sampler.follow(self.trace, envelope.trace, self.tenant_context.id, self.session)
+        svc = envelope.svc
+        if svc == "sys":
+            self._on_sys(envelope)
+            return
+        rules = self.tenant_context.rules
+        if not rules.ext_allowlist.allows(svc, envelope.type):
+            self.refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
+            return
+        service = rules.services.ext.get(svc)
+        if service is None or envelope.type not in service.types:
+            self.refuse(Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, "no such service", envelope.seq)
+            return
+        counters.messages_by_ext_service[svc] += 1
+        if self.trace is not None:
+            self.trace.mark("policy")
+        effect = service.handle(self, envelope)
+        if self.trace is not None:
+            self.trace.mark("service", service=svc, type=envelope.type)
+        if effect is not None:
+            CARRY_OUT[type(effect)](self, effect, envelope)
+
+    def _on_fault(self, fault: EnvelopeFault) -> None:
+        reason = Reason.UNSUPPORTED_VERSION if fault.code is ErrorCode.UNSUPPORTED_VERSION else Reason.BAD_REQUEST
+        self.refuse(reason, fault.code, fault.msg, fault.seq)
+        self._faults_in_row += 1
+        most = self.tenant_context.rules.max_protocol_errors
+        if most and self._faults_in_row >= most:
+            self._close(CloseConnection(CloseCode.PROTOCOL_ERRORS, "too many protocol errors"))
+
+    def _on_sys(self, envelope: Envelope) -> None:
+        if envelope.type == "ping":
+            self._outlet.send(sysmsg.pong(envelope.data, self.session.trace_id, envelope.seq))
+        elif envelope.type == "refresh":
+            ask_for_refresh(self, envelope)
+        else:
+            self.refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
+
+    def _on_hot(self, raw: bytes) -> None:
+        if self.trace is not None:
+            self.trace.lane = "hot"
+        counters = self._counters
+        counters.messages_in_hot += 1
+        counters.bytes_in_hot += len(raw)
+        now = self.tenant_context.now()
+        if not self._limiter.allow(now):
+            counters.decisions.count(Reason.RATE_LIMITED_HOT)
+            self._close_if_too_long_over_limit(now)
+            return
+        rules = self.tenant_context.rules
+        frame = decode_hot(raw, rules.hot_framing)
+        if isinstance(frame, HotFault):
+            self._refuse_hot(Reason.BAD_REQUEST_HOT, ErrorCode.BAD_REQUEST, frame.reason)
+            return
+        service_id = frame.service_id
+        if not rules.hot_allowlist.allows(service_id, frame.opcode):
+            self._refuse_hot(Reason.NOT_ALLOWED_HOT, ErrorCode.NOT_ALLOWED, "opcode not allowed", frame.seq)
+            return
+        service = rules.services.hot.get(service_id)
+        if service is None:
+            self._refuse_hot(Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, "no such service", frame.seq)
+            return
+        if self.session.principal.read_only:
+            self._refuse_hot(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", frame.seq)
+            return
+        counters.messages_by_hot_service[service_id] += 1
+        if self.trace is not None:
+            self.trace.mark("policy", service=str(service_id), opcode=frame.opcode)
+        session = self.session
+        ready = binary_frame(raw if not service.include_sender else with_sender(frame, session.user))
+        ack = bool(frame.flags & HOT_ACK_REQUESTED)
+        room = session.active_room
+        if room is None:
+            if rules.hot_requires_active_room:
+                self._refuse_hot(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", frame.seq)
+                return
+            self._outlet.offer(Frame(ready, Lane.HOT, None))
+            if ack:
+                self._outlet.send(sysmsg.ack(frame.seq, session.trace_id))
+            return
+        conflation = rules.conflation
+        key = (room, conflation.key_for(session, frame.opcode, frame.payload)) if conflation.active else None
+        publication = HotPublication(ready, key, session, service.echo, frame.seq, ack)
+        if self.trace is None:
+            self.rooms[room].tell(publication)
+        else:
+            tell_sampled(self.rooms[room], publication, self.trace)
+
+    def _on_ping(self, ping: Ping) -> None:
+        if self.state is State.OPEN and self._may_send_control_frame():
+            self._outlet.offer(Frame(pong_frame(ping.payload), Lane.CONTROL, None))
+
+    def _on_pong(self, _: Pong) -> None:
+        """Its arrival is what counts; the transport has noted it."""
+        self._may_send_control_frame()
+
+    def _may_send_control_frame(self) -> bool:
+        now = self.tenant_context.now()
+        if self._control_frames is None:
+            self._control_frames = TokenBucket(_CONTROL_FRAMES_PER_S, _CONTROL_FRAMES_BURST, now)
+        if self._control_frames.take(now):
+            return True
+        self._counters.decisions.count(Reason.RATE_LIMITED_CONTROL)
+        self._close(CloseConnection(CloseCode.RATE_LIMITED, "too many control frames"))
+        return False
+
+    def _on_close_received(self, event: CloseReceived) -> None:
+        if self.state in (State.OPENING, State.OPEN):
+            self._move(State.CLOSING)
+            known = event.code is not None and event.code < _FIRST_PRIVATE_CODE
+            self.close_code = event.code if known else _NO_STATUS_RECEIVED
+            self.close_reason = "closed by the client"
+            self._outlet.close(close_frame(event.code), discard=True)
+        self._outlet.peer_closed()
+
+    def _on_violation(self, violation: Violation) -> None:
+        self._close(CloseConnection(violation.code, violation.reason), linger=False)
+
+    # What other actors say
+
+    def _on_attached(self, message: Attached) -> None:
+        session, refused = self.session, self._refused
+        self._outlet.attach(message.transport)
+        if self.state is not State.OPENING:
+            return
+        if refused is not None:
+            notice = sysmsg.error(refused.code, "too many sessions of this user", session.trace_id)
+            self._close(CloseConnection(CloseCode.TOO_MANY_SESSIONS, "too many sessions", notice))
+            return
+        self._move(State.OPEN)
+        self._greet()
+        self._note("opened")
+        _log.info("connection opened", extra=self._log_fields())
+
+    def _greet(self) -> None:
+        session = self.session
+        self._outlet.send(sysmsg.authed(self.tenant_context.id, session.user, session.sid, session.trace_id))
+
+    def _on_join_accepted(self, message: JoinAccepted) -> None:
+        room = message.room
+        self.rooms.pop(room, None)
+        self.rooms[room] = message.ref
+        self.session.active_room = room
+        self._note("joined", room=room)
+        if message.asked:
+            if self.awaiting == room and not self.session.principal.may_enter(room):
+                self.put_out_of(room)  # a refresh has narrowed the ticket while the join was under way
+            self._settle(room)
+
+    def _on_join_denied(self, message: JoinDenied) -> None:
+        self.refuse(message.denied.reason, message.denied.code, _JOIN_DENIALS[message.denied.reason], message.seq)
+        self._settle(message.room)
+
+    def _on_left(self, message: Left) -> None:
+        self._forget_room(message.room)
+        self._note("left", room=message.room)
+        if message.asked:
+            self._settle(message.room)
+
+    def _on_leave_denied(self, message: LeaveDenied) -> None:
+        if self.awaiting == message.room:
+            self.refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", message.seq)
+        self._settle(message.room)
+
+    def _forget_room(self, room: str) -> None:
+        self.rooms.pop(room, None)
+        self.session.active_room = next(reversed(self.rooms), None)
+
+    def _settle(self, room: str) -> None:
+        """The join or leave under way is decided: hear what was kept back, up to the next one."""
+        if self.awaiting != room:
+            return
+        self.awaiting = None
+        held_back = self._held_back
+        while held_back and self.awaiting is None and self.state is State.OPEN:
+            message = held_back.pop(0)
+            self._held_back_bytes -= len(message)
+            self._on_message(message)
+        if not self._holds_back_enough() and self._outlet.transport is not None:
+            self._outlet.transport.resume_reading()
+
+    def _hold_back(self, message: str | bytes) -> None:
+        self._held_back.append(message)
+        self._held_back_bytes += len(message)
+        if self._holds_back_enough() and self._outlet.transport is not None:
+            self._outlet.transport.pause_reading()
+
+    def _holds_back_enough(self) -> bool:
+        return len(self._held_back) >= _MAX_HELD_BACK or self._held_back_bytes >= _MAX_HELD_BACK_BYTES
+
+    def _on_draining(self, message: Draining) -> None:
+        if self.state is State.OPEN:
+            self._outlet.send(sysmsg.draining(message.reconnect_after_ms, self.session.trace_id), Lane.CONTROL)
+
+    def _on_rules_changed(self, _: RulesChanged) -> None:
+        """Only what is held here follows; everything else is read from the rules with each message."""
+        rules = self.tenant_context.rules
+        self.tenant_context.configure(self._limiter)
+        self._outlet.configure(rules.queue_limits, rules.hot_flush_s)
+        if self._outlet.transport is not None:
+            self._outlet.transport.limit_message_bytes(rules.limits.max_frame_bytes)
+
+    def _on_transport_lost(self, message: TransportLost) -> None:
+        if self.close_code is None:
+            self.close_code, self.close_reason = _ABNORMAL_CLOSURE, message.reason
+        self._log_closed()
+        self._move(State.CLOSED)
+        self.context.stop()
+
+    def _close(self, message: CloseConnection, *, linger: bool = True) -> None:
+        if self.state not in (State.OPENING, State.OPEN):
+            return
+        self._move(State.CLOSING)
+        self.close_code, self.close_reason = message.code, message.reason
+        if message.code == CloseCode.SLOW_CONSUMER:
+            self._counters.slow_disconnects += 1
+        if message.notice is not None and not message.discard:
+            self._outlet.send(message.notice, Lane.CONTROL)
+        self._outlet.close(close_frame(message.code, message.reason), discard=message.discard, linger=linger)
+
+    # Helpers
+
+    def _note(self, event: str, **attributes: Any) -> None:
+        if self.session.trace is not None:
+            self.session.trace.note(event, **attributes)
+
+    def _end_trace(self, trace: MessageTrace) -> None:
+        self.trace = None
+        trace.dispatched()
+
+    def refuse(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
+        """Count a refusal and tell the client; ``msg`` must hold nothing internal."""
+        self._counters.decisions.count(reason)
+        if self.trace is not None:
+            self.trace.outcome = reason.value
+        self._outlet.send(sysmsg.error(code, msg, self.session.trace_id, seq), Lane.CONTROL)
+
+    def _refuse_hot(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
+        if self.tenant_context.rules.hot_errors_silent:
+            self._counters.decisions.count(reason)
+        else:
+            self.refuse(reason, code, msg, seq)
+
+    def _close_if_too_long_over_limit(self, now: float) -> None:
+        if self._limiter.must_close(now):
+            self._close(CloseConnection(CloseCode.RATE_LIMITED, "rate limit kept being exceeded"))
+
+    def put_out_of(self, room: str) -> None:
+        """Out of a room that the ticket no longer allows: mute there at once, told ``sys.left`` by the room."""
+        self._forget_room(room)
+        self.tenant_context.ref.tell_control(LeaveRequest(self.session, room, None))
+
+    def _move(self, state: State) -> None:
+        if state not in _NEXT[self.state]:
+            raise InternalError(f"a connection cannot go from {self.state.name} to {state.name}")
+        self.state = state
+
+    def _log_fields(self) -> dict[str, Any]:
+        session = self.session
+        return {
+            "tenant": self.tenant_context.id,
+            "user": session.user,
+            "sid": session.sid,
+            "remote": session.remote_address,
+            "trace_id": session.trace_id,
+        }
+
+    def _log_closed(self) -> None:
+        code = self.close_code if self.close_code is not None else _ABNORMAL_CLOSURE
+        self._counters.closed[code if code < _FIRST_PRIVATE_CODE or code in _OWN_CODES else CloseCode.KICKED] += 1
+        lasted_s = round(self.tenant_context.now() - self.session.opened_at, 3)
+        fields = {"code": code, "reason": self.close_reason, "lasted_s": lasted_s}
+        if self.session.trace is not None:
+            about = {"tenant": self.tenant_context.id, "user": self.session.user, "sid": self.session.sid}
+            self.session.trace.done(**about, code=code, reason=self.close_reason)
+        _log.info("connection closed", extra=self._log_fields() | fields)
+
+
+def _begins_with_map(message: bytes) -> bool:
+    """Whether a binary frame of a MessagePack client is an ext message (protocol.md: subprotocols)."""
+    return bool(message) and (message[0] & 0xF0 == 0x80 or message[0] in (0xDE, 0xDF))
+
+
+_HANDLERS: dict[type, Callable[[Connection, Any], None]] = {
+    Attached: Connection._on_attached,
+    CloseConnection: Connection._close,
+    CloseReceived: Connection._on_close_received,
+    Draining: Connection._on_draining,
+    JoinAccepted: Connection._on_join_accepted,
+    JoinDenied: Connection._on_join_denied,
+    LeaveDenied: Connection._on_leave_denied,
+    Left: Connection._on_left,
+    Ping: Connection._on_ping,
+    Pong: Connection._on_pong,
+    Refreshed: refresh,
+    RulesChanged: Connection._on_rules_changed,
+    TransportLost: Connection._on_transport_lost,
+    Violation: Connection._on_violation,
+}

@@ -1,0 +1,130 @@
+"""Carries out, for one connection, what a service asked for: the effects of ``wsprism.effects``.
+
+Functions, because an idle connection should hold no more than it must. ``Connection`` looks the effect's type up in
+``CARRY_OUT``; whatever is refused is told to its client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from wsprism.effects import JoinRoom, LeaveRoom, ListMembers, Publish, Refuse, Reply
+from wsprism.policy.decisions import Reason
+from wsprism.protocol import sysmsg
+from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.envelope import ACK_REQUESTED, Envelope
+from wsprism.realtime.messages import (
+    ExtPublication,
+    HotPublication,
+    JoinRequest,
+    LeaveRequest,
+    MembersQuery,
+    PublishToRoom,
+    SampledPublication,
+)
+
+if TYPE_CHECKING:
+    from actors import ActorRef
+    from wsprism.protocol.traces import MessageTrace
+    from wsprism.realtime.connection.actor import Connection
+
+__all__ = ["CARRY_OUT", "tell_sampled"]
+
+
+def _publish(connection: Connection, effect: Publish, envelope: Envelope) -> None:
+    room = effect.room or connection.session.active_room
+    seq = envelope.seq
+    if room is None:
+        connection.refuse(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", seq)
+        return
+    if connection.session.principal.read_only:
+        connection.refuse(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", seq)
+        return
+    publication = ExtPublication(
+        effect.svc,
+        effect.type,
+        effect.data,
+        connection.session,
+        seq,
+        envelope.flags & ACK_REQUESTED != 0,
+    )
+    ref = connection.rooms.get(room)
+    if ref is not None:
+        taken = ref.tell(publication) if connection.trace is None else tell_sampled(ref, publication, connection.trace)
+    elif connection.tenant_context.rules.publish_requires_membership:
+        connection.refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
+        return
+    elif not connection.session.principal.may_enter(room):
+        connection.refuse(Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not publish there", seq)
+        return
+    else:
+        taken = connection.tenant_context.ref.tell(PublishToRoom(room, publication))
+    if not taken:
+        connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", seq)
+
+
+def tell_sampled(room: ActorRef, publication: ExtPublication | HotPublication, trace: MessageTrace) -> bool:
+    """``room.tell``, with the trace that goes on in the room."""
+    trace.handed_on = room.tell(SampledPublication(publication, trace))
+    return trace.handed_on
+
+
+def _reply(connection: Connection, effect: Reply, envelope: Envelope) -> None:
+    message: dict[str, Any] = {"v": sysmsg.VERSION, "svc": effect.svc, "type": effect.type}
+    if envelope.seq is not None:
+        message["seq"] = envelope.seq
+    message["data"] = effect.data
+    connection.session.outlet.send(message)
+
+
+def _join(connection: Connection, effect: JoinRoom, envelope: Envelope) -> None:
+    if not connection.session.principal.may_enter(effect.room):
+        connection.refuse(
+            Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not join the room", envelope.seq
+        )
+        return
+    _ask_tenant(connection, JoinRequest(connection.session, effect.room, envelope.seq), effect.room, envelope.seq)
+
+
+def _leave(connection: Connection, effect: LeaveRoom, envelope: Envelope) -> None:
+    room = _joined_room(connection, effect.room, envelope.seq)
+    if room is not None:
+        _ask_tenant(connection, LeaveRequest(connection.session, room, envelope.seq), room, envelope.seq)
+
+
+def _ask_tenant(connection: Connection, request: JoinRequest | LeaveRequest, room: str, seq: int | None) -> None:
+    if connection.tenant_context.ref.tell(request):
+        connection.awaiting = room
+    else:
+        connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the gateway is overloaded", seq)
+
+
+def _list_members(connection: Connection, effect: ListMembers, envelope: Envelope) -> None:
+    room = _joined_room(connection, effect.room, envelope.seq)
+    if room is not None and not connection.rooms[room].tell(MembersQuery(connection.session, envelope.seq)):
+        connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", envelope.seq)
+
+
+def _joined_room(connection: Connection, named: str | None, seq: int | None) -> str | None:
+    """The room that a message names, or the active one; None, and the client told, when it has not joined it."""
+    room = named or connection.active_room
+    if room is not None and room in connection.rooms:
+        return room
+    connection.refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
+    return None
+
+
+def _refuse_by_service(connection: Connection, effect: Refuse, envelope: Envelope) -> None:
+    connection.refuse(Reason.BAD_REQUEST, effect.code, effect.msg, envelope.seq)
+
+
+CARRY_OUT: Final[dict[type, Callable[[Connection, Any, Envelope], None]]] = {
+    Publish: _publish,
+    Reply: _reply,
+    JoinRoom: _join,
+    LeaveRoom: _leave,
+    ListMembers: _list_members,
+    Refuse: _refuse_by_service,
+}
+"""By the effect's type."""

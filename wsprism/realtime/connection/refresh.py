@@ -1,0 +1,81 @@
+"""``sys.refresh``: a new ticket for a connection that stays. Functions over the connection that asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from wsprism.policy.decisions import Reason
+from wsprism.policy.ratelimit import TokenBucket
+from wsprism.ports import TicketRequest
+from wsprism.protocol import sysmsg
+from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.envelope import DataFault, Envelope
+from wsprism.realtime.messages import Refreshed
+
+if TYPE_CHECKING:
+    from wsprism.realtime.connection.actor import Connection
+
+__all__ = ["ask_for_refresh", "refresh"]
+
+_REFRESHES_PER_S: Final = 1
+_REFRESHES_BURST: Final = 5
+"""Whoever judges tickets (a key, a backend) is not asked at the rate of messages."""
+
+
+class RefreshData(msgspec.Struct, forbid_unknown_fields=True):
+    """The data of ``sys.refresh``."""
+
+    ticket: str
+
+
+def ask_for_refresh(connection: Connection, envelope: Envelope) -> None:
+    """Have the ticket of a ``sys.refresh`` judged as the handshake's was; the answer comes back as ``Refreshed``."""
+    data = connection.decode_data(envelope, RefreshData)
+    if isinstance(data, DataFault):
+        connection.refuse(Reason.BAD_REQUEST, ErrorCode.BAD_REQUEST, data.msg, envelope.seq)
+        return
+    if connection.refreshing:
+        connection.refuse(Reason.BAD_REQUEST, ErrorCode.BAD_REQUEST, "a refresh is under way", envelope.seq)
+        return
+    now = connection.tenant_context.now()
+    if connection.refreshes is None:
+        connection.refreshes = TokenBucket(_REFRESHES_PER_S, _REFRESHES_BURST, now)
+    if not connection.refreshes.take(now):
+        connection.refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many refreshes", envelope.seq)
+        return
+    connection.refreshing = True
+    seq = envelope.seq
+    session = connection.session
+    request = TicketRequest(
+        connection.tenant_context.id,
+        data.ticket,
+        session.remote_address,
+        origin=session.origin,
+        user_agent=session.user_agent,
+    )
+    connection.context.run(
+        connection.tenant_context.authenticator.authenticate(request),
+        on_result=lambda principal: Refreshed(principal, seq),
+        on_error=lambda _: Refreshed(None, seq),
+    )
+
+
+def refresh(connection: Connection, message: Refreshed) -> None:
+    """Live on with the new ticket, within its rooms, or go on with the old one."""
+    connection.refreshing = False
+    if not connection.is_open:
+        return
+    tenant, session, principal = connection.tenant_context, connection.session, message.principal
+    if principal is None or principal.user != session.user:
+        connection.refuse(Reason.AUTH_FAILED, ErrorCode.AUTH_FAILED, "ticket refused", message.seq)
+        return
+    if tenant.revocations.covers(session.user, session.sid, principal.token_id, tenant.unix_now()):
+        connection.refuse(Reason.REVOKED, ErrorCode.AUTH_FAILED, "ticket refused", message.seq)
+        return
+    before, session.principal = session.principal, principal
+    connection.session.outlet.send(sysmsg.refreshed(principal.expires_at, session.trace_id, message.seq))
+    for room in tuple(connection.rooms):
+        if before.may_enter(room) and not principal.may_enter(room):
+            connection.put_out_of(room)

@@ -1,0 +1,262 @@
+"""The one writer of the process: takes frames out of every connection's queue and hands each transport one block.
+
+Connections with something to send stand on two lists (``qos.DirtyLists``); slices of them are written, paced by
+``qos.Pacer`` so that under load messages gather and writes get larger. It also watches what is blocked or closing:
+a transport that makes no progress, a closing handshake that does not end. It knows no protocol and no actor.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from qos import DirtyLists, Pacer
+from wsprism.realtime.outbound.outlet import Closing
+
+if TYPE_CHECKING:
+    from actors import Cancellable, Scheduler
+    from wsprism.protocol.traces import MessageTrace
+    from wsprism.realtime.outbound.outlet import Outlet
+
+__all__ = ["SLICE_SIZE", "Flusher"]
+
+SLICE_SIZE: Final = 256
+WRITE_BUDGET_BYTES: Final = 32 * 1024
+WATCH_INTERVAL_S: Final = 0.05
+MOST_TRACES: Final = 64
+VIOLATION_LINGER_S: Final = 0.25
+"""How long a peer that broke the protocol may take to read why: its own Close can no longer be understood."""
+
+
+class Flusher:
+    """See the module. ``on_stall`` is called for a connection that made no progress for ``stall_timeout_s``.
+
+    ``soon`` runs a callback before the loop looks for input again, behind the turns of the actors that fill queues
+    (default: the scheduler's ``call_soon``).
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        pacer: Pacer,
+        *,
+        stall_timeout_s: float,
+        on_stall: Callable[[Outlet], None],
+        soon: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._soon = soon or scheduler.call_soon
+        self._now = scheduler.now
+        self._pacer = pacer
+        self._dirty: DirtyLists[Outlet] = DirtyLists(SLICE_SIZE)
+        self._scheduled = False
+        self.holding = False
+        """Whether the next slice waits for its time: who publishes meanwhile may do so just before it."""
+        self._gathering: list[Callable[[], object]] = []
+        self._held: dict[float, list[Outlet]] = {}
+        self._watched: dict[Outlet, None] = {}
+        self._watching: Cancellable | None = None
+        self._stall_timeout_s = stall_timeout_s
+        self._on_stall = on_stall
+        self._traces: deque[tuple[Outlet, MessageTrace]] = deque()
+        self.writes = 0
+        self.pauses = 0
+
+    def configure(self, pacer: Pacer, stall_timeout_s: float) -> None:
+        """Take new settings; what is queued is kept."""
+        self._pacer = pacer
+        self._stall_timeout_s = stall_timeout_s
+
+    def mark(self, outlet: Outlet, *, large: bool = False) -> None:
+        """``outlet``'s queue has just become non-empty. ``large``: a big room's publication did it."""
+        if outlet.blocked or outlet.transport is None:
+            return
+        if outlet.hot_flush_s and not (outlet.hot_due or outlet.queue.urgent):
+            self._hold(outlet)
+            return
+        self._dirty.mark(outlet, large)
+        if not self._scheduled:
+            self._schedule()
+
+    def mark_all(self, outlets: list[Outlet], *, large: bool) -> None:
+        """``mark`` each of ``outlets``: the members that one publication woke."""
+        ready = [one for one in outlets if one.transport is not None and not one.blocked and not one.hot_flush_s]
+        self._dirty.mark_all(ready, large)
+        if len(ready) < len(outlets):
+            for outlet in outlets:
+                if outlet.hot_flush_s:
+                    self.mark(outlet, large=large)
+        if ready and not self._scheduled:
+            self._schedule()
+
+    def resume(self, outlet: Outlet) -> None:
+        """The transport of a blocked connection has drained."""
+        if not outlet.blocked:
+            return
+        outlet.blocked = False
+        outlet.queue.set_congested(False)
+        if outlet.closing is Closing.NO:
+            self._watched.pop(outlet, None)
+        if not outlet.queue.empty or outlet.closing is Closing.FLUSHING:
+            self.mark(outlet)
+
+    def begin_close(self, outlet: Outlet) -> None:
+        """Flush ``outlet`` and send its Close; give up after the stall timeout."""
+        outlet.deadline = self._now() + (self._stall_timeout_s if outlet.linger else VIOLATION_LINGER_S)
+        if outlet.transport is None:
+            return
+        self._watch(outlet)
+        if outlet.queue.empty:
+            self._send_close(outlet)
+        else:
+            self.mark(outlet)
+
+    def flush_now(self, outlet: Outlet) -> None:
+        """Write what stands in its queue without waiting for its turn: a connection's first message."""
+        self._flush(outlet)
+
+    def forget(self, outlet: Outlet) -> None:
+        """The connection has ended."""
+        self._watched.pop(outlet, None)
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        wait_s = self._pacer.next_start(self._now())
+        if wait_s > 0:
+            self.holding = True
+            self._scheduler.call_later(wait_s, self._end_hold)
+        else:
+            self._soon(self._flush_slice)
+
+    def before_next_slice(self, wake: Callable[[], object]) -> None:
+        """Call ``wake`` when ``holding`` ends: an actor that it gives a turn has it before the slice is written."""
+        self._gathering.append(wake)
+
+    def _end_hold(self) -> None:
+        self.holding = False
+        gathering = self._gathering
+        if not gathering:
+            self._flush_slice()
+            return
+        self._gathering = []
+        for wake in gathering:
+            wake()
+        self._scheduler.call_soon(self._flush_slice)
+
+    def _flush_slice(self) -> None:
+        start = self._now()
+        for outlet in self._dirty.next_slice():
+            self._flush(outlet)
+        self._pacer.slice_done(start, self._now())
+        if self._traces:
+            self._tell_written()
+        if self._dirty:
+            self._schedule()
+        else:
+            self._scheduled = False
+
+    def when_written(self, outlet: Outlet | None, trace: MessageTrace) -> None:
+        """Tell ``trace`` once all that is queued now has been handed to the transport, or the connection has ended."""
+        if outlet is None:
+            trace.written("nobody")
+            return
+        self._traces.append((outlet, trace))
+        if len(self._traces) > MOST_TRACES:
+            self._traces.popleft()[1].written("slow")
+        if outlet.queue.empty:
+            self._tell_written()
+
+    def _tell_written(self) -> None:
+        """An empty queue is what shows it: a reader that lags behind for ever is told of as slow, when others come."""
+        for _ in range(len(self._traces)):
+            outlet, trace = self._traces.popleft()
+            if outlet.transport is None:
+                trace.written("lost")
+            elif outlet.queue.empty:
+                trace.written("written")
+            else:
+                self._traces.append((outlet, trace))
+
+    def _flush(self, outlet: Outlet) -> None:
+        transport = outlet.transport
+        if transport is None or outlet.blocked:
+            return
+        queue = outlet.queue
+        hot = outlet.hot_due or not outlet.hot_flush_s
+        data = queue.take(WRITE_BUDGET_BYTES, hot=hot)
+        if data:
+            self.writes += 1
+            transport.write(data)
+            if transport.paused:
+                self._block(outlet)
+                return
+        if not queue.empty:
+            if hot or queue.urgent:
+                self._dirty.mark(outlet, True)
+            else:
+                self._hold(outlet)
+            return
+        outlet.hot_due = False
+        if outlet.closing is not Closing.FLUSHING:
+            return
+        self._send_close(outlet)
+
+    def _hold(self, outlet: Outlet) -> None:
+        """Its hot frames wait for the next tick of their interval; all connections of an interval share the tick."""
+        interval_s = outlet.hot_flush_s
+        held = self._held.get(interval_s)
+        if held is None:
+            held = self._held[interval_s] = []
+            self._scheduler.call_later(interval_s - self._now() % interval_s, self._tick, interval_s)
+        held.append(outlet)
+
+    def _tick(self, interval_s: float) -> None:
+        for outlet in self._held.pop(interval_s):
+            if not outlet.hot_due:
+                outlet.hot_due = True
+                self.mark(outlet)
+
+    def _send_close(self, outlet: Outlet) -> None:
+        if outlet.closing is Closing.FLUSHING and outlet.transport is not None:
+            outlet.closing = Closing.CLOSE_SENT
+            outlet.transport.write(outlet.close_frame)
+            if outlet.peer_has_closed:
+                outlet.transport.close()
+
+    def _block(self, outlet: Outlet) -> None:
+        self.pauses += 1
+        outlet.blocked = True
+        outlet.queue.set_congested(True)
+        outlet.progress_at = self._now()
+        outlet.progress_bytes = outlet.transport.buffered_bytes() if outlet.transport is not None else 0
+        self._watch(outlet)
+
+    def _watch(self, outlet: Outlet) -> None:
+        self._watched[outlet] = None
+        if self._watching is None:
+            self._watching = self._scheduler.call_later(WATCH_INTERVAL_S, self._look)
+
+    def _look(self) -> None:
+        """One look at all that are blocked or closing; there is one timer for all of them."""
+        self._watching = None
+        now = self._now()
+        for outlet in list(self._watched):
+            transport = outlet.transport
+            if transport is None:
+                self._watched.pop(outlet, None)
+            elif outlet.closing is not Closing.NO:
+                if now >= outlet.deadline:
+                    transport.abort()
+            else:
+                self._look_at_blocked(outlet, transport.buffered_bytes(), now)
+        if self._watched and self._watching is None:
+            self._watching = self._scheduler.call_later(WATCH_INTERVAL_S, self._look)
+
+    def _look_at_blocked(self, outlet: Outlet, buffered_bytes: int, now: float) -> None:
+        if buffered_bytes < outlet.progress_bytes:
+            outlet.progress_bytes = buffered_bytes
+            outlet.progress_at = now
+        elif now - outlet.progress_at >= self._stall_timeout_s:
+            self._watched.pop(outlet, None)
+            self._on_stall(outlet)

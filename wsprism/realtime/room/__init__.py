@@ -1,0 +1,1 @@
+"""A room: the one order of its publications, and their fan-out."""

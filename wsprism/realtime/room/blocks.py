@@ -1,0 +1,43 @@
+"""Publications as frames, and frames cut into the blocks that queues take: once per wire format, not per receiver."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qos import Block, Frame, Lane
+from wsprism.protocol import sysmsg
+from wsprism.realtime.messages import ExtPublication, HotPublication
+from wsprism.realtime.outbound.wire import WireFormat
+
+__all__ = ["BLOCK_BYTES", "blocks_of", "frame_of"]
+
+BLOCK_BYTES: Final = 8 * 1024
+"""A block is closed when it has grown to this: queues handle blocks whole as long as several fit into one write."""
+
+_RELIABLE = Lane.RELIABLE
+_HOT = Lane.HOT
+
+
+def frame_of(publication: ExtPublication | HotPublication, wire: WireFormat, room: str | None) -> Frame:
+    """``publication`` as the frame of every receiver of ``wire``; ``room``: it was published there."""
+    if isinstance(publication, HotPublication):
+        return Frame(publication.frame, _HOT, publication.key)
+    message = sysmsg.publication(publication.svc, publication.type, room, publication.data)
+    return Frame(wire.encode(message), _RELIABLE, None)
+
+
+def blocks_of(frames: list[Frame]) -> list[Block]:
+    """``frames`` in blocks of not much more than ``BLOCK_BYTES``."""
+    whole = Block(frames)
+    if whole.size_bytes <= BLOCK_BYTES:
+        return [whole]
+    blocks: list[Block] = []
+    first = size_bytes = 0
+    for position, frame in enumerate(frames):
+        size_bytes += len(frame.data)
+        if size_bytes >= BLOCK_BYTES:
+            blocks.append(Block(frames[first : position + 1]))
+            first, size_bytes = position + 1, 0
+    if first < len(frames):
+        blocks.append(Block(frames[first:]))
+    return blocks

@@ -1,0 +1,1 @@
+"""A tenant: sessions, rooms and limits, and what its backend asks for."""

@@ -1,0 +1,177 @@
+"""What a tenant does for its backend: publish, send, join, remove and disconnect, trusted but within the limits.
+
+Every check and the change that it allows are one step of the tenant actor, as for clients; what concerns many sessions
+is done in slices. Knows nothing of HTTP; the tenant hands its messages in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qos import Block, Verdict
+from wsprism.policy.decisions import Denied, Reason
+from wsprism.protocol.codes import ErrorCode
+from wsprism.realtime.messages import (
+    NextSlice,
+    PublicationList,
+    Publications,
+)
+from wsprism.realtime.room.blocks import blocks_of, frame_of
+from wsprism.realtime.slices import SlicedWork
+from wsprism.realtime.tenant.backend_messages import (
+    AmbiguousSid,
+    DisconnectForBackend,
+    JoinForBackend,
+    PublishForBackend,
+    RemoveForBackend,
+    SendForBackend,
+    Who,
+)
+
+if TYPE_CHECKING:
+    from actors import Deferred
+    from wsprism.realtime.outbound.flusher import Flusher
+    from wsprism.realtime.outbound.wire import WireFormat
+    from wsprism.realtime.session import Session
+    from wsprism.realtime.tenant.actor import Tenant
+
+__all__ = ["HANDLED", "BackendCalls"]
+
+_OVERLOADED = Denied(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, retry_after_s=1)
+
+
+class BackendCalls:
+    """One per tenant actor; ``receive`` handles the messages of ``HANDLED``."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+        self._slices = SlicedWork(tenant.context)
+
+    def receive(self, message: object) -> object:
+        """Carry out one message; what it returns answers the ask."""
+        return _HANDLERS[type(message)](self, message)
+
+    def _publish(self, message: PublishForBackend) -> int | Denied:
+        entry = self._tenant.registry.rooms.get(message.room)
+        if entry is None:
+            return 0
+        if not entry.ref.tell(PublicationList(message.publications)):
+            self._tenant.tenant.counters.decisions.count(_OVERLOADED.reason)
+            return _OVERLOADED
+        return len(entry.sessions)
+
+    def _send(self, message: SendForBackend) -> int | Deferred:
+        registry = self._tenant.registry
+        sessions = _open(registry if message.user is None else registry.of_user(message.user))
+        return self._slices.begin(sessions, _Delivery(message.publications, self._tenant.flusher).offer)
+
+    def _join(self, message: JoinForBackend) -> int | Deferred | Denied | AmbiguousSid:
+        sessions = self._sessions_of(message.who)
+        if isinstance(sessions, AmbiguousSid):
+            return sessions
+        sessions = _open(sessions)
+        if not sessions:
+            return 0
+        first, *others = sessions  # all are one user's, who counts once: the first decides
+        denied = self._tenant.join(first, message.room, None, asked=False)
+        if denied is not None:
+            self._tenant.tenant.counters.decisions.count(denied.reason)
+            return denied
+
+        def join(slice_: Sequence[Session]) -> int:
+            joined = [self._tenant.join(one, message.room, None, asked=False) for one in self._still_here(slice_)]
+            return joined.count(None)
+
+        return self._slices.begin(others, join, done=1)
+
+    def _remove(self, message: RemoveForBackend) -> int | Deferred | AmbiguousSid:
+        sessions = self._sessions_of(message.who)
+        if isinstance(sessions, AmbiguousSid):
+            return sessions
+
+        def remove(slice_: Sequence[Session]) -> int:
+            members = [one for one in slice_ if message.room in one.rooms]
+            for session in members:
+                self._tenant.leave(session, message.room, None, announce=True, asked=False)
+            return len(members)
+
+        return self._slices.begin(sessions, remove)
+
+    def _disconnect(self, message: DisconnectForBackend) -> int | Deferred | AmbiguousSid:
+        room = message.room
+        if message.who is not None:
+            sessions = self._sessions_of(message.who)
+            if isinstance(sessions, AmbiguousSid):
+                return sessions
+        else:
+            entry = self._tenant.registry.rooms.get(room or "")
+            sessions = list(entry.sessions) if entry is not None else []
+
+        def disconnect(slice_: Sequence[Session]) -> int:
+            still = [one for one in self._still_here(slice_) if not room or room in one.rooms]
+            self._tenant.tenant.counters.kicked["backend"] += len(still)
+            for session in still:
+                self._tenant.disconnect(session, message.code, message.reason)
+            return len(still)
+
+        return self._slices.begin(sessions, disconnect)
+
+    def _still_here(self, sessions: Sequence[Session]) -> list[Session]:
+        """Without those that have ended since the work began."""
+        return [session for session in sessions if session in self._tenant.registry.in_order]
+
+    def _next_slice(self, _: NextSlice) -> None:
+        self._slices.go_on()
+
+    def _sessions_of(self, who: Who) -> list[Session] | AmbiguousSid:
+        """Sessions of one user. A sid is its user's own choice, so one that several users have names nobody."""
+        registry, sid = self._tenant.registry, who.sid
+        if who.user is not None:
+            return [one for one in registry.of_user(who.user) if sid is None or one.sid == sid]
+        found = [session for session in registry if session.sid == sid]
+        return AmbiguousSid() if len({session.user for session in found}) > 1 else found
+
+
+def _open(sessions: Iterable[Session]) -> list[Session]:
+    """Those whose socket is there: nothing may stand in a queue before ``sys.authed``."""
+    return [session for session in sessions if session.outlet.transport is not None]
+
+
+class _Delivery:
+    """Publications for single sessions, encoded once per wire format."""
+
+    def __init__(self, publications: Publications, flusher: Flusher) -> None:
+        self._publications = publications
+        self._flusher = flusher
+        self._blocks: dict[WireFormat, list[Block]] = {}
+
+    def offer(self, sessions: Sequence[Session]) -> int:
+        woken = []
+        for session in sessions:
+            outlet = session.outlet
+            for block in self._blocks.get(outlet.format) or self._encode(outlet.format):
+                verdict = outlet.queue.offer_block(block)
+                if verdict is Verdict.WAKE:
+                    woken.append(outlet)
+                elif verdict:
+                    outlet.settle(verdict)
+        self._flusher.mark_all(woken, large=True)
+        return len(sessions)
+
+    def _encode(self, wire: WireFormat) -> list[Block]:
+        blocks = self._blocks[wire] = blocks_of([frame_of(one, wire, None) for one in self._publications])
+        return blocks
+
+
+_HANDLERS: dict[type, Callable[[BackendCalls, Any], object]] = {
+    DisconnectForBackend: BackendCalls._disconnect,
+    JoinForBackend: BackendCalls._join,
+    NextSlice: BackendCalls._next_slice,
+    PublishForBackend: BackendCalls._publish,
+    RemoveForBackend: BackendCalls._remove,
+    SendForBackend: BackendCalls._send,
+}
+
+HANDLED = frozenset(_HANDLERS)
+"""The types of message that are handled here."""

@@ -1,0 +1,1 @@
+"""A listener: sockets before and beside the upgrade, TLS, probes, refusals."""

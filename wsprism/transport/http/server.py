@@ -1,0 +1,200 @@
+"""A listener: routes a request by its path to a handler; what is no request it refuses.
+
+A low-level aiohttp server: a handful of fixed paths need no router. The gateway has one for clients and, when
+``gateway.internal.listen`` is set, one for operators and backends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from actors import LoopScheduler
+from wsprism.errors import OperatorError
+from wsprism.policy.proxies import UNIX_PEER
+from wsprism.protocol.codes import ErrorCode
+from wsprism.settings import ListenAddress
+from wsprism.transport.http.gate import Gate, HalfOpen, HttpLimits
+from wsprism.transport.http.refusals import SERVER, Refusal, Refusals
+from wsprism.transport.http.sockets import BACKLOG, tune
+from wsprism.transport.http.tls import Certificate, TlsAcceptor
+
+__all__ = ["Handler", "HttpServer", "only_get"]
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+KEEPALIVE_TIMEOUT_S = 30.0
+"""From the answer to a request to the end of the next one's head, where a socket is good for several."""
+
+SHUTDOWN_TIMEOUT_S = 1.0
+_BAD_HTTP = Refusal(400, ErrorCode.BAD_REQUEST, "not a request in HTTP/1.1", "not_http")
+_BAD_BODY = Refusal(400, ErrorCode.BAD_REQUEST, "the body did not come whole", "bad_body")
+_NOT_FOUND = Refusal(404, ErrorCode.BAD_REQUEST, "not found", "not_found")
+
+
+_NOT_GET = Refusal(405, ErrorCode.BAD_REQUEST, "method not allowed", "method", {"Allow": "GET, HEAD"})
+
+
+def only_get(handler: Handler) -> Handler:
+    """``handler`` for GET and HEAD; 405 for every other method."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        return await handler(request) if request.method in ("GET", "HEAD") else _NOT_GET.response()
+
+    return handle
+
+
+async def _not_found(_: web.BaseRequest) -> web.StreamResponse:
+    return _NOT_FOUND.response()
+
+
+_log = logging.getLogger("wsprism.http")
+
+
+class _HttpConnection(web.RequestHandler):
+    """aiohttp's part of a socket, which answers a request that is no HTTP as any other refusal, without a traceback."""
+
+    __slots__ = ("_refusals",)
+
+    def __init__(
+        self, manager: web.Server, loop: asyncio.AbstractEventLoop, refusals: Refusals, **options: Any
+    ) -> None:
+        super().__init__(manager, loop=loop, **options)
+        self._refusals = refusals
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        self._refusals.note(_BAD_HTTP.reason, request.remote or UNIX_PEER)
+        response = _BAD_HTTP.response()
+        response.force_close()
+        return response
+
+
+class HttpServer:
+    """Serves ``routes`` (path to handler) on one address; every other path is ``otherwise``'s, or 404.
+
+    Without ``keep_alive`` a socket is good for one request, so that the gate bounds every one of them.
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[str, Handler],
+        limits: HttpLimits,
+        refusals: Refusals,
+        *,
+        otherwise: Handler | None = None,
+        keep_alive: bool = False,
+        certificate: Certificate | None = None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._routes = routes
+        self._otherwise = otherwise or _not_found
+        self._keep_alive = keep_alive
+        self._half_open = HalfOpen(limits, refusals, LoopScheduler(loop))
+        self._certificate = certificate
+        self._http = web.Server(self._dispatch)
+        self._connection = partial(
+            _HttpConnection,
+            self._http,
+            loop,
+            refusals,
+            access_log=None,
+            logger=_log,
+            keepalive_timeout=KEEPALIVE_TIMEOUT_S if keep_alive else 0,
+            tcp_keepalive=False,
+            lingering_time=0.5,
+            auto_decompress=False,
+            max_line_size=limits.max_header_bytes,
+            max_field_size=limits.max_header_bytes,
+        )
+        self._server: asyncio.Server | None = None
+        self._tls: TlsAcceptor | None = None
+        self._listen: ListenAddress
+
+    async def start(self, address: ListenAddress) -> None:
+        """Listen. Raises OperatorError when the address cannot be had."""
+        self._listen = address
+        try:
+            if address.path is not None:
+                server = await self._loop.create_unix_server(
+                    self._gate, address.path, backlog=BACKLOG, start_serving=False
+                )
+            else:
+                server = await self._loop.create_server(
+                    self._gate, address.host, address.port, backlog=BACKLOG, start_serving=False
+                )
+        except OSError as exc:
+            raise OperatorError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
+        for sock in server.sockets:
+            tune(sock)
+        if address.path is None:
+            self._listen = replace(address, port=server.sockets[0].getsockname()[1])
+        self._server = server
+        if self._certificate is None:
+            await server.start_serving()
+        else:
+            self._tls = TlsAcceptor(server.sockets, self._gate, self._certificate, self._half_open, self._loop)
+
+    def configure(self, limits: HttpLimits) -> None:
+        """Take other limits for the sockets that come; the bytes of a head stay bounded as they were."""
+        self._half_open.limits = replace(limits, max_header_bytes=self._half_open.limits.max_header_bytes)
+
+    @property
+    def address(self) -> ListenAddress:
+        """Where it listens since its start, with the port that it got."""
+        return self._listen
+
+    @property
+    def connections(self) -> int:
+        """Sockets that are half-open, or that aiohttp holds."""
+        return len(self._half_open) + len(self._http.connections)
+
+    async def stop_accepting(self) -> None:
+        """Close the listening socket; what is connected stays."""
+        if self._tls is not None:
+            self._tls.close()
+        if self._server is not None:
+            self._server.close()
+
+    async def stop(self) -> None:
+        """Close everything that is still HTTP."""
+        await self.stop_accepting()
+        self._half_open.close()
+        if self._tls is not None:
+            await self._tls.wait_closed()
+        self._http.pre_shutdown()
+        await self._http.shutdown(SHUTDOWN_TIMEOUT_S)
+
+    def _gate(self) -> Gate:
+        return Gate(self._half_open, self._connection, tuned=self._listen.path is None)
+
+    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+        handler = self._routes.get(request.path, self._otherwise)
+        try:
+            response = await handler(request)
+        except asyncio.CancelledError:
+            raise
+        except (web.RequestPayloadError, ConnectionError):
+            response = _BAD_BODY.response()
+        except Exception:
+            _log.exception("a request could not be answered", extra={"path": request.path})
+            response = Refusal(500, ErrorCode.INTERNAL, "internal error", "internal").response()
+        response.headers["Server"] = SERVER
+        if not self._keep_alive:
+            response.force_close()
+        return response
