@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from wsprism.protocol.traces import ConnectionTrace, MessageTrace
 
 __all__ = [
     "Authenticator",
+    "CallResult",
     "Clock",
     "ExtService",
     "HotService",
@@ -24,6 +26,7 @@ __all__ = [
     "TicketRequest",
     "Tracer",
     "Transport",
+    "Unanswered",
 ]
 
 Clock = Callable[[], float]
@@ -71,6 +74,30 @@ class Authenticator(Protocol):
     async def close(self) -> None:
         """Let go of clients and caches; nothing is asked afterwards."""
         ...
+
+
+class CallResult(StrEnum):
+    """How a question to a tenant's backend ended; a metric's label."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    """The backend works, and says no (a 4xx)."""
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    INVALID = "invalid"
+    """There was an answer, and it cannot be used."""
+    OVERLOADED = "overloaded"
+    """Too much waits already: it was not asked."""
+    OPEN = "open"
+    """It failed too often and is not asked for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """No answer that could be used; ``why`` is for operators and holds no secret."""
+
+    result: CallResult
+    why: str
 
 
 class Transport(Protocol):

@@ -11,25 +11,36 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 import aiohttp
 
 from wsprism import __version__
 from wsprism.policy.log_limit import LimitedLog
 
-__all__ = ["HttpAnswer", "HttpClient", "HttpFailure", "Outage"]
+__all__ = ["HttpAnswer", "HttpClient", "HttpFailure", "Outage", "Trouble"]
 
 _CONNECTIONS = 100
 MAX_UNDER_WAY = 1000
 """Questions at once; beyond, they would only wait for each other until their time is over."""
 
 
+class Trouble(Enum):
+    """Whether there was an answer in time, a server at all, and what it said could be read."""
+
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    UNUSABLE = "unusable"
+    TOO_MANY = "too_many"
+
+
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What the server said, whatever its status."""
+    """What the server said, whatever its status. ``retry_after``: the header of that name."""
 
     status: int
     body: bytes
+    retry_after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +48,15 @@ class HttpFailure:
     """No answer that could be used; ``why`` is for the operator's log and holds no secret."""
 
     why: str
+    kind: Trouble = Trouble.UNUSABLE
 
 
 class HttpClient:
     """``timeout_s`` is for everything together: waiting for a connection, a second attempt, reading the answer."""
 
-    def __init__(self, *, timeout_s: float, max_bytes: int) -> None:
+    def __init__(self, *, timeout_s: float, max_bytes: int, connections: int = _CONNECTIONS) -> None:
         self._timeout_s = timeout_s
+        self._connections = connections
         self._max_bytes = max_bytes
         self._session: aiohttp.ClientSession | None = None
         self._under_way = 0
@@ -52,9 +65,11 @@ class HttpClient:
         """GET ``url``."""
         return await self._within_time("GET", url, None, {})
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer | HttpFailure:
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float | None = None
+    ) -> HttpAnswer | HttpFailure:
         """POST ``body``. A connection that the server had closed meanwhile is not held against it: asked once more."""
-        return await self._within_time("POST", url, body, headers)
+        return await self._within_time("POST", url, body, headers, timeout_s)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -63,13 +78,18 @@ class HttpClient:
             await session.close()
 
     async def _within_time(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        timeout_s: float | None = None,
     ) -> HttpAnswer | HttpFailure:
         if self._under_way >= MAX_UNDER_WAY:
-            return HttpFailure("too many questions at once")
+            return HttpFailure("too many questions at once", Trouble.TOO_MANY)
         self._under_way += 1
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s if timeout_s is None else timeout_s):
                 try:
                     return await self._ask(method, url, body, headers)
                 except aiohttp.ClientConnectorError:
@@ -77,8 +97,10 @@ class HttpClient:
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                     return await self._ask(method, url, body, headers)
         except TimeoutError:
-            return HttpFailure("no answer in time")
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            return HttpFailure("no answer in time", Trouble.TIMEOUT)
+        except (aiohttp.ClientConnectionError, OSError) as exc:
+            return HttpFailure(type(exc).__name__, Trouble.UNREACHABLE)
+        except (aiohttp.ClientError, ValueError) as exc:
             return HttpFailure(type(exc).__name__)
         finally:
             self._under_way -= 1
@@ -88,7 +110,7 @@ class HttpClient:
     ) -> HttpAnswer | HttpFailure:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+                connector=aiohttp.TCPConnector(limit=self._connections),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers={"User-Agent": f"wsprism/{__version__}", "Accept-Encoding": "identity"},
@@ -103,7 +125,7 @@ class HttpClient:
                 if len(answer) > self._max_bytes:
                     response.close()
                     return HttpFailure("the answer is too large")
-            return HttpAnswer(response.status, bytes(answer))
+            return HttpAnswer(response.status, bytes(answer), response.headers.get("Retry-After"))
 
 
 class Outage:

@@ -28,7 +28,13 @@ class Backend(HttpClient):
         self.answer = answer
         self.asked: list[tuple[str, bytes, Mapping[str, str]]] = []
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer | HttpFailure:
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout_s: float | None = None,  # noqa: ARG002
+    ) -> HttpAnswer | HttpFailure:
         self.asked.append((url, body, headers))
         return self.answer
 

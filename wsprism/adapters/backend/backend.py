@@ -1,0 +1,225 @@
+"""One tenant's backend over HTTP: its addresses, the desk where questions wait, and the news it is told.
+
+The face of this package for the composition; the actors see it as ``ports.BackendPort``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from actors import Scheduler
+from wsprism.adapters.backend.desk import Answered, BackendCounters, Desk
+from wsprism.adapters.backend.endpoint import Endpoint
+from wsprism.adapters.backend.news import News
+from wsprism.adapters.backend.questions import DecisionService, MessageService, PendingQuestion
+from wsprism.adapters.http import HttpAnswer, HttpClient, Outage
+from wsprism.policy.breaker import Breaker
+from wsprism.policy.news import NewsBatch, NewsBounds, NewsQueue
+from wsprism.policy.questions import Line, QuestionBounds
+from wsprism.ports import CallResult, Unanswered
+from wsprism.protocol.backend import (
+    MAX_ANSWER_BYTES,
+    ConnectAnswer,
+    SessionFacts,
+    decode_connect,
+    decode_join,
+    events_body,
+    rfc3339,
+)
+
+__all__ = ["BackendPlan", "HttpBackend", "ServicePlan"]
+
+_log = logging.getLogger("wsprism.backend")
+
+MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
+MAX_NEWS_BYTES: Final = 64 * 1024 * 1024
+"""Bounds in bytes beside the configured ones in numbers: of what waits to be asked, and to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlan:
+    """A webhook service; ``url`` None: the backend's own."""
+
+    url: str | None
+    timeout_s: float | None
+    batch: int = 1
+    abreast: int = 1
+    max_pending: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BackendPlan:
+    """What a tenant's configuration says of its backend."""
+
+    url: str | None
+    keys: Sequence[bytes]
+    timeout_s: float
+    max_in_flight: int
+    max_waiting: int
+    failures: int
+    pause_s: float
+    asks: frozenset[str]
+    news: NewsBounds
+    news_delay_s: float
+    services: Mapping[str, ServicePlan]
+
+
+class HttpBackend:
+    """``read_effects`` makes effects of ``{"effects": [...]}``, or says what is wrong with it."""
+
+    def __init__(
+        self,
+        tenant: str,
+        plan: BackendPlan,
+        scheduler: Scheduler,
+        node: str,
+        read_effects: Callable[[bytes], Any | str],
+        unix_now: Callable[[], float] = time.time,
+    ) -> None:
+        self.tenant = tenant
+        self.plan = plan
+        self.counters = BackendCounters()
+        self.last_failure: str | None = None
+        self._scheduler = scheduler
+        self._node = node
+        self._unix_now = unix_now
+        self._client = HttpClient(
+            timeout_s=plan.timeout_s, max_bytes=MAX_ANSWER_BYTES, connections=plan.max_in_flight + 1
+        )
+        self._outages: dict[str, Outage] = {}
+        self._endpoints: dict[str, Endpoint] = {}
+        bounds = QuestionBounds.of(plan.max_in_flight, plan.max_waiting, MAX_WAITING_BYTES, decisions=bool(plan.asks))
+        self.desk = Desk(bounds, scheduler, self.counters, self._tell_outage)
+        self._decisions: dict[str, DecisionService] = {}
+        self.news: News | None = None
+        if plan.url is not None:
+            own = self._endpoint(plan.url, plan.timeout_s)
+            for kind, read in (("connect", decode_connect), ("join", decode_join), ("ping", _any_answer)):
+                self._decisions[kind] = DecisionService(kind, tenant, own, read, unix_now)
+            self._news_endpoint = own
+            self.news = News(NewsQueue(plan.news), self._send_news, plan.news_delay_s, scheduler.now, unix_now)
+        self._services = {
+            name: MessageService(tenant, self._endpoint_of(one), one.batch, read_effects, unix_now)
+            for name, one in plan.services.items()
+        }
+
+    def start(self) -> None:
+        """Begin to deliver news."""
+        if self.news is not None:
+            self.news.start()
+
+    def line(self, service: str) -> Line[PendingQuestion]:
+        """Where one connection's messages to a webhook service wait."""
+        plan = self.plan.services[service]
+        return Line(plan.abreast, plan.batch)
+
+    def ask_message(
+        self,
+        service: str,
+        line: Line[PendingQuestion],
+        session: SessionFacts,
+        message: Mapping[str, Any],
+        data_bytes: int,
+        answered: Answered,
+        traceparent: str | None = None,
+    ) -> CallResult | None:
+        """Have a message answered: effects or ``Unanswered`` come by ``answered``. Why it will not be, at once."""
+        if line.pending >= self.plan.services[service].max_pending:
+            self.counters.calls["message", CallResult.OVERLOADED] += 1
+            return CallResult.OVERLOADED
+        fields = {"session": session, "message": message}
+        asked = self._services[service]
+        deadline = self._scheduler.now() + asked.endpoint.timeout_s
+        return self.desk.ask(line, PendingQuestion(asked, fields, data_bytes, deadline, answered, traceparent))
+
+    def ask_join(
+        self, fields: Mapping[str, Any], data_bytes: int, answered: Answered, traceparent: str | None = None
+    ) -> CallResult | None:
+        """Have a join decided: a ``JoinAnswer`` or ``Unanswered`` comes by ``answered``."""
+        return self._decide("join", fields, data_bytes, answered, traceparent)
+
+    async def ask_connect(
+        self, fields: Mapping[str, Any], traceparent: str | None = None
+    ) -> ConnectAnswer | Unanswered:
+        """Have a handshake decided."""
+        answer = await self._decided("connect", fields, traceparent)
+        assert isinstance(answer, ConnectAnswer | Unanswered)
+        return answer
+
+    async def ping(self) -> Any:
+        """Ask a question that means nothing: whatever 200 says is an answer."""
+        return await self._decided("ping", {}, None)
+
+    async def close(self, grace_s: float = 0.0) -> int:
+        """Hand on the news that wait, within ``grace_s``, and let go of everything; how many events are left."""
+        left = await self.news.finish(grace_s) if self.news is not None else 0
+        await self.desk.close()
+        await self._client.close()
+        return left
+
+    async def _decided(self, kind: str, fields: Mapping[str, Any], traceparent: str | None) -> Any:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def answered(value: Any) -> None:
+            if not answer.done():
+                answer.set_result(value)
+
+        refused = self._decide(kind, fields, 0, answered, traceparent)
+        return Unanswered(refused, "it was not asked") if refused is not None else await answer
+
+    def _decide(
+        self, kind: str, fields: Mapping[str, Any], data_bytes: int, answered: Answered, traceparent: str | None
+    ) -> CallResult | None:
+        service = self._decisions[kind]
+        deadline = self._scheduler.now() + service.endpoint.timeout_s
+        return self.desk.ask(None, PendingQuestion(service, fields, data_bytes, deadline, answered, traceparent))
+
+    def _endpoint_of(self, service: ServicePlan) -> Endpoint:
+        url = service.url or self.plan.url
+        assert url is not None, "the settings ask for one of them"
+        return self._endpoint(url, service.timeout_s or self.plan.timeout_s)
+
+    def _endpoint(self, url: str, timeout_s: float) -> Endpoint:
+        """Of one url there is one breaker, whoever asks and however long they wait."""
+        known = self._endpoints.get(url)
+        breaker = Breaker(self.plan.failures, self.plan.pause_s) if known is None else known.breaker
+        endpoint = Endpoint(url, self.plan.keys, timeout_s, breaker, self._client, self._scheduler.now, self._unix_now)
+        self._endpoints.setdefault(url, endpoint)
+        return endpoint
+
+    def _tell_outage(self, endpoint: Endpoint, failure: Unanswered | None) -> None:
+        outage = self._outages.get(endpoint.url)
+        if outage is None:
+            outage = self._outages[endpoint.url] = Outage(_log, "the backend", self.tenant)
+        if failure is None or failure.result is CallResult.REFUSED:
+            outage.worked()
+        elif failure.result is not CallResult.OPEN:
+            self.last_failure = failure.why
+            outage.failed(failure.why)
+
+    async def _send_news(self, batch: NewsBatch) -> bool:
+        body = events_body(
+            batch.id,
+            rfc3339(self._unix_now()),
+            self.tenant,
+            self._node,
+            batch.first_seq,
+            batch.missed,
+            batch.events,
+        )
+        answer = await self._news_endpoint.post(batch.id, body, {})
+        if isinstance(answer, HttpAnswer) and 200 <= answer.status < 300:
+            self._tell_outage(self._news_endpoint, None)
+            return True
+        why = f"status {answer.status}" if isinstance(answer, HttpAnswer) else answer.why
+        self._tell_outage(self._news_endpoint, Unanswered(CallResult.INVALID, why))
+        return False
+
+
+def _any_answer(body: bytes) -> bytes:
+    return body
