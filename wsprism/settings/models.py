@@ -29,7 +29,8 @@ __all__ = [
 Level = Literal["debug", "info", "warning", "error"]
 
 Component = Literal[
-    "actors", "api", "backend", "connection", "gateway", "handshake", "http", "reload", "telemetry", "tenant", "tickets", "tls"
+    "actors", "api", "backend", "connection", "gateway", "handshake",
+    "http", "reload", "telemetry", "tenant", "tickets", "tls",
 ]  # fmt: skip
 """What logs: component ``x`` is the logger ``wsprism.x``."""
 
