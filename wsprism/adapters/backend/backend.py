@@ -92,9 +92,9 @@ class HttpBackend:
             timeout_s=plan.timeout_s, max_bytes=MAX_ANSWER_BYTES, connections=plan.max_in_flight + 1
         )
         self._outages: dict[str, Outage] = {}
-        self._endpoints: dict[str, Endpoint] = {}
+        self._endpoints: list[Endpoint] = []
         bounds = QuestionBounds.of(plan.max_in_flight, plan.max_waiting, MAX_WAITING_BYTES, decisions=bool(plan.asks))
-        self.desk = Desk(bounds, scheduler, self.counters, self._tell_outage)
+        self.desk = Desk(bounds, scheduler, self.counters)
         self._decisions: dict[str, DecisionService] = {}
         self.news: News | None = None
         if plan.url is not None:
@@ -134,7 +134,7 @@ class HttpBackend:
             return CallResult.OVERLOADED
         fields = {"session": session, "message": message}
         asked = self._services[service]
-        deadline = self._scheduler.now() + asked.endpoint.timeout_s
+        deadline = self._scheduler.now() + (self.plan.services[service].timeout_s or self.plan.timeout_s)
         return self.desk.ask(line, PendingQuestion(asked, fields, data_bytes, deadline, answered, traceparent))
 
     def ask_join(
@@ -158,7 +158,9 @@ class HttpBackend:
     async def close(self, grace_s: float = 0.0) -> int:
         """Hand on the news that wait, within ``grace_s``, and let go of everything; how many events are left."""
         left = await self.news.finish(grace_s) if self.news is not None else 0
-        await self.desk.close()
+        self.desk.close()
+        for endpoint in self._endpoints:
+            await endpoint.close()
         await self._client.close()
         return left
 
@@ -176,7 +178,7 @@ class HttpBackend:
         self, kind: str, fields: Mapping[str, Any], data_bytes: int, answered: Answered, traceparent: str | None
     ) -> CallResult | None:
         service = self._decisions[kind]
-        deadline = self._scheduler.now() + service.endpoint.timeout_s
+        deadline = self._scheduler.now() + self.plan.timeout_s
         return self.desk.ask(None, PendingQuestion(service, fields, data_bytes, deadline, answered, traceparent))
 
     def _endpoint_of(self, service: ServicePlan) -> Endpoint:
@@ -186,10 +188,18 @@ class HttpBackend:
 
     def _endpoint(self, url: str, timeout_s: float) -> Endpoint:
         """Of one url there is one breaker, whoever asks and however long they wait."""
-        known = self._endpoints.get(url)
-        breaker = Breaker(self.plan.failures, self.plan.pause_s) if known is None else known.breaker
-        endpoint = Endpoint(url, self.plan.keys, timeout_s, breaker, self._client, self._scheduler.now, self._unix_now)
-        self._endpoints.setdefault(url, endpoint)
+        breaker = next((one.breaker for one in self._endpoints if one.url == url), None)
+        endpoint = Endpoint(
+            url,
+            self.plan.keys,
+            timeout_s,
+            breaker or Breaker(self.plan.failures, self.plan.pause_s),
+            self._client,
+            self._scheduler,
+            self._tell_outage,
+            self._unix_now,
+        )
+        self._endpoints.append(endpoint)
         return endpoint
 
     def _tell_outage(self, endpoint: Endpoint, failure: Unanswered | None) -> None:

@@ -1,33 +1,35 @@
 """Where a tenant's questions to its backend wait, are asked and get their answers.
 
-Bounded in what is under way and in what waits; a few tasks carry the questions, as many as are under way at once and
-none when nothing is. Whoever asks gives a callback, which is called once: with what the answer was made into, or with
-why there is none. Callbacks come between turns of the loop, never from within ``ask``.
+Bounded in what is under way and in what waits. Whoever asks gives a callback, which is called once: with what the
+answer was made into, or with why there is none. Callbacks come between turns of the loop, never from within ``ask``.
+How a question reaches the backend is its service's ``Route``: HTTP or a stream.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from actors import Cancellable, Scheduler
-from wsprism.adapters.backend.endpoint import Endpoint, Told, fresh_id
 from wsprism.policy.questions import Batch, Line, QuestionBounds, Questions
 from wsprism.ports import CallResult, Unanswered
 from wsprism.realtime.histogram import Histogram
 
-__all__ = ["Asked", "BackendCounters", "Desk", "Service"]
+__all__ = ["Answered", "Asked", "BackendCounters", "Desk", "Route", "Service"]
 
 _SWEEP_S: Final = 0.25
 """How often what has waited too long is looked for."""
 
+_OPEN: Final = Unanswered(CallResult.OPEN, "it failed too often, and is not asked for a while")
+_LATE: Final = Unanswered(CallResult.TIMEOUT, "it waited too long for its turn")
+
 Answered = Callable[[Any], object]
+Decode = Callable[[int, bytes], list[Any] | str]
 
 
 class BackendCounters:
-    """One tenant's questions since start, by kind and result."""
+    """One tenant's questions since start, by kind and result, and how long those took that were asked."""
 
     def __init__(self) -> None:
         self.calls: Counter[tuple[str, CallResult]] = Counter()
@@ -35,7 +37,7 @@ class BackendCounters:
 
 
 class Asked(Protocol):
-    """One question as the desk sees it. A batch is made of several of one service."""
+    """One question as the desk sees it."""
 
     @property
     def service(self) -> Service: ...
@@ -53,46 +55,53 @@ class Service(Protocol):
     """How questions of one kind are put into a body and how its answer is taken apart."""
 
     @property
-    def endpoint(self) -> Endpoint: ...
+    def route(self) -> Route: ...
     @property
     def kind(self) -> str: ...
 
-    def body(self, question_id: str, asked: Sequence[Any]) -> bytes:
+    def body(self, asked: Sequence[Any], question_id: str) -> bytes:
         """The body of one call for all of ``asked``."""
         ...
 
-    def decode(self, count: int) -> Callable[[int, bytes], list[Any] | str]:
+    def decode(self, count: int) -> Decode:
         """Makes ``count`` answers of a status and a body, or says what is wrong with it."""
         ...
 
 
-class Desk:
-    """One per tenant. ``outage`` is told of each result, for the log; ``closed`` answers everything that waits."""
+class Route(Protocol):
+    """A way to the backend."""
 
-    def __init__(
-        self,
-        bounds: QuestionBounds,
-        scheduler: Scheduler,
-        counters: BackendCounters,
-        outage: Callable[[Endpoint, Unanswered | None], object],
-    ) -> None:
+    def admits(self) -> bool:
+        """Whether anything would be asked now; else it is told ``OPEN`` at once."""
+        ...
+
+    def split(self, several: Sequence[Any]) -> Sequence[Sequence[int]]:
+        """Positions of ``several`` that go to the same place, in their order."""
+        ...
+
+    def send(self, service: Any, several: Sequence[Any], done: Callable[[list[Any] | Unanswered], object]) -> None:
+        """Ask. ``done`` is called once, in a later turn of the loop, unless the route is closed first."""
+        ...
+
+
+class Desk:
+    """One per tenant."""
+
+    def __init__(self, bounds: QuestionBounds, scheduler: Scheduler, counters: BackendCounters) -> None:
         self.questions: Questions[Any] = Questions(bounds)
         self.counters = counters
         self._scheduler = scheduler
-        self._outage = outage
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._starting = False
-        self._lines: dict[Line[Any], Service] = {}
+        self._lines: dict[Line[Any], Route] = {}
         self._sweeping: Cancellable | None = None
         self._closed = False
 
     def ask(self, line: Line[Any] | None, asked: Asked) -> CallResult | None:
         """Have a question asked; ``line`` None: a decision. What it returns is why it will not be, at once."""
-        service = asked.service
         refused = None
         if self._closed or not self.questions.fits(asked.size_bytes):
             refused = CallResult.OVERLOADED
-        elif not service.endpoint.breaker.admits(self._scheduler.now()):
+        elif not asked.service.route.admits():
             refused = CallResult.OPEN
         if refused is not None:
             self.counters.calls[asked.service.kind, refused] += 1
@@ -100,12 +109,10 @@ class Desk:
         if line is None:
             self.questions.decide(asked)
         else:
-            self.questions.add(service, line, asked)
-            self._lines[line] = service
+            self.questions.add(asked.service, line, asked)
+            self._lines[line] = asked.service.route
         self._sweep_later()
-        if not self._starting:
-            self._starting = True
-            self._scheduler.call_soon(self._start)
+        self._start_soon()
         return None
 
     def withdraw(self, line: Line[Any]) -> None:
@@ -113,71 +120,62 @@ class Desk:
         self.questions.withdraw(line)
         self._lines.pop(line, None)
 
-    async def close(self) -> None:
-        """Ask nothing more; what is under way and what waits gets no answer."""
+    def close(self) -> None:
+        """Ask nothing more; what waits gets no answer."""
         self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start_soon(self) -> None:
+        if not self._starting:
+            self._starting = True
+            self._scheduler.call_soon(self._start)
 
     def _start(self) -> None:
-        """As many carriers as there are places; each goes on until nothing may be asked."""
+        """Ask as much as there are places for."""
         self._starting = False
-        while (found := self.questions.next()) is not None:
-            task = self._scheduler.create_task(self._carry(*found))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        while not self._closed and (found := self.questions.next()) is not None:
+            self._begin(*found)
 
-    async def _carry(self, key: object, batch: Batch[Any]) -> None:
-        while True:
-            try:
-                await self._ask(batch)
-            finally:
-                self.questions.done(key, batch)
-            found = self.questions.next()
-            if found is None or self._closed:
-                return
-            key, batch = found
-
-    async def _ask(self, batch: Batch[Any]) -> None:
+    def _begin(self, key: object, batch: Batch[Any]) -> None:
         several: list[Asked] = [one for _, one in batch.items]
         service = several[0].service
+        route = service.route
+        parts = route.split(several) if len(several) > 1 else ((0,),)
+        self.questions.in_flight += len(parts) - 1
         started = self._scheduler.now()
-        question_id = fresh_id()
-        traceparent = next((one.traceparent for one in several if one.traceparent is not None), None)
-        headers = {} if traceparent is None else {"traceparent": traceparent}
-        endpoint: Endpoint = service.endpoint
-        answer = await endpoint.ask(
-            question_id, service.body(question_id, several), service.decode(len(several)), headers
-        )
-        if isinstance(answer, Told):
-            self._outage(endpoint, None)
-            self._count(several, CallResult.OK, started)
-            for one, value in zip(several, answer.value, strict=True):
-                one.answered(value)
-            return
-        self._outage(endpoint, answer)
-        self._count(several, answer.result, started)
-        for one in several:
-            one.answered(answer)
-        if not endpoint.breaker.admits(self._scheduler.now()):
-            self._refuse_waiting(endpoint)
+        for positions in parts:
+            part = batch if len(parts) == 1 else Batch([batch.items[at] for at in positions])
+            asked = several if len(parts) == 1 else [several[at] for at in positions]
 
-    def _count(self, several: Sequence[Any], result: CallResult, started: float) -> None:
-        self.counters.calls[several[0].service.kind, result] += len(several)
+            def done(answer: list[Any] | Unanswered, part: Batch[Any] = part, asked: list[Asked] = asked) -> None:
+                self._end(key, part, asked, answer, started)
+
+            route.send(service, asked, done)
+
+    def _end(
+        self, key: object, batch: Batch[Any], asked: list[Asked], answer: list[Any] | Unanswered, started: float
+    ) -> None:
+        self.questions.done(key, batch)
         self.counters.duration.record(self._scheduler.now() - started)
+        service = asked[0].service
+        if isinstance(answer, Unanswered):
+            self.counters.calls[service.kind, answer.result] += len(asked)
+            for one in asked:
+                one.answered(answer)
+            if not service.route.admits():
+                self._refuse_waiting(service.route)
+        else:
+            self.counters.calls[service.kind, CallResult.OK] += len(asked)
+            for one, value in zip(asked, answer, strict=True):
+                one.answered(value)
+        self._start_soon()
 
-    def _refuse_waiting(self, endpoint: Endpoint) -> None:
-        """Nothing is asked of it for a while: who waits for it is told at once."""
-        refusal = Unanswered(CallResult.OPEN, "it failed too often, and is not asked for a while")
-        for line, service in list(self._lines.items()):
-            if service.endpoint is endpoint and line.waiting:
-                for one in self.questions.withdraw(line):
-                    self.counters.calls[one.service.kind, refusal.result] += 1
-                    one.answered(refusal)
+    def _refuse_waiting(self, route: Route) -> None:
+        """Nothing is asked there for a while: who waits for it is told at once."""
+        for line in [line for line, other in self._lines.items() if other is route and line.waiting]:
+            for one in self.questions.withdraw(line):
+                self._give_up(one, _OPEN)
 
     def _sweep_later(self) -> None:
         if self._sweeping is None:
@@ -187,17 +185,16 @@ class Desk:
         """What has waited longer than its time is given up; lines that hold nothing are forgotten."""
         self._sweeping = None
         now = self._scheduler.now()
-        late = Unanswered(CallResult.TIMEOUT, "it waited too long for its turn")
         for line in list(self._lines):
             for one in self.questions.expired(line, now):
-                self._give_up(one, late)
+                self._give_up(one, _LATE)
             if not line.pending:
                 del self._lines[line]
         for one in self.questions.expired(None, now):
-            self._give_up(one, late)
-        if self.questions.waiting:
+            self._give_up(one, _LATE)
+        if self.questions.waiting or self._lines:
             self._sweep_later()
 
-    def _give_up(self, one: Any, why: Unanswered) -> None:
+    def _give_up(self, one: Asked, why: Unanswered) -> None:
         self.counters.calls[one.service.kind, why.result] += 1
         one.answered(why)

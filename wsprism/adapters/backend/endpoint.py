@@ -5,13 +5,15 @@ An ``Endpoint`` knows nothing of who asks and in which order. Trouble is a value
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Final, Generic, TypeVar
+from typing import Any, Final
 
+from actors import Scheduler
+from wsprism.adapters.backend.desk import Asked, Decode, Service
 from wsprism.adapters.http import HttpAnswer, HttpClient, HttpFailure, Trouble
 from wsprism.policy.breaker import Breaker
 from wsprism.ports import CallResult, Unanswered
@@ -32,23 +34,14 @@ _OF_TROUBLE: Final = {
     Trouble.TOO_MANY: CallResult.OVERLOADED,
 }
 
-T = TypeVar("T")
-
 
 def fresh_id() -> str:
     """The id of a question or batch; a repeated attempt keeps it."""
     return f"msg_{secrets.token_hex(16)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Told(Generic[T]):
-    """An answer that could be used."""
-
-    value: T
-
-
 class Endpoint:
-    """``keys`` sign; ``now`` is monotonic, ``unix_now`` Unix time in seconds."""
+    """``keys`` sign. ``told`` hears what came of each question, for the log: None, it worked."""
 
     def __init__(
         self,
@@ -57,7 +50,8 @@ class Endpoint:
         timeout_s: float,
         breaker: Breaker,
         client: HttpClient,
-        now: Callable[[], float],
+        scheduler: Scheduler,
+        told: Callable[[Endpoint, Unanswered | None], object],
         unix_now: Callable[[], float] = time.time,
     ) -> None:
         self.url = url
@@ -65,26 +59,25 @@ class Endpoint:
         self.timeout_s = timeout_s
         self.breaker = breaker
         self._client = client
-        self._now = now
+        self._scheduler = scheduler
+        self._told = told
         self._unix_now = unix_now
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(
-        self, question_id: str, body: bytes, decode: Callable[[int, bytes], T | str], headers: Mapping[str, str]
-    ) -> Told[T] | Unanswered:
-        """POST one question. ``decode`` makes something of status and body of a 2xx, or says what is wrong with it."""
-        pass_ = self.breaker.ask(self._now())
-        if pass_ is None:
-            return Unanswered(CallResult.OPEN, "it failed too often, and is not asked for a while")
-        settled = False
-        try:
-            answer = await self.post(question_id, body, headers)
-            result = self._judge(answer, decode)
-            self._settle(pass_, result, answer)
-            settled = True
-            return result
-        finally:
-            if not settled:
-                self.breaker.withdrawn(pass_, self._now())
+    def admits(self) -> bool:
+        return self.breaker.admits(self._scheduler.now())
+
+    def split(self, several: Sequence[Any]) -> Sequence[Sequence[int]]:
+        """All go to the one address."""
+        return (range(len(several)),)
+
+    def send(
+        self, service: Service, several: Sequence[Asked], done: Callable[[list[Any] | Unanswered], object]
+    ) -> None:
+        """POST one question; a 2xx is what ``service`` makes of it."""
+        task = self._scheduler.create_task(self._ask(service, several, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def post(self, message_id: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer | HttpFailure:
         """One signed POST, whatever the breaker thinks."""
@@ -92,8 +85,36 @@ class Endpoint:
         everything = {"Content-Type": "application/json", **signed, **headers}
         return await self._client.post(self.url, body, everything, self.timeout_s)
 
+    async def close(self) -> None:
+        """Give up what is under way; nobody is told."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(
+        self, service: Service, several: Sequence[Asked], done: Callable[[list[Any] | Unanswered], object]
+    ) -> None:
+        pass_ = self.breaker.ask(self._scheduler.now())
+        if pass_ is None:
+            done(Unanswered(CallResult.OPEN, "it failed too often, and is not asked for a while"))
+            return
+        question_id = fresh_id()
+        traceparent = next((one.traceparent for one in several if one.traceparent is not None), None)
+        headers = {} if traceparent is None else {"traceparent": traceparent}
+        answer: HttpAnswer | HttpFailure | None = None
+        try:
+            answer = await self.post(question_id, service.body(several, question_id), headers)
+        finally:
+            if answer is None:
+                self.breaker.withdrawn(pass_, self._scheduler.now())
+        result = self._judge(answer, service.decode(len(several)))
+        self._settle(pass_, result, answer)
+        self._told(self, result if isinstance(result, Unanswered) else None)
+        done(result)
+
     @staticmethod
-    def _judge(answer: HttpAnswer | HttpFailure, decode: Callable[[int, bytes], T | str]) -> Told[T] | Unanswered:
+    def _judge(answer: HttpAnswer | HttpFailure, decode: Decode) -> list[Any] | Unanswered:
         if isinstance(answer, HttpFailure):
             return Unanswered(_OF_TROUBLE[answer.kind], answer.why)
         status = answer.status
@@ -101,12 +122,12 @@ class Endpoint:
             return Unanswered(CallResult.REFUSED, f"status {status}")
         if status not in (200, 204):
             return Unanswered(CallResult.INVALID, f"status {status}")
-        value = decode(status, answer.body)
-        return Unanswered(CallResult.INVALID, value) if isinstance(value, str) else Told(value)
+        values = decode(status, answer.body)
+        return Unanswered(CallResult.INVALID, values) if isinstance(values, str) else values
 
-    def _settle(self, pass_: int, result: Told[T] | Unanswered, answer: HttpAnswer | HttpFailure) -> None:
-        now = self._now()
-        if isinstance(result, Told) or result.result is CallResult.REFUSED:
+    def _settle(self, pass_: int, result: list[Any] | Unanswered, answer: HttpAnswer | HttpFailure) -> None:
+        now = self._scheduler.now()
+        if not isinstance(result, Unanswered) or result.result is CallResult.REFUSED:
             self.breaker.worked(pass_)
         elif isinstance(answer, HttpAnswer) and answer.status in _COME_BACK and answer.retry_after is not None:
             self.breaker.pause(pass_, now + self._pause_s(answer.retry_after))

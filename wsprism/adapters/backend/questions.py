@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from wsprism.adapters.backend.desk import Answered
-from wsprism.adapters.backend.endpoint import Endpoint
+from wsprism.adapters.backend.desk import Answered, Route
 from wsprism.protocol.backend import question_body, rfc3339
 
 __all__ = ["DecisionService", "MessageService", "PendingQuestion"]
@@ -41,17 +40,17 @@ class DecisionService:
         self,
         kind: str,
         tenant: str,
-        endpoint: Endpoint,
+        route: Route,
         read: Callable[[bytes], Any | str],
         unix_now: Callable[[], float],
     ) -> None:
         self.kind = kind
-        self.endpoint = endpoint
+        self.route = route
         self._tenant = tenant
         self._read = read
         self._unix_now = unix_now
 
-    def body(self, question_id: str, asked: Sequence[PendingQuestion]) -> bytes:
+    def body(self, asked: Sequence[PendingQuestion], question_id: str) -> bytes:
         """The body of the one question."""
         [question] = asked
         return question_body(self.kind, question_id, rfc3339(self._unix_now()), self._tenant, question.fields)
@@ -75,19 +74,19 @@ class MessageService:
     def __init__(
         self,
         tenant: str,
-        endpoint: Endpoint,
+        route: Route,
         batch: int,
         read: Callable[[bytes], Any | str],
         unix_now: Callable[[], float],
     ) -> None:
         self.kind = "messages" if batch > 1 else "message"
-        self.endpoint = endpoint
+        self.route = route
         self.batch = batch
         self._tenant = tenant
         self._read = read
         self._unix_now = unix_now
 
-    def body(self, question_id: str, asked: Sequence[PendingQuestion]) -> bytes:
+    def body(self, asked: Sequence[PendingQuestion], question_id: str) -> bytes:
         """The body for all of ``asked``, in their order."""
         fields = asked[0].fields if self.batch == 1 else {"messages": [one.fields for one in asked]}
         return question_body(self.kind, question_id, rfc3339(self._unix_now()), self._tenant, fields)
