@@ -17,13 +17,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from wsprism.policy.allowlist import AllowlistError, ExtAllowlist, HotAllowlist
+from wsprism.policy.origins import is_origin_entry
 from wsprism.protocol.envelope import is_name
 from wsprism.settings.auth import Auth
 from wsprism.settings.base import Count, Model, to_tuple
 
 __all__ = ["LimitsSettings", "PolicySettings", "QosSettings", "ServicesSettings", "SessionsSettings", "TenantSettings"]
 
-_ORIGIN = re.compile(r"null|[A-Za-z][A-Za-z0-9+.-]*://(\*\.)?[^*/?#\s]+")
 RESERVED_FOR_MSGPACK = (*range(0x80, 0x90), 0xDE, 0xDF)
 
 
@@ -187,8 +187,10 @@ class ServicesSettings(Model):
 
 
 def _origin(entry: str) -> str:
-    if not _ORIGIN.fullmatch(entry):
-        raise PydanticCustomError("origin", "must be an origin: https://example.com, https://*.example.com, or null")
+    if not is_origin_entry(entry):
+        raise PydanticCustomError(
+            "origin", "must be an origin such as https://example.com, https://*.example.com:8443 or null"
+        )
     return entry
 
 

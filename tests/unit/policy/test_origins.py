@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsprism.policy.origins import OriginList
+from wsprism.policy.origins import OriginList, is_origin_entry
 
 ORIGINS = OriginList(["https://Example.com", "https://*.example.org", "http://localhost:3000", "null"])
 
@@ -38,6 +38,25 @@ def test_allowed(origin: str) -> None:
         "http://a.example.org",
         "http://localhost",
         "https://*.example.com",
+        "https://evil.net/.example.org",
+        "https://evil.net#.example.org",
+        "https://evil.net?.example.org",
+        "https://evil.net:80.example.org",
+        "https://evil.net\\.example.org",
+        "https://evil.net@a.example.org",
+        "https://user:word@a.example.org",
+        "https://evil.net a.example.org",
+        "https://evil.net,https://a.example.org",
+        "https://a..example.org",
+        "https://-a.example.org",
+        "https://[::1].example.org",
+        "https://a%2f.example.org",
+        "https://a.example.org/",
+        "https://a.example.org\n",
+        "https://ä.example.org",
+        "https://https://a.example.org",
+        "null.example.org",
+        "https://" + "a." * 300 + "example.org",
     ],
 )
 def test_refused(origin: str) -> None:
@@ -65,3 +84,23 @@ def test_a_wildcards_port_is_exact() -> None:
     assert not origins.allows("https://a.example.com")
     assert not origins.allows("https://a.example.org:8443")
     assert not OriginList(["https://*.example.com"]).allows("null")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["null", "https://a", "HTTPS://A.example:8443", "http://[::1]:3000", "chrome-extension://abcdef", "https://*.a.b:1"],
+)
+def test_what_may_stand_in_the_list(entry: str) -> None:
+    assert is_origin_entry(entry)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *("", "*", "a.example", "https://", "https://a/", "https://a?b", "https://a#b", "https://u@a", "https://*a.b"),
+        *("https://*", "https://*.", "https://a.*.b", "https://a:0", "https://a:65536", "https://a:x", "https://ä.b"),
+        *("https://a b", "https://a,https://b", "https://*.[::1]", "https://a\n"),
+    ],
+)
+def test_what_can_match_no_browser_may_not(entry: str) -> None:
+    assert not is_origin_entry(entry)

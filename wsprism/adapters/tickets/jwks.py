@@ -52,7 +52,8 @@ class JwksKeys:
     """Fetched at the first token; then when older than ``jwks_lifetime_s``, and for an unknown ``kid``.
 
     Never sooner than ``jwks_min_refresh_s`` after the last attempt, and one fetch at a time. While the URL fails, the
-    last good set stays in use, and only the first token after a good time waits for the failure. ``now`` is monotonic.
+    last good set stays in use, and only the first token after a good time waits for the failure. A set without a usable
+    key is an answer and no failure: what was published before counts no more. ``now`` is monotonic.
     """
 
     def __init__(
@@ -104,21 +105,22 @@ class JwksKeys:
             self._failing = isinstance(keys, str)
             if isinstance(keys, str):
                 self._outage.failed(keys)
-            else:
-                self._keys = keys
-                self._fetched_at = self._now()
+                return
+            self._keys = keys
+            self._fetched_at = self._now()
+            if keys:
                 self._outage.worked()
+            else:
+                self._outage.failed("it publishes no key that fits the algorithms: every token is refused")
         finally:
             self._fetch = None
 
 
 def _keys_in(answer: HttpAnswer | HttpFailure, algorithms: Iterable[str]) -> KeySet | str:
-    """The keys, or why there are none: a set without a single usable key is a fault, not an order to refuse all."""
+    """The keys, none perhaps, or why the answer is no set of them."""
     if isinstance(answer, HttpFailure):
         return answer.why
     if answer.status != 200:
         return f"status {answer.status}"
     keys = parse_key_set(answer.body, algorithms)
-    if keys is None:
-        return "the answer is no JWK Set"
-    return keys if len(keys) else "no key fits the algorithms"
+    return "the answer is no JWK Set" if keys is None else keys

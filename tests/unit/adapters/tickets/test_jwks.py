@@ -156,12 +156,12 @@ async def test_a_key_that_is_no_longer_published_ends_with_the_lifetime() -> Non
         HttpAnswer(302, OLD),
         HttpAnswer(500, OLD),
         b"<html>",
-        b'{"keys":[]}',
-        jwk_set(jwk("RS256", "old")),
+        b"{}",
+        b'{"keys":null}',
         HttpFailure("the answer is too large"),
     ],
 )
-async def test_an_answer_without_a_usable_key_is_a_failure_that_forgets_nothing(
+async def test_what_is_no_key_set_is_a_failure_that_forgets_nothing(
     answer: bytes | HttpAnswer | HttpFailure, caplog: pytest.LogCaptureFixture
 ) -> None:
     keys = Keys()
@@ -175,6 +175,24 @@ async def test_an_answer_without_a_usable_key_is_a_failure_that_forgets_nothing(
         keys.now = 330.0
         assert await keys.find()
         await asyncio.sleep(0)
+    assert [record.message for record in caplog.records] == ["the JWKS URL fails", "the JWKS URL works again"]
+
+
+@pytest.mark.parametrize("answer", [b'{"keys":[]}', jwk_set(jwk("RS256", "old")), b'{"keys":[{"kty":"none"}]}'])
+async def test_a_sole_key_that_is_withdrawn_counts_no_more_and_the_log_says_so(
+    answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = Keys()
+    assert await keys.find()
+    keys.issuer.answer = answer
+    with caplog.at_level(logging.INFO, "wsprism.tickets"):
+        for keys.now in (300.0, 301.0, 310.0, 1000.0):
+            assert not await keys.find()
+            assert not await keys.find(None)
+        keys.issuer.answer = OLD
+        keys.now = 1010.0
+        assert await keys.find()
+    assert keys.fetches == 5
     assert [record.message for record in caplog.records] == ["the JWKS URL fails", "the JWKS URL works again"]
 
 
