@@ -36,6 +36,20 @@ class ListenAddress:
         except ValueError:
             return False
 
+    def overlaps(self, other: ListenAddress) -> bool:
+        """Whether both cannot be listened on at once: the same socket, or a port of which one has all addresses."""
+        if self.path is not None or other.path is not None:
+            return self.path == other.path
+        if self.port != other.port or not self.port:
+            return False
+        hosts = {_plain(self.host), _plain(other.host)}
+        versions = {6 if ":" in host else 4 for host in hosts}
+        return len(hosts) == 1 or (len(versions) == 1 and bool(hosts & {"0.0.0.0", "::"}))
+
+
+def _plain(host: str) -> str:
+    return "127.0.0.1" if host == "localhost" else host
+
 
 def parse_listen(text: str) -> ListenAddress:
     """Raises ValueError for anything but the three forms."""

@@ -21,6 +21,7 @@ __all__ = ["Document", "read_document", "render_path"]
 Path = tuple[str | int, ...]
 
 MAX_NODES = 200_000
+MAX_DEPTH = 64
 MAX_INTEGER_BITS = 64
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ODD_BASE = re.compile(r"[-+]?(0[0-7_]|[0-9_]+:)")
@@ -70,7 +71,7 @@ def read_document(file: str, env: Mapping[str, str], content: bytes | None = Non
             with open(file, "rb") as stream:
                 content = stream.read()
         text = content.decode("utf-8")
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
             raise SettingsError([Fault(file, 1, "", "the file is empty")])
@@ -85,14 +86,38 @@ def read_document(file: str, env: Mapping[str, str], content: bytes | None = Non
     except yaml.reader.ReaderError as exc:
         line = text[: exc.position].count("\n") + 1
         raise SettingsError([Fault(file, line, "", f"is not YAML: {exc.reason}")]) from exc
-    except RecursionError as exc:
-        raise SettingsError([Fault(file, 0, "", "is nested too deep")]) from exc
+    except _TooDeep as exc:
+        problem = f"is nested too deep: {MAX_DEPTH} levels are allowed"
+        raise SettingsError([Fault(file, exc.line, "", problem)]) from exc
     except (ValueError, OverflowError) as exc:
         raise SettingsError([Fault(file, 0, "", f"is not YAML: {exc}")]) from exc
     finally:
         if loader is not None:
             loader.dispose()
     return document
+
+
+class _TooDeep(Exception):
+    """More than ``MAX_DEPTH`` levels, at ``line``: counted, so that it depends on no interpreter's stack."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML composes a node by calling itself."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _TooDeep(int(self.peek_event().start_mark.line) + 1)  # type: ignore[no-untyped-call]
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
 
 
 class _Builder:
@@ -107,6 +132,8 @@ class _Builder:
         self._nodes += 1
         if id(node) in self._open:
             raise SettingsError([Fault(self._document.file, _line(node), "", "an alias contains itself")])
+        if len(path) > MAX_DEPTH:
+            raise _TooDeep(_line(node))
         if self._nodes > MAX_NODES:
             raise SettingsError([Fault(self._document.file, _line(node), "", "aliases make the document too large")])
         self._document.lines.setdefault(path, _line(node))
@@ -138,7 +165,8 @@ class _Builder:
             if key is None:
                 continue
             if key in own:
-                self._fault(key_node, (*path, key), "the key appears twice")
+                first = self._document.lines[*path, key]
+                self._fault(key_node, (*path, key), f"the key appears twice, first in line {first}: keep one")
             self._document.lines[*path, key] = _line(key_node)
             own[key] = self.build(value_node, (*path, key))
         return merged | own
@@ -154,7 +182,8 @@ class _Builder:
                 self._fault(key, (*path, "<<"), "only a mapping, or a list of mappings, can be merged")
             found += mappings
         if len(merges) > 1:
-            self._fault(merges[1][0], (*path, "<<"), "the key appears twice")
+            first = _line(merges[0][0])
+            self._fault(merges[1][0], (*path, "<<"), f"the key appears twice, first in line {first}: keep one")
         return found
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
@@ -165,7 +194,7 @@ class _Builder:
             try:
                 return self._construct(node)
             except _UNREADABLE:
-                self._fault(node, path, f"cannot be read as a value, found {text[:80]!r}")
+                self._fault(node, path, "cannot be read as a value: quote it to make it a string")
                 return None
         if not _REFERENCE.fullmatch(node.value):
             return text
@@ -182,19 +211,18 @@ class _Builder:
         missing: list[str] = []
 
         def replace(match: re.Match[str]) -> str:
-            value = self._env.get(match[1])
-            if not value and match[2] is not None:
-                return match[2]
-            if value is None:
+            value = self._env.get(match[1], "")
+            if not value and match[2] is None:
                 missing.append(match[1])
-            return value or ""
+            return value or match[2] or ""
 
         if "${" in _REFERENCE.sub("", raw):
             self._fault(node, path, "has a ${ that begins neither ${NAME} nor ${NAME:-default}")
             return None
         text = _REFERENCE.sub(replace, raw)
         for name in missing:
-            self._fault(node, path, f"the environment has no {name}, and ${{{name}:-default}} gives no default")
+            state = "is empty in the environment" if name in self._env else "is not in the environment"
+            self._fault(node, path, f"{name} {state}: set it, or write ${{{name}:-default}}")
         if not missing and not _is_unicode(text):
             self._fault(node, path, "is not text: it has half a character (a lone surrogate)")
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -10,16 +9,14 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Secr
 from pydantic_core import PydanticCustomError
 
 from wsprism.errors import InternalError
+from wsprism.policy.users import is_user_id
 from wsprism.protocol.jwk import VerificationKey, misfit, parse_public_key, secret_misfit
 from wsprism.protocol.standard_webhooks import parse_secret
-from wsprism.settings.base import Model, Secret, beside_the_configuration, to_tuple
+from wsprism.settings.base import HOLDS_SECRETS, Model, Secret, Text, read_text, to_tuple
 
 __all__ = ["Auth", "AuthSettings", "DevAuth", "JwtAuth", "OneTimeAuth", "TokensAuth", "WebhookAuth"]
 
 Algorithm = Literal["HS256", "HS384", "HS512", "RS256", "PS256", "ES256", "EdDSA"]
-
-
-Text = Annotated[str, Field(min_length=1)]
 
 
 def _url(value: str) -> str:
@@ -46,10 +43,7 @@ def _read_key(value: Any, info: ValidationInfo) -> Any:
     """The file's text in place of its path, so that a new key is a new configuration."""
     if not isinstance(value, str):
         return value
-    try:
-        return Path(beside_the_configuration(value, info)).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise PydanticCustomError("key_file", "the key's file cannot be read: {why}", {"why": str(exc)}) from exc
+    return read_text(value, info, "the key's file")
 
 
 PublicKey = Annotated[str, AfterValidator(_pem)]
@@ -58,8 +52,17 @@ PublicKeyFile = Annotated[str, BeforeValidator(_read_key), AfterValidator(_pem)]
 
 def _webhook_secret(value: SecretStr) -> SecretStr:
     if parse_secret(value.get_secret_value()) is None:
-        raise PydanticCustomError("webhook_secret", "must be whsec_ and the key in base64")
+        raise PydanticCustomError("webhook_secret", "must be whsec_ and the key in base64, found something else")
     return value
+
+
+def _user(value: str) -> str:
+    if not is_user_id(value):
+        raise PydanticCustomError("user", "must be a user id: 1 to 255 bytes without control characters")
+    return value
+
+
+User = Annotated[str, AfterValidator(_user)]
 
 
 class DevAuth(Model):
@@ -72,7 +75,12 @@ class TokensAuth(Model):
     """A fixed map of tickets."""
 
     kind: Literal["tokens"] = Field(description="a fixed map of tickets")
-    tokens: dict[Text, Text] = Field(description="ticket to user id, the id exactly as written", min_length=1)
+    tokens: Annotated[dict[Text, User], HOLDS_SECRETS] = Field(
+        description="ticket to user id, the id exactly as written", min_length=1
+    )
+
+
+_SOURCES = ("secret", "public_key", "public_key_file", "jwks_url")
 
 
 class JwtAuth(Model):
@@ -86,31 +94,36 @@ class JwtAuth(Model):
     public_key: PublicKey | None = Field(None, description="a public key in PEM")
     public_key_file: PublicKeyFile | None = Field(None, description="a file with a public key in PEM")
     jwks_url: Url | None = Field(None, validate_default=True, description="where the issuer publishes its keys")
-    issuer: str | None = Field(None, description="the `iss` that a token must have")
-    audience: str | None = Field(None, description="the `aud` that a token must have")
+    issuer: Text | None = Field(None, description="the `iss` that a token must have")
+    audience: Text | None = Field(None, description="the `aud` that a token must have")
     leeway_s: int = Field(30, ge=0, le=3600, description="tolerated difference of clocks")
     require_exp: bool = Field(True, description="refuse a token that never expires")
-    user_claim: str = Field("sub", description="the claim with the user id")
-    tenant_claim: str | None = Field(None, description="the claim that must name this tenant")
-    rooms_claim: str = Field("rooms", description="the claim with the patterns of rooms that may be joined")
-    read_only_claim: str = Field("read_only", description="the claim that forbids publishing")
+    user_claim: Text = Field("sub", description="the claim with the user id")
+    tenant_claim: Text | None = Field(None, description="the claim that must name this tenant")
+    rooms_claim: Text = Field("rooms", description="the claim with the patterns of rooms that may be joined")
+    read_only_claim: Text = Field("read_only", description="the claim that forbids publishing")
     jwks_lifetime_s: int = Field(300, ge=1, description="how long fetched keys are used")
     jwks_min_refresh_s: int = Field(10, ge=1, description="the least time between two fetches")
 
     @field_validator("jwks_url")
     @classmethod
     def _one_source_of_keys(cls, value: str | None, info: ValidationInfo) -> str | None:
-        others = [info.data.get(name, "faulty") for name in ("secret", "public_key", "public_key_file")]
+        others = [info.data.get(name, "faulty") for name in _SOURCES[:-1]]
         if "faulty" in others:
             return value
-        if sum(source is not None for source in (*others, value)) != 1:
+        given = [name for name, one in zip(_SOURCES, (*others, value), strict=True) if one is not None]
+        if len(given) != 1:
             raise PydanticCustomError(
-                "jwt_key", "needs exactly one of secret, public_key, public_key_file and jwks_url"
+                "jwt_key",
+                "needs exactly one of secret, public_key, public_key_file and jwks_url, found {found}",
+                {"found": " and ".join(given) or "none"},
             )
         shared = others[0] is not None
         if any(algorithm.startswith("HS") is not shared for algorithm in info.data.get("algorithms", ())):
             raise PydanticCustomError(
-                "jwt_algorithms", "HS algorithms need secret, and all others a public key or jwks_url"
+                "jwt_algorithms",
+                "HS algorithms need secret, and all others a public key or jwks_url, found {algorithms} with {found}",
+                {"algorithms": ", ".join(info.data["algorithms"]), "found": given[0]},
             )
         for algorithm in info.data.get("algorithms", ()):
             problem = _misfit(algorithm, *others)

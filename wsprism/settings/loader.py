@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import operator
 import os
-import types
-import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from wsprism.config_file import Document, SettingsError, read_document
+from wsprism.settings.contradictions import contradictions
 from wsprism.settings.models import Settings
+from wsprism.settings.problems import ABOUT_THE_WHOLE, KINDS, problem
+from wsprism.settings.shape import models_in, tags
 
-__all__ = ["load_settings"]
+__all__ = ["load_settings", "settings_in"]
 
-_SHOWN_CHARACTERS = 80
 _WANTS_TEXT = {"string_type", "secret"}
-_ABOUT_THE_WHOLE = {"jwt_key", "jwt_algorithms", "tls"}
-_NEVER_SHOWN = {"key_file", "public_key", "secret_file", "url", "webhook_secret"}
-_KINDS = {"union_tag_invalid", "union_tag_not_found"}
-_MESSAGES = {
-    "bool_type": "must be true or false",
-    "dict_type": "must be a mapping",
-    "float_type": "must be a number",
-    "int_type": "must be a whole number",
-    "model_attributes_type": "must be a mapping",
-    "model_type": "must be a mapping",
-    "string_type": "must be a string",
-    "too_short": "must not be empty",
-    "tuple_type": "must be a list",
-}
+
+Path = tuple[int | str, ...]
 
 
 def load_settings(
     path: str | os.PathLike[str], env: Mapping[str, str] | None = None, content: bytes | None = None
 ) -> Settings:
     """Read and validate ``path``, or ``content`` under its name. Raises SettingsError with every fault."""
-    document = read_document(os.fspath(path), os.environ if env is None else env, content)
+    return settings_in(read_document(os.fspath(path), os.environ if env is None else env, content))
+
+
+def settings_in(document: Document) -> Settings:
+    """Validate what was read. Raises SettingsError with every fault, those of the reading too."""
     settings: Settings | None = None
     if not isinstance(document.data, dict):
         document.add_fault(1, (), "must be a mapping with version, gateway and tenants")
@@ -52,6 +44,8 @@ def load_settings(
         unread = frozenset(document.faulty)
         for details in found:
             _add_fault(document, details, unread)
+        for where, what in contradictions(settings) if settings is not None and not unread else ():
+            document.add_fault(document.line_of(where), where, what)
     if document.faults or settings is None:
         raise SettingsError(sorted(document.faults, key=lambda fault: fault.line))
     return settings
@@ -87,22 +81,24 @@ def _telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     ]
 
 
-def _add_fault(document: Document, details: ErrorDetails, unread: frozenset[tuple[int | str, ...]]) -> None:
-    location = details["loc"][:-1] if details["type"] in _ABOUT_THE_WHOLE else details["loc"]
-    path, models = _locate(document.data, location)
-    if details["type"] in _KINDS and _kind_is_given(document, path):
+def _add_fault(document: Document, details: ErrorDetails, unread: frozenset[Path]) -> None:
+    location = details["loc"][:-1] if details["type"] in ABOUT_THE_WHOLE else details["loc"]
+    path, models, field = _locate(document.data, location)
+    if details["type"] in KINDS and _kind_is_given(document, path):
         path = (*path, "kind")
-    within = details["type"] in _ABOUT_THE_WHOLE and any(one[: len(path)] == path for one in unread)
+    within = details["type"] in ABOUT_THE_WHOLE and any(one[: len(path)] == path for one in unread)
     if path not in document.faulty and not within:
-        document.add_fault(document.line_of(path), path, _problem(details, models))
+        document.add_fault(document.line_of(path), path, problem(details, models, field))
 
 
-def _locate(data: Any, location: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], list[type[BaseModel]]]:
-    """Where pydantic's ``location`` is in the file (it has tags of unions besides), and the models that apply there."""
+def _locate(data: Any, location: Path) -> tuple[Path, list[type[BaseModel]], FieldInfo | None]:
+    """Where pydantic's ``location`` is in the file (it has tags of unions besides), the models that apply there, and
+    the field that is there, if one of them has it."""
     path: list[int | str] = []
     models: list[type[BaseModel]] = [Settings]
+    field: FieldInfo | None = None
     for number, part in enumerate(location):
-        tagged = [model for model in models if part in _tags(model)]
+        tagged = [model for model in models if part in tags(model)]
         if tagged and isinstance(location[number - 1], int):
             models = tagged
             continue
@@ -116,64 +112,11 @@ def _locate(data: Any, location: tuple[int | str, ...]) -> tuple[tuple[int | str
         elif isinstance(data, dict) and fields:
             path.append(part)
             data = None
-        models = [model for one in fields for model in _models_in(one.annotation)] or models
-    return tuple(path), models
+        field = fields[0] if fields else field
+        models = [model for one in fields for model in models_in(one.annotation)] or models
+    return tuple(path), models, field
 
 
-def _kind_is_given(document: Document, path: tuple[int | str, ...]) -> bool:
+def _kind_is_given(document: Document, path: Path) -> bool:
     value = functools.reduce(operator.getitem, path, document.data)
     return isinstance(value, dict) and "kind" in value
-
-
-def _problem(details: ErrorDetails, models: list[type[BaseModel]]) -> str:
-    kind, value = details["type"], details["input"]
-    match kind:
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return f"unknown key{_hint(str(details['loc'][-1]), models)}"
-        case "union_tag_invalid" | "union_tag_not_found":
-            kinds = ", ".join(dict.fromkeys(tag for model in models for tag in _tags(model)))
-            given = value.get("kind") if isinstance(value, dict) else value
-            return f"the kind must be one of {kinds}, found {'none' if given is None else _shown(given)}"
-        case "secret":
-            return f"{details['msg']}, found {'nothing' if value is None or value == '' else 'something else'}"
-    message = _MESSAGES.get(kind) or details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    if kind in _ABOUT_THE_WHOLE or kind in _NEVER_SHOWN:
-        return message
-    message = f"{message}, found {_shown(value)}"
-    if kind == "string_type" and isinstance(value, bool | int | float):
-        return f"{message}; quote it to make it a string"
-    if kind in ("int_type", "float_type") and isinstance(value, str) and value.strip("+-").isdigit():
-        return f"{message}; write it without quotes and leading zeros"
-    return message
-
-
-def _hint(name: str, models: list[type[BaseModel]]) -> str:
-    names = list(dict.fromkeys(field for model in models for field in model.model_fields))
-    close = difflib.get_close_matches(name, names, 1)
-    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(names)}"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    if value is None:
-        return "nothing"
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-
-
-def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
-    kind = model.model_fields.get("kind")
-    return get_args(kind.annotation) if kind is not None else ()
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if get_origin(annotation) in (Annotated, typing.Union, types.UnionType, tuple, dict, list):
-        return [model for one in get_args(annotation) for model in _models_in(one)]
-    return []

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 from pydantic_core import PydanticCustomError
 
 from wsprism.config_file import ListenAddress
-from wsprism.settings.base import FilePath, Model, Secret, Strings, to_tuple
+from wsprism.settings.base import FilePath, Model, Secret, Strings, Text, to_tuple
 from wsprism.settings.listen import Listen
 from wsprism.settings.tenants import TenantSettings
 
@@ -58,6 +58,8 @@ class FlushSettings(Model):
 class DiagnosticsSettings(Model):
     """For conformance suites."""
 
+    may_be_empty = frozenset({"echo_path"})
+
     echo_path: str | None = Field(None, description="a path that echoes WebSocket messages; unset: none")
 
     @field_validator("echo_path")
@@ -80,7 +82,7 @@ def _all_or_ids(value: Any) -> Any:
 class InternalKeySettings(Model):
     """One key of the internal API."""
 
-    name: str = Field(min_length=1, description="stands in logs in place of the key")
+    name: Text = Field(description="stands in logs in place of the key")
     key: Secret = Field(description="the bearer token")
     tenants: Annotated[Literal["all"] | Strings, BeforeValidator(_all_or_ids)] = Field(
         "all", description="the tenants that it may touch, or `all`"
@@ -88,10 +90,21 @@ class InternalKeySettings(Model):
 
 
 def _told_apart(keys: tuple[InternalKeySettings, ...]) -> tuple[InternalKeySettings, ...]:
-    secrets = {key.key.get_secret_value() for key in keys}
-    if len({key.name for key in keys}) < len(keys) or len(secrets) < len(keys):
-        raise PydanticCustomError("keys", "must have a name and a key of its own in every entry")
+    names: set[str] = set()
+    secrets: dict[str, str] = {}
+    for key in keys:
+        if key.name in names:
+            raise PydanticCustomError("keys", "two entries have the name {name}: give each its own", _named(key.name))
+        other = secrets.setdefault(key.key.get_secret_value(), key.name)
+        if other != key.name:
+            words = _named(other) | {"other": repr(key.name)}
+            raise PydanticCustomError("keys", "{name} and {other} have the same key: give each its own", words)
+        names.add(key.name)
     return keys
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"name": repr(name)}
 
 
 class InternalSettings(Model):
@@ -120,7 +133,10 @@ class TlsSettings(Model):
     @classmethod
     def _both_or_none(cls, value: str | None, info: ValidationInfo) -> str | None:
         if "cert_file" in info.data and (info.data["cert_file"] is None) != (value is None):
-            raise PydanticCustomError("tls", "cert_file and key_file belong together")
+            given = "cert_file" if value is None else "key_file"
+            raise PydanticCustomError(
+                "tls", "cert_file and key_file belong together, found only {given}", {"given": given}
+            )
         return value
 
 
@@ -144,6 +160,8 @@ Endpoint = Annotated[str, AfterValidator(_endpoint)]
 class TracingSettings(Model):
     """Traces over OTLP."""
 
+    may_be_empty = frozenset({"endpoint"})
+
     protocol: Literal["grpc", "http"] = Field("http", description="how the collector is spoken to")
     endpoint: Endpoint | None = Field(
         None, description="base of the collector, such as http://host:4318; for grpc host:4317; unset: no traces"
@@ -161,6 +179,8 @@ class TracingSettings(Model):
 
 class MetricsSettings(Model):
     """Metrics over OTLP, besides /metrics."""
+
+    may_be_empty = frozenset({"otlp_endpoint"})
 
     otlp_endpoint: Endpoint | None = Field(
         None, description="base of the collector: a URL for HTTP, host:port for gRPC; unset: Prometheus only"
@@ -188,8 +208,16 @@ def _network(value: str) -> str:
     try:
         ipaddress.ip_network(value)
     except ValueError as exc:
-        raise PydanticCustomError("network", "must be a network in CIDR form ({why})", {"why": str(exc)}) from exc
+        raise PydanticCustomError("network", "must be a network such as {example}", {"example": _meant(value)}) from exc
     return value
+
+
+def _meant(network: str) -> str:
+    """The network that an address with bits beyond its prefix is in, else an example."""
+    try:
+        return str(ipaddress.ip_network(network, strict=False))
+    except ValueError:
+        return "10.0.0.0/8 or fd00::/8"
 
 
 class GatewaySettings(Model):

@@ -13,9 +13,9 @@ from pydantic.fields import FieldInfo
 
 from wsprism.config_file import ListenAddress
 from wsprism.settings.auth import AuthSettings
-from wsprism.settings.loader import _models_in
 from wsprism.settings.models import Settings
 from wsprism.settings.schema import json_schema
+from wsprism.settings.shape import models_in
 
 __all__ = ["reference", "schema_text", "write"]
 
@@ -28,8 +28,12 @@ beside it, [wsprism.schema.json](wsprism.schema.json), lets an editor complete a
   file, line, path, what was found, what is allowed. All faults are listed at once; the exit code is 2.
 - `wsprism check --config F` validates without starting.
 - Any scalar may be `${ENV}` or `${ENV:-default}`. A scalar that is nothing but one reference is read as YAML would
-  read its value, so that it may become a number.
-- A secret may be `{file: path}`.
+  read its value, so that it may become a number. `${ENV}` with the variable unset or empty stops the start; only
+  `${ENV:-default}` has a default for it.
+- A key that is left out has its default. One that is given and empty (or null) stops the start: a restriction must not
+  end because a variable is empty. `auth` may be empty, which refuses every ticket, and so may the keys whose empty
+  value only switches an extra off: `diagnostics.echo_path`, `tracing.endpoint`, `metrics.otlp_endpoint`.
+- A secret may be `{file: path}`; a file with nothing in it is a fault.
 - `0` means unlimited for every `max_*` count.
 """
 
@@ -60,7 +64,7 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
         path = prefix + name
-        inner = _models_in(field.annotation)
+        inner = models_in(field.annotation)
         if name == "auth":
             rows.append(f"| {path} | none | see below | {field.description} |")
         elif len(inner) == 1 and get_origin(field.annotation) is not dict:

@@ -179,10 +179,14 @@ class ServicesSettings(Model):
     def _own_names(cls, value: dict[str, ChatSettings]) -> dict[str, ChatSettings]:
         odd = [name for name in value if not is_name(name)]
         if odd:
-            raise PydanticCustomError("service_name", "{names} cannot be a name", {"names": ", ".join(map(repr, odd))})
+            words = {"names": ", ".join(map(repr, odd))}
+            raise PydanticCustomError(
+                "service_name", "{names} cannot be a name: take 1 to 64 letters, digits and . _ -", words
+            )
         taken = {"room", "sys"} & set(value)
         if taken:
-            raise PydanticCustomError("service_name", "{names} is built in", {"names": ", ".join(sorted(taken))})
+            words = {"names": ", ".join(sorted(taken))}
+            raise PydanticCustomError("service_name", "{names} is built in: choose another name", words)
         return value
 
 

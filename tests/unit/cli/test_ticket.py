@@ -89,7 +89,7 @@ def test_a_one_time_ticket_is_minted_by_the_gateway(
         api.answers["POST /v1/tenants/acme/tickets"] = (201, {"ticket": "ot-1", "expires_at": "2030-01-01T00:00:00Z"})
         if by_config:
             listen = api.url.removeprefix("http://")
-            keys = "[{name: b, key: k-b, tenants: [beta]}, {name: a, key: k-a, tenants: [acme]}]"
+            keys = "[{name: b, key: k-b, tenants: []}, {name: a, key: k-a, tenants: [acme]}]"
             more = f"gateway: {{internal: {{listen: '{listen}', api_keys: {keys}}}}}\n"
             arguments = ["--config", write(tmp_path, "{kind: one_time}", more=more)]
         else:

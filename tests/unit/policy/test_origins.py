@@ -88,7 +88,14 @@ def test_a_wildcards_port_is_exact() -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    ["null", "https://a", "HTTPS://A.example:8443", "http://[::1]:3000", "chrome-extension://abcdef", "https://*.a.b:1"],
+    [
+        "null",
+        "https://a",
+        "HTTPS://A.example:8443",
+        "http://[::1]:3000",
+        "chrome-extension://abcdef",
+        "https://*.a.b:1",
+    ],
 )
 def test_what_may_stand_in_the_list(entry: str) -> None:
     assert is_origin_entry(entry)

@@ -52,7 +52,7 @@ def test_an_inline_key_is_that_of_its_text(config: Configuration) -> None:
     [
         ("public_key: hush", "auth.public_key", "must be a public key in PEM (-----BEGIN PUBLIC KEY-----)"),
         ("public_key_file: private.pem", "auth.public_key_file", "must be a public key in PEM"),
-        ("public_key_file: nowhere", "auth.public_key_file", "the key's file cannot be read"),
+        ("public_key_file: nowhere", "auth.public_key_file", "the key's file "),
         ("public_key_file: public.pem", "auth", "RS256 needs an RSA key of 2048 to 8192 bits"),
     ],
 )
@@ -79,10 +79,11 @@ def test_a_url_is_whole_and_holds_no_secret(config: Configuration, host: str) ->
     text = f"auth: {{kind: jwt, algorithms: [ES256], jwks_url: 'https://{host}/keys'}}"
     [(_, path, problem)] = config.tenant_faults(text)
     assert path == "tenants[0].auth.jwks_url"
-    assert problem == "must be http(s)://host[:port]/path, without a user and password in it"
+    found = "something else" if "hush" in host else f"'https://{host}/keys'"
+    assert problem == f"must be http(s)://host[:port]/path, without a user and password in it, found {found}"
 
 
 @pytest.mark.parametrize("secret", ["hush", "whsec_hush!", "whsec_"])
 def test_a_webhook_secret_is_whsec_and_base64_and_never_shown(config: Configuration, secret: str) -> None:
     [(_, path, problem)] = config.tenant_faults(f"auth: {{kind: webhook, url: 'http://a', secret: '{secret}'}}")
-    assert (path, problem) == ("tenants[0].auth.secret", "must be whsec_ and the key in base64")
+    assert (path, problem) == ("tenants[0].auth.secret", "must be whsec_ and the key in base64, found something else")

@@ -102,7 +102,9 @@ def test_a_secret_is_read_from_its_file(config: Configuration, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("secret", "problem"),
     [
-        ("''", "must be a string that is not empty, or {file: path}, found nothing"),
+        ("''", "must not be empty: give it a value, or leave the key out"),
+        ("'  '", "must be a string that is not empty, or {file: path}, found something else"),
+        ("{file: ''}", "must be a string or {file: path}, found something else"),
         ("5", "must be a string that is not empty, or {file: path}, found something else"),
         ("{file: 5}", "must be a string or {file: path}, found something else"),
         ("{file: a, x: b}", "must be a string or {file: path}, found something else"),
@@ -115,8 +117,8 @@ def test_a_secret_is_text_or_a_file(config: Configuration, secret: str, problem:
 
 def test_a_secrets_file_that_cannot_be_read_is_a_fault(config: Configuration, tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    (tmp_path / "empty").write_bytes(b"\n")
-    for name, expected in (("none", "No such file"), ("binary", "can't decode"), ("empty", "not empty")):
+    (tmp_path / "empty").write_bytes(b" \n")
+    for name, expected in (("none", "No such file"), ("binary", "it is not UTF-8"), ("empty", "must not be empty")):
         [(line, path, problem)] = config.tenant_faults(JWT % f"{{file: {tmp_path / name}}}")
         assert (line, path) == (4, "tenants[0].auth.secret")
         assert expected in problem
