@@ -13,7 +13,7 @@ from actors import ActorSystem
 from actors.testing import ManualScheduler
 from qos import Pacer
 from wsprism.policy.decisions import Denied
-from wsprism.ports import Authenticator, ExtService, HotService, Principal, TicketRequest
+from wsprism.ports import Authenticator, ExtService, HotService, Principal, TicketRefusal, TicketRequest
 from wsprism.protocol.envelope import JSON
 from wsprism.protocol.traces import ConnectionTrace
 from wsprism.realtime.gateway import Gateway
@@ -78,9 +78,9 @@ class FakeTransport:
 class Nobody:
     """Lets ``refresh:<user>`` in."""
 
-    async def authenticate(self, request: TicketRequest) -> Principal | None:
+    async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
         scheme, _, user = request.ticket.partition(":")
-        return Principal(user, expires_at=99.0) if scheme == "refresh" else None
+        return Principal(user, expires_at=99.0) if scheme == "refresh" else TicketRefusal.REFUSED
 
     async def close(self) -> None: ...
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ __all__ = [
     "HotService",
     "Principal",
     "ServiceContext",
+    "TicketRefusal",
     "TicketRequest",
     "Tracer",
     "Transport",
@@ -64,11 +65,20 @@ class TicketRequest:
     user_agent: str | None = None
 
 
+class TicketRefusal(Enum):
+    """Why a ticket lets nobody in; a refused handshake's reason. "Cannot tell" is no "no": the client may come back."""
+
+    REFUSED = "ticket"
+    EXPIRED = "ticket_expired"
+    CANNOT_TELL = "ticket_unjudged"
+    """Who would have to judge it (a key server, a backend) is away or gave no usable answer."""
+
+
 class Authenticator(Protocol):
     """Ticket in, principal or refusal out. It may wait (a key server, a backend): it runs before the upgrade."""
 
-    async def authenticate(self, request: TicketRequest) -> Principal | None:
-        """The principal, or None when this authenticator does not accept the ticket. Never raises for a bad ticket."""
+    async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
+        """The principal, or why this authenticator does not accept the ticket. Never raises for a bad ticket."""
         ...
 
     async def close(self) -> None:

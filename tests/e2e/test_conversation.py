@@ -14,7 +14,7 @@ async def test_the_first_message_says_who_the_client_is(start_gateway: StartGate
     async with Client(gateway.base, ticket="dev:ann", sid="tab-1") as ann:
         assert ann.authed["v"] == 1
         assert ann.authed["svc"] == "sys"
-        assert ann.authed["data"] == {"tenant": "acme", "user": "user:ann", "sid": "tab-1"}
+        assert ann.authed["data"] == {"tenant": "acme", "user": "user:ann", "sid": "tab-1", "expires_at": None}
         assert len(ann.authed["trace_id"]) == 32
 
 

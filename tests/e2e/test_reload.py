@@ -18,7 +18,7 @@ from tests.client import Client, until
 from tests.conftest import StartGateway
 from tests.process import GatewayCommand
 from wsprism.errors import OperatorError
-from wsprism.ports import Principal, TicketRequest
+from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.realtime.counters import ReloadResult
 from wsprism.settings import SettingsError, TenantSettings
 
@@ -278,7 +278,7 @@ async def test_a_handshake_that_is_under_way_when_its_tenant_is_removed_is_refus
     judge = other.authenticator.authenticate
 
     class Slow:
-        async def authenticate(self, request: TicketRequest) -> Principal | None:
+        async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
             await running.reconfigure(lambda data: data["tenants"].pop())
             return await judge(request)
 

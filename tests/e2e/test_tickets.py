@@ -182,7 +182,7 @@ async def test_a_connection_ends_with_its_ticket_unless_it_is_refreshed_in_time(
             await refreshed.expect_error("AUTH_FAILED")
             await refreshed.send("sys", "refresh", {"ticket": good(exp=soon + 100)})
             assert (await refreshed.receive())["data"] == {"expires_at": soon + 100}
-            assert await expiring.expect_close() == (4502, "ticket expired")
+            assert await expiring.expect_close() == (4003, "ticket expired")
             await refreshed.expect_silence()
 
 
@@ -234,7 +234,7 @@ async def test_a_slow_backend_refuses_in_time_and_nobody_else_waits_for_it(start
             await until(lambda: len(site.asked) == 20)
             await client.expect_silence()
             assert not any(one.done() for one in waiting)
-            assert await asyncio.gather(*waiting) == [401] * 20
+            assert await asyncio.gather(*waiting) == [503] * 20
             assert time.monotonic() - begun < 5
         release.set()
 
@@ -277,7 +277,7 @@ async def test_garbage_a_flood_a_redirect_and_a_lie_refuse(start_gateway: StartG
                 return answer
 
             site.decide = say
-            assert await status(gateway, "in:ann") == 401
+            assert await status(gateway, "in:ann") == 503
         assert len(site.asked) == len(answers)
         site.decide = site.by_name
         assert await status(gateway, "in:ann") == 101
@@ -287,7 +287,7 @@ async def test_without_its_backend_the_gateway_lets_nobody_in(start_gateway: Sta
     async with Site() as site:
         auth = site.webhook()
     gateway = await start_gateway(acme={"auth": auth})
-    assert await status(gateway, "in:ann") == 401
+    assert await status(gateway, "in:ann") == 503
 
 
 # Several, and revocation

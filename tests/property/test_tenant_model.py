@@ -19,7 +19,7 @@ from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.ratelimit import TokenBucket
 from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import OnExceed, SessionPolicy
-from wsprism.ports import Principal, TicketRequest
+from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.protocol.websocket import CloseReceived
 from wsprism.realtime.messages import Revoke
 from wsprism.realtime.outbound.sweeper import Sweeper
@@ -54,7 +54,7 @@ class Member:
 class Tickets:
     """``<user> <token id or -> <expiry or ->`` is good until it expires."""
 
-    async def authenticate(self, request: TicketRequest) -> Principal | None:
+    async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
         user, token_id, expires_at = request.ticket.split()
         until = None if expires_at == "-" else float(expires_at)
         return Principal(user, token_id=None if token_id == "-" else token_id, expires_at=until)
@@ -219,7 +219,7 @@ class TenantModel(RuleBasedStateMachine):
         self.world.settle()
         now = self.world.scheduler.now()
         for member in [one for one in self.live if one.expires_at is not None and one.expires_at <= now]:
-            self.ended(member, 4502, at_once=False)
+            self.ended(member, 4003, at_once=False)
 
     # Rooms
 

@@ -28,7 +28,8 @@ _MEANINGS: Final[Mapping[int, str]] = {
     CloseCode.RATE_LIMITED: "the rate limit kept being exceeded",
     CloseCode.KICKED: "kicked",
     CloseCode.TOO_MANY_SESSIONS: "the user has too many sessions",
-    CloseCode.TICKET: "the ticket expired or was revoked",
+    CloseCode.TICKET_EXPIRED: "the ticket expired: come back with a new one",
+    CloseCode.TICKET: "the ticket was refused or revoked",
     CloseCode.PROTOCOL_ERRORS: "too many faulty messages in a row",
     CloseCode.TENANT_REMOVED: "the tenant was removed",
 }

@@ -9,7 +9,7 @@ from typing import Any
 from wsprism.adapters.tickets.authenticators import build_one
 from wsprism.adapters.tickets.jwt_tickets import JwtAuthenticator
 from wsprism.cli.minting import find_tenant
-from wsprism.ports import Principal, TicketRequest
+from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.realtime.tenant.one_time import OneTimeTickets
 from wsprism.settings import AuthSettings, OneTimeAuth, TenantSettings, WebhookAuth, load_settings
 
@@ -32,20 +32,23 @@ async def _judge(tenant: TenantSettings, auth: AuthSettings, ticket: str) -> dic
         return {"kind": auth.kind, "accepted": False, "why": f"only {who} can tell, which was not asked"}
     authenticator = build_one(tenant.id, auth, OneTimeTickets(time.time), time.monotonic, time.time)
     request = TicketRequest(tenant.id, ticket, remote_address="127.0.0.1")
+    outcome: Principal | TicketRefusal | str
     try:
         if isinstance(authenticator, JwtAuthenticator):
             outcome = await authenticator.judge(request)
         else:
-            outcome = await authenticator.authenticate(request) or "it is not one of its tickets"
+            outcome = await authenticator.authenticate(request)
     finally:
         await authenticator.close()
     accepted = isinstance(outcome, Principal)
     return {"kind": auth.kind, "accepted": accepted, "why": _told(outcome)}
 
 
-def _told(outcome: Principal | str) -> str:
+def _told(outcome: Principal | TicketRefusal | str) -> str:
     if isinstance(outcome, str):
         return outcome
+    if isinstance(outcome, TicketRefusal):
+        return "it is not one of its tickets"
     parts = [f"it is {outcome.user}'s"]
     if outcome.rooms is not None:
         parts.append(f"for the rooms {', '.join(outcome.rooms) or '(none)'}")

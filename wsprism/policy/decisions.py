@@ -33,6 +33,7 @@ class Reason(StrEnum):
     REVOKED = "revoked"
     ROOM_FULL = "room_full"
     TENANT_FULL = "tenant_full"
+    TICKET_UNJUDGED = "ticket_unjudged"
     TOO_MANY_ROOMS = "too_many_rooms"
     TOO_MANY_ROOMS_PER_USER = "too_many_rooms_per_user"
     TOO_MANY_SESSIONS = "too_many_sessions"

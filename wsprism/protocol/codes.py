@@ -21,6 +21,8 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_VERSION = "UNSUPPORTED_VERSION"
     TOO_MANY_SESSIONS = "TOO_MANY_SESSIONS"
     TIMEOUT = "TIMEOUT"
+    UNAVAILABLE = "UNAVAILABLE"
+    """Something behind the gateway is away: try again later."""
     INTERNAL = "INTERNAL"
 
 
@@ -36,6 +38,8 @@ class CloseCode(IntEnum):
     SLOW_CONSUMER = 4000
     IDLE = 4001
     RATE_LIMITED = 4002
+    TICKET_EXPIRED = 4003
+    """Come back with a new ticket."""
     KICKED = 4500
     TOO_MANY_SESSIONS = 4501
     TICKET = 4502

@@ -10,7 +10,7 @@ import msgspec
 
 from wsprism.policy.decisions import Denied
 from wsprism.policy.revocation import Revocable
-from wsprism.ports import Principal, Transport
+from wsprism.ports import Principal, TicketRefusal, Transport
 
 if TYPE_CHECKING:
     from actors import ActorRef
@@ -202,9 +202,9 @@ class JoinDenied:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The answer to the ticket of a ``sys.refresh``; None: refused."""
+    """The answer to the ticket of a ``sys.refresh``."""
 
-    principal: Principal | None
+    verdict: Principal | TicketRefusal
     seq: int | None
 
 

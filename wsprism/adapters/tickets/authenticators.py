@@ -12,7 +12,7 @@ from wsprism.adapters.tickets.jwks import JwksKeys, KeySource, OneKey
 from wsprism.adapters.tickets.jwt_tickets import JwtAuthenticator
 from wsprism.adapters.tickets.webhook import WebhookAuthenticator
 from wsprism.policy.users import is_user_id
-from wsprism.ports import Authenticator, Clock, Principal, TicketRequest
+from wsprism.ports import Authenticator, Clock, Principal, TicketRefusal, TicketRequest
 from wsprism.realtime.tenant.one_time import OneTimeTickets
 from wsprism.settings import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TenantSettings, TokensAuth, WebhookAuth
 
@@ -20,16 +20,17 @@ __all__ = ["DevAuthenticator", "FirstOf", "TokensAuthenticator", "build_authenti
 
 
 _MAX_DEV_CHARACTERS = 128
+_MOST_HOPE_FIRST = (TicketRefusal.CANNOT_TELL, TicketRefusal.EXPIRED)
 
 
 class DevAuthenticator:
     """Ticket ``dev`` is ``user:dev``, ``dev:<name>`` is ``user:<name>``. For development: anybody gets in."""
 
-    async def authenticate(self, request: TicketRequest) -> Principal | None:
+    async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
         scheme, colon, name = request.ticket.partition(":")
         user = f"user:{name or 'dev'}"
         if scheme != "dev" or (colon and not name) or len(name) > _MAX_DEV_CHARACTERS or not is_user_id(user):
-            return None
+            return TicketRefusal.REFUSED
         return Principal(user)
 
     async def close(self) -> None:
@@ -42,34 +43,39 @@ class TokensAuthenticator:
     def __init__(self, tokens: Mapping[str, str]) -> None:
         self._tokens = [(ticket.encode(), user) for ticket, user in tokens.items()]
 
-    async def authenticate(self, request: TicketRequest) -> Principal | None:
+    async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
         offered = request.ticket.encode("utf-8", "surrogatepass")
         found: str | None = None
         for ticket, user in self._tokens:
             if hmac.compare_digest(ticket, offered):
                 found = user
-        return None if found is None else Principal(found)
+        return TicketRefusal.REFUSED if found is None else Principal(found)
 
     async def close(self) -> None:
         """Nothing to let go of."""
 
 
 class FirstOf:
-    """Several authenticators in order; the first that accepts the ticket decides. None of them: all are refused."""
+    """Several authenticators in order; the first that accepts the ticket decides.
+
+    Of several refusals the one that leaves most hope is told: cannot tell, expired, refused.
+    """
 
     def __init__(self, authenticators: Sequence[Authenticator]) -> None:
         self._authenticators = tuple(authenticators)
         self._under_way = 0
         self._all_done: asyncio.Future[None] | None = None
 
-    async def authenticate(self, request: TicketRequest) -> Principal | None:
+    async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
         self._under_way += 1
+        refusals = set()
         try:
             for authenticator in self._authenticators:
-                principal = await authenticator.authenticate(request)
-                if principal is not None:
-                    return principal
-            return None
+                verdict = await authenticator.authenticate(request)
+                if isinstance(verdict, Principal):
+                    return verdict
+                refusals.add(verdict)
+            return next((one for one in _MOST_HOPE_FIRST if one in refusals), TicketRefusal.REFUSED)
         finally:
             self._under_way -= 1
             if not self._under_way and self._all_done is not None and not self._all_done.done():

@@ -30,6 +30,11 @@ class KeySource(Protocol):
         """The key for a token whose header names these two; it fits the algorithm."""
         ...
 
+    @property
+    def known(self) -> bool:
+        """Whether a key that was not found is known not to be there."""
+        ...
+
     async def close(self) -> None:
         """Ask nobody any more."""
         ...
@@ -43,6 +48,10 @@ class OneKey:
 
     async def find(self, key_id: str | None, algorithm: str) -> VerificationKey | None:  # noqa: ARG002
         return self._key
+
+    @property
+    def known(self) -> bool:
+        return True
 
     async def close(self) -> None:
         """Nobody is asked."""
@@ -80,6 +89,11 @@ class JwksKeys:
             await self._refresh(wait=True)
             key = self._look_up(key_id, algorithm)
         return key
+
+    @property
+    def known(self) -> bool:
+        """Not while the last attempt failed: the key may stand in the set that could not be fetched."""
+        return not self._failing and self._keys is not None
 
     async def close(self) -> None:
         """Give up a fetch under way."""

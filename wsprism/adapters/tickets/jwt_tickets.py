@@ -12,13 +12,18 @@ from typing import Any
 
 from wsprism.adapters.tickets.jwks import KeySource
 from wsprism.adapters.tickets.principals import is_unix_time, principal_of
-from wsprism.ports import Principal, TicketRequest
+from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.protocol.jws import claimed_issuer, parse_token, verified_claims
 from wsprism.settings import JwtAuth
 
 __all__ = ["JwtAuthenticator", "judge_claims"]
 
 _log = logging.getLogger("wsprism.tickets")
+
+_EXPIRED = "it has expired"
+_NO_KEYS = "the issuer's keys cannot be had now"
+_REFUSALS = {_EXPIRED: TicketRefusal.EXPIRED, _NO_KEYS: TicketRefusal.CANNOT_TELL}
+"""Reasons that are not a plain no."""
 
 
 class JwtAuthenticator:
@@ -29,11 +34,11 @@ class JwtAuthenticator:
         self._keys = keys
         self._unix_now = unix_now
 
-    async def authenticate(self, request: TicketRequest) -> Principal | None:
+    async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
         outcome = await self.judge(request)
         if isinstance(outcome, str):
             _log.debug("a JWT was refused", extra={"tenant": request.tenant, "why": outcome})
-            return None
+            return _REFUSALS.get(outcome, TicketRefusal.REFUSED)
         return outcome
 
     async def judge(self, request: TicketRequest) -> Principal | str:
@@ -47,7 +52,7 @@ class JwtAuthenticator:
             return "its issuer is another"  # said before a key server is asked for another issuer's key
         key = await self._keys.find(token.key_id, token.algorithm)
         if key is None:
-            return "its key is unknown"
+            return "its key is unknown" if self._keys.known else _NO_KEYS
         claims = verified_claims(token, key)
         if claims is None:
             return "its signature is wrong"
@@ -70,7 +75,7 @@ def judge_claims(claims: Mapping[str, Any], settings: JwtAuth, tenant: str, unix
     if not (expires is None or is_unix_time(expires)) or not (begins is None or is_unix_time(begins)):
         return "exp or nbf is no time"
     if expires is not None and unix_now >= expires + leeway_s:
-        return "it has expired"
+        return _EXPIRED
     if begins is not None and unix_now + leeway_s < begins:
         return "it is not valid yet"
     if settings.issuer is not None and claims.get("iss") != settings.issuer:

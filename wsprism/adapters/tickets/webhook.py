@@ -1,7 +1,7 @@
 """Tickets that the tenant's backend judges: one signed POST for each, and only a clear yes lets anybody in.
 
 The question is signed as Standard Webhooks defines it. Time and size of the answer are bounded; no answer, another
-status than 200, and an answer that does not fit all refuse the ticket.
+status than 200, and an answer that does not fit all let nobody in; only a 401 or 403 is a no.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 
 from wsprism.adapters.http import HttpAnswer, HttpClient, HttpFailure, Outage
 from wsprism.adapters.tickets.principals import is_unix_time, principal_of
-from wsprism.ports import Principal, TicketRequest
+from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.protocol.standard_webhooks import signature_headers
 from wsprism.settings import WebhookAuth
 
@@ -53,7 +53,7 @@ class WebhookAuthenticator:
         self._unix_now = unix_now
         self._outage = Outage(_log, "the ticket webhook", tenant)
 
-    async def authenticate(self, request: TicketRequest) -> Principal | None:
+    async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
         question = {
             "tenant": request.tenant,
             "ticket": request.ticket,
@@ -64,16 +64,16 @@ class WebhookAuthenticator:
         try:
             body = msgspec.json.encode(question)
         except UnicodeEncodeError:
-            return None  # half a character cannot be put into JSON, and is nobody's ticket
+            return TicketRefusal.REFUSED  # half a character cannot be put into JSON, and is nobody's ticket
         headers = signature_headers(self._key, f"msg_{secrets.token_hex(16)}", int(self._unix_now()), body)
         answer = await self._client.post(self._url, body, {"Content-Type": "application/json", **headers})
         if isinstance(answer, HttpAnswer) and answer.status in _NO:
             self._outage.worked()
-            return None
+            return TicketRefusal.REFUSED
         principal = _principal_in(answer, self._unix_now())
         if isinstance(principal, str):
             self._outage.failed(principal)
-            return None
+            return TicketRefusal.CANNOT_TELL
         self._outage.worked()
         return principal
 
@@ -82,8 +82,8 @@ class WebhookAuthenticator:
         await self._client.close()
 
 
-def _principal_in(answer: HttpAnswer | HttpFailure, unix_now: float) -> Principal | str | None:
-    """The principal, None when the backend's yes has expired already, or what is wrong with the answer."""
+def _principal_in(answer: HttpAnswer | HttpFailure, unix_now: float) -> Principal | TicketRefusal | str:
+    """The principal, a refusal when the backend's yes has expired already, or what is wrong with the answer."""
     if isinstance(answer, HttpFailure):
         return answer.why
     if answer.status != 200:
@@ -96,7 +96,7 @@ def _principal_in(answer: HttpAnswer | HttpFailure, unix_now: float) -> Principa
     if isinstance(expires_at, str):
         return expires_at
     if expires_at is not None and expires_at <= unix_now:
-        return None
+        return TicketRefusal.EXPIRED
     principal = principal_of(
         verdict.user,
         expires_at=expires_at,

@@ -334,7 +334,11 @@ class Connection(Actor):
 
     def _greet(self) -> None:
         session = self.session
-        self._outlet.send(sysmsg.authed(self.tenant_context.id, session.user, session.sid, session.trace_id))
+        self._outlet.send(
+            sysmsg.authed(
+                self.tenant_context.id, session.user, session.sid, session.principal.expires_at, session.trace_id
+            )
+        )
 
     def _on_join_accepted(self, message: JoinAccepted) -> None:
         room = message.room

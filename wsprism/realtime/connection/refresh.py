@@ -8,7 +8,7 @@ import msgspec
 
 from wsprism.policy.decisions import Reason
 from wsprism.policy.ratelimit import TokenBucket
-from wsprism.ports import TicketRequest
+from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault, Envelope
@@ -58,7 +58,7 @@ def ask_for_refresh(connection: Connection, envelope: Envelope) -> None:
     connection.context.run(
         connection.tenant_context.authenticator.authenticate(request),
         on_result=lambda principal: Refreshed(principal, seq),
-        on_error=lambda _: Refreshed(None, seq),
+        on_error=lambda _: Refreshed(TicketRefusal.CANNOT_TELL, seq),
     )
 
 
@@ -67,8 +67,11 @@ def refresh(connection: Connection, message: Refreshed) -> None:
     connection.refreshing = False
     if not connection.is_open:
         return
-    tenant, session, principal = connection.tenant_context, connection.session, message.principal
-    if principal is None or principal.user != session.user:
+    tenant, session, principal = connection.tenant_context, connection.session, message.verdict
+    if principal is TicketRefusal.CANNOT_TELL:
+        connection.refuse(Reason.TICKET_UNJUDGED, ErrorCode.UNAVAILABLE, "the ticket cannot be judged now", message.seq)
+        return
+    if not isinstance(principal, Principal) or principal.user != session.user:
         connection.refuse(Reason.AUTH_FAILED, ErrorCode.AUTH_FAILED, "ticket refused", message.seq)
         return
     if tenant.revocations.covers(session.user, session.sid, principal.token_id, tenant.unix_now()):

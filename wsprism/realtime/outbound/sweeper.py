@@ -80,7 +80,7 @@ class Sweeper:
                 continue
             expires_at = socket.session.principal.expires_at
             if expires_at is not None and expires_at <= unix_now:
-                self._end(socket, CloseConnection(CloseCode.TICKET, "ticket expired"))
+                self._end(socket, CloseConnection(CloseCode.TICKET_EXPIRED, "ticket expired"))
             elif socket.pinged_at <= ping_before:
                 socket.pinged_at = now
                 socket.outlet.offer(_PING)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wsprism.policy.expiring import ExpiringTable
-from wsprism.ports import Principal, TicketRequest
+from wsprism.ports import Principal, TicketRefusal, TicketRequest
 
 __all__ = ["MAX_TICKETS", "OneTimeTickets"]
 
@@ -50,9 +50,9 @@ class OneTimeTickets:
         principal = Principal(user, rooms=rooms, read_only=read_only, metadata=dict(claims or {}))
         return (ticket, expires_at) if self._principals.put(_hash(ticket), principal, expires_at, now) else None
 
-    async def authenticate(self, request: TicketRequest) -> Principal | None:
+    async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
         """Redeem a ticket."""
-        return self._principals.take(_hash(request.ticket), self._unix_now())
+        return self._principals.take(_hash(request.ticket), self._unix_now()) or TicketRefusal.REFUSED
 
     async def close(self) -> None:
         """Nothing: the tickets are the tenant's."""

@@ -19,7 +19,7 @@ from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.handshake import HandshakeLimiter
 from wsprism.policy.proxies import UNIX_PEER, TrustedProxies
 from wsprism.policy.users import is_user_id
-from wsprism.ports import Principal, TicketRequest
+from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.deflate import DEFLATE_RESPONSE, accepts_deflate
 from wsprism.protocol.envelope import JSON, MSGPACK
@@ -46,6 +46,17 @@ _DRAINING = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "draining", "draining", {
 _UNKNOWN_TENANT = Refusal(400, ErrorCode.BAD_REQUEST, "unknown tenant", "unknown_tenant")
 _ORIGIN = Refusal(403, ErrorCode.NOT_ALLOWED, "origin not allowed", "origin")
 _TICKET = Refusal(401, ErrorCode.AUTH_FAILED, "ticket refused", "ticket", {"WWW-Authenticate": "Bearer"})
+_REFUSED_TICKETS = {
+    TicketRefusal.REFUSED: _TICKET,
+    TicketRefusal.EXPIRED: replace(_TICKET, msg="ticket expired", reason=TicketRefusal.EXPIRED.value),
+    TicketRefusal.CANNOT_TELL: Refusal(
+        503,
+        ErrorCode.UNAVAILABLE,
+        "the ticket cannot be judged now",
+        TicketRefusal.CANNOT_TELL.value,
+        {"Retry-After": "2"},
+    ),
+}
 _OVERLOADED = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "overloaded", "overloaded", {"Retry-After": "1"})
 
 
@@ -143,7 +154,9 @@ class Upgrader:
             principal = await self._authenticate(request, handshake, tenant, remote)
         finally:
             self._judging[tenant.id] -= 1
-        if principal is None or not is_user_id(principal.user):
+        if isinstance(principal, TicketRefusal):
+            return _REFUSED_TICKETS[principal]
+        if not is_user_id(principal.user):
             return _TICKET
         if self.draining:
             return _DRAINING
@@ -154,9 +167,9 @@ class Upgrader:
     @staticmethod
     async def _authenticate(
         request: web.BaseRequest, handshake: HandshakeRequest, tenant: TenantContext, remote: str
-    ) -> Principal | None:
+    ) -> Principal | TicketRefusal:
         if handshake.ticket is None:
-            return None
+            return TicketRefusal.REFUSED
         ticket = TicketRequest(
             tenant.id,
             handshake.ticket,

@@ -7,15 +7,15 @@ import asyncio
 import pytest
 
 from wsprism.adapters.tickets.authenticators import DevAuthenticator, FirstOf, TokensAuthenticator, build_authenticator
-from wsprism.ports import Authenticator, Principal, TicketRequest
+from wsprism.ports import Authenticator, Principal, TicketRefusal, TicketRequest
 from wsprism.protocol.hot import MAX_SENDER_BYTES
 from wsprism.realtime.tenant.one_time import OneTimeTickets
 from wsprism.settings import AuthSettings, DevAuth, OneTimeAuth, TenantSettings, TokensAuth
 
 
 async def judge(authenticator: Authenticator, ticket: str) -> str | None:
-    principal = await authenticator.authenticate(TicketRequest("t", ticket, "::1"))
-    return None if principal is None else principal.user
+    verdict = await authenticator.authenticate(TicketRequest("t", ticket, "::1"))
+    return verdict.user if isinstance(verdict, Principal) else None
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ async def test_any_other_ticket_is_refused_by_tokens(ticket: str) -> None:
 class Recorder:
     """Answers ``principal`` and counts how often it was asked."""
 
-    def __init__(self, principal: Principal | None) -> None:
+    def __init__(self, principal: Principal | TicketRefusal) -> None:
         self.principal = principal
         self.asked = 0
         self.closed = 0
 
-    async def authenticate(self, request: TicketRequest) -> Principal | None:  # noqa: ARG002 (the port's signature)
+    async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:  # noqa: ARG002 (the port's signature)
         self.asked += 1
         return self.principal
 
@@ -69,19 +69,39 @@ class Recorder:
 
 
 async def test_the_first_that_accepts_decides_and_the_rest_is_not_asked() -> None:
-    no, yes, later = Recorder(None), Recorder(Principal("ann")), Recorder(Principal("bob"))
+    no, yes, later = Recorder(TicketRefusal.REFUSED), Recorder(Principal("ann")), Recorder(Principal("bob"))
     assert await judge(FirstOf([no, yes, later]), "x") == "ann"
     assert [no.asked, yes.asked, later.asked] == [1, 1, 0]
 
 
 async def test_none_that_accepts_is_a_refusal() -> None:
-    assert await judge(FirstOf([Recorder(None), Recorder(None)]), "x") is None
+    assert await judge(FirstOf([Recorder(TicketRefusal.REFUSED), Recorder(TicketRefusal.REFUSED)]), "x") is None
 
 
 async def test_closing_several_closes_each() -> None:
-    several = [Recorder(None), Recorder(None)]
+    several = [Recorder(TicketRefusal.REFUSED), Recorder(TicketRefusal.REFUSED)]
     await FirstOf(several).close()
     assert [one.closed for one in several] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("refusals", "told"),
+    [
+        ([TicketRefusal.REFUSED, TicketRefusal.EXPIRED], TicketRefusal.EXPIRED),
+        ([TicketRefusal.CANNOT_TELL, TicketRefusal.EXPIRED], TicketRefusal.CANNOT_TELL),
+        ([TicketRefusal.REFUSED, TicketRefusal.REFUSED], TicketRefusal.REFUSED),
+    ],
+)
+async def test_of_several_refusals_the_one_that_leaves_most_hope_is_told(
+    refusals: list[TicketRefusal], told: TicketRefusal
+) -> None:
+    gate = FirstOf([Recorder(one) for one in refusals])
+    assert await gate.authenticate(TicketRequest("t", "x", "::1")) is told
+
+
+async def test_one_that_accepts_outweighs_one_that_cannot_tell() -> None:
+    gate = FirstOf([Recorder(TicketRefusal.CANNOT_TELL), Recorder(Principal("ann"))])
+    assert await gate.authenticate(TicketRequest("t", "x", "::1")) == Principal("ann")
 
 
 async def test_closing_waits_for_the_tickets_that_are_being_judged() -> None:
@@ -89,14 +109,14 @@ async def test_closing_waits_for_the_tickets_that_are_being_judged() -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
 
     class Slow(Recorder):
-        async def authenticate(self, request: TicketRequest) -> Principal | None:
+        async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
             asked.set()
             await answer.wait()
             assert not self.closed
             return await super().authenticate(request)
 
     slow = Slow(Principal("ann"))
-    both = FirstOf([Recorder(None), slow])
+    both = FirstOf([Recorder(TicketRefusal.REFUSED), slow])
     judging = asyncio.ensure_future(judge(both, "x"))
     await asked.wait()
     closing = asyncio.ensure_future(both.close())

@@ -12,7 +12,7 @@ import pytest
 from tests.keys import SECRET, public_pem, signing_key, token
 from wsprism.adapters.tickets.jwks import OneKey
 from wsprism.adapters.tickets.jwt_tickets import JwtAuthenticator
-from wsprism.ports import Principal, TicketRequest
+from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.protocol.jwk import SIGNATURES
 from wsprism.settings import JwtAuth
 
@@ -26,7 +26,17 @@ def authenticator(algorithm: str = "HS256", **settings: Any) -> JwtAuthenticator
 
 
 async def judge(text: str, gate: JwtAuthenticator | None = None) -> Principal | None:
-    return await (gate or authenticator()).authenticate(TicketRequest("acme", text, "::1"))
+    verdict = await (gate or authenticator()).authenticate(TicketRequest("acme", text, "::1"))
+    return verdict if isinstance(verdict, Principal) else None
+
+
+async def test_a_token_that_has_expired_is_told_apart() -> None:
+    verdict = await authenticator().authenticate(TicketRequest("acme", token(sub="ann", exp=NOW - 60), "::1"))
+    assert verdict is TicketRefusal.EXPIRED
+    other = await authenticator().authenticate(
+        TicketRequest("acme", token("HS256", "b", sub="ann", exp=NOW - 60), "::1")
+    )
+    assert other is TicketRefusal.REFUSED
 
 
 @pytest.mark.parametrize("algorithm", sorted(SIGNATURES))

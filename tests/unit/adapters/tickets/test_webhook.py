@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from wsprism.adapters.http import HttpAnswer, HttpClient, HttpFailure
 from wsprism.adapters.tickets.webhook import WebhookAuthenticator
-from wsprism.ports import Principal, TicketRequest
+from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.protocol.standard_webhooks import signature_headers
 from wsprism.settings import WebhookAuth
 
@@ -49,7 +49,8 @@ def yes(**fields: Any) -> HttpAnswer:
 
 
 async def judge(answer: HttpAnswer | HttpFailure) -> Principal | None:
-    return await webhook(Backend(answer)).authenticate(REQUEST)
+    verdict = await webhook(Backend(answer)).authenticate(REQUEST)
+    return verdict if isinstance(verdict, Principal) else None
 
 
 async def test_the_question_says_all_that_is_known_and_is_signed() -> None:
@@ -70,7 +71,7 @@ async def test_the_question_says_all_that_is_known_and_is_signed() -> None:
 
 async def test_a_ticket_that_is_no_text_is_refused_without_a_question() -> None:
     backend = Backend(yes())
-    assert await webhook(backend).authenticate(TicketRequest("acme", "\ud800", "::1")) is None
+    assert await webhook(backend).authenticate(TicketRequest("acme", "\ud800", "::1")) is TicketRefusal.REFUSED
     assert not backend.asked
 
 
@@ -137,8 +138,8 @@ async def test_anything_but_a_clear_yes_refuses_and_the_operator_is_told_once(
     backend = Backend(answer)
     gate = webhook(backend)
     with caplog.at_level(logging.INFO, "wsprism.tickets"):
-        assert await gate.authenticate(REQUEST) is None
-        assert await gate.authenticate(REQUEST) is None
+        assert await gate.authenticate(REQUEST) is TicketRefusal.CANNOT_TELL
+        assert await gate.authenticate(REQUEST) is TicketRefusal.CANNOT_TELL
         backend.answer = yes()
         assert await gate.authenticate(REQUEST) == Principal("ann")
     told = [record.message for record in caplog.records]

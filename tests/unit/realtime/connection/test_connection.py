@@ -49,7 +49,7 @@ async def test_the_first_message_tells_the_client_who_it_is() -> None:
         "v": 1,
         "svc": "sys",
         "type": "authed",
-        "data": {"tenant": "t", "user": "ann", "sid": "phone"},
+        "data": {"tenant": "t", "user": "ann", "sid": "phone", "expires_at": None},
         "trace_id": "f" * 32,
     }
 

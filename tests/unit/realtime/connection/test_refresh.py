@@ -11,7 +11,7 @@ import pytest
 from tests.realtime_support import Peer, World
 from wsprism.policy.decisions import Reason
 from wsprism.policy.revocation import Revocable
-from wsprism.ports import Principal, TicketRequest
+from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.realtime.messages import CloseConnection, JoinRequest, Refreshed, Revoke
 
 
@@ -30,10 +30,10 @@ class Gate:
     """Answers when it is opened: a user, a refusal, or a failure."""
 
     def __init__(self) -> None:
-        self.answers: asyncio.Queue[Principal | Exception | None] = asyncio.Queue()
+        self.answers: asyncio.Queue[Principal | Exception | TicketRefusal] = asyncio.Queue()
         self.asked: list[TicketRequest] = []
 
-    async def authenticate(self, request: TicketRequest) -> Principal | None:
+    async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
         self.asked.append(request)
         answer = await self.answers.get()
         if isinstance(answer, Exception):
@@ -43,7 +43,7 @@ class Gate:
     async def close(self) -> None: ...
 
 
-async def refresh(world: World, peer: Peer, answer: Principal | Exception | None) -> None:
+async def refresh(world: World, peer: Peer, answer: Principal | Exception | TicketRefusal) -> None:
     gate = world.tenant.authenticator
     assert isinstance(gate, Gate)
     peer.say(ext("sys", "refresh", seq=8, data={"ticket": "new"}))
@@ -61,8 +61,17 @@ async def test_a_new_ticket_of_the_same_user_extends_the_connection() -> None:
     assert peer.session.principal == Principal("ann", expires_at=99.0, read_only=True)
 
 
-@pytest.mark.parametrize("answer", [None, Principal("bob"), RuntimeError("key server")])
-async def test_any_other_ticket_is_refused_and_changes_nothing(answer: Principal | Exception | None) -> None:
+@pytest.mark.parametrize("answer", [TicketRefusal.CANNOT_TELL, RuntimeError("key server")])
+async def test_a_ticket_that_cannot_be_judged_changes_nothing(answer: Exception | TicketRefusal) -> None:
+    world = World(Gate())
+    peer = await connect(world, "ann", expires_at=10.0)
+    await refresh(world, peer, answer)
+    assert peer.errors() == [("UNAVAILABLE", 8)]
+    assert peer.session.principal == Principal("ann", expires_at=10.0)
+
+
+@pytest.mark.parametrize("answer", [TicketRefusal.REFUSED, TicketRefusal.EXPIRED, Principal("bob")])
+async def test_any_other_ticket_is_refused_and_changes_nothing(answer: Principal | Exception | TicketRefusal) -> None:
     world = World(Gate())
     peer = await connect(world, "ann", expires_at=10.0)
     await refresh(world, peer, answer)
@@ -92,7 +101,7 @@ async def test_five_tickets_are_judged_at_once_and_then_one_a_second() -> None:
     world = World(Gate())
     peer = await connect(world, "ann")
     for _ in range(5):
-        await refresh(world, peer, None)
+        await refresh(world, peer, TicketRefusal.REFUSED)
     assert peer.errors() == [("AUTH_FAILED", 8)] * 5
     for _ in range(20):
         peer.say(ext("sys", "refresh", seq=9, data={"ticket": "guess"}))
@@ -213,8 +222,8 @@ async def test_a_refresh_that_ends_after_the_close_says_nothing_more() -> None:
     world = World(Gate())
     peer = await connect(world, "ann", expires_at=10.0)
     peer.say(ext("sys", "refresh", data={"ticket": "one"}))
-    peer.session.connection.tell_control(CloseConnection(4502, "ticket expired"))
+    peer.session.connection.tell_control(CloseConnection(4003, "ticket expired"))
     world.settle()
     peer.event(Refreshed(Principal("ann"), None))
-    assert peer.closed_with() == (4502, "ticket expired")
+    assert peer.closed_with() == (4003, "ticket expired")
     assert peer.session.principal.expires_at == 10.0

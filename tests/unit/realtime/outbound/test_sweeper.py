@@ -75,7 +75,7 @@ async def test_only_the_idle_peer_is_closed() -> None:
     assert heard.closed_with() is None
 
 
-async def test_an_expired_ticket_closes_4502_within_a_second() -> None:
+async def test_an_expired_ticket_closes_4003_within_a_second() -> None:
     room = Room()
     peer = await room.connect(expires_at=1005.0)
     endless = await room.connect()
@@ -84,7 +84,7 @@ async def test_an_expired_ticket_closes_4502_within_a_second() -> None:
     assert peer.closed_with() is None
     room.unix_now = 1005.0
     room.world.scheduler.advance(1)
-    assert peer.closed_with() == (4502, "ticket expired")
+    assert peer.closed_with() == (4003, "ticket expired")
     assert endless.closed_with() is None
 
 
