@@ -107,7 +107,7 @@ class Presence:
     def listing(self) -> Listing:
         """The present state, of at most ``max_listed`` users, in the order in which they came."""
         most = self.bounds.max_listed
-        users = {}
+        users: dict[str, list[Entry]] = {}
         for user, sessions in self._users.items():
             if len(users) == most:
                 break
