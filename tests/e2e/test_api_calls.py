@@ -361,6 +361,8 @@ async def test_info_config_and_log_level(backend: Backend, gateway: tuple[Runnin
     assert shown["gateway"]["internal"]["api_keys"][0] == {"name": "admin", "key": "********", "tenants": "all"}
     assert (await backend.call("PUT", "/v1/log-level", {"component": "tenant", "level": "debug"})).status == 200
     assert (await backend.call("PUT", "/v1/log-level", {"component": "tenant", "level": "info"})).status == 200
+    whole = await backend.call("PUT", "/v1/log-level", {"component": "wsprism.tenant", "level": "info"})
+    assert (whole.status, whole.json["component"]) == (200, "tenant")
     unknown = await backend.call("PUT", "/v1/log-level", {"component": "nonsense", "level": "info"})
     assert (unknown.status, unknown.code) == (422, "BAD_REQUEST")
     assert gateway[0].process.connections() == 0

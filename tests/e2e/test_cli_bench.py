@@ -29,6 +29,23 @@ async def test_everything_is_delivered_to_everybody(
     assert 0 < figures["p50_ms"] <= figures["p99_ms"] <= figures["max_ms"]
 
 
+@pytest.mark.parametrize("service", ["relay", {"kind": "relay", "include_sender": True}])
+async def test_a_service_that_leaves_the_sender_out_loses_nothing(
+    start_gateway: StartGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str], service: object
+) -> None:
+    acme = {"policy": {"hot_allowlist": ["7:*"]}, "services": {"hot": {7: service}}}
+    await start_gateway(gateway={"listen": f"unix:{tmp_path}/s"}, acme=acme)
+    config = tmp_path / "wsprism-0.yaml"
+    assert await bench(config, "--lane", "hot", "--hot-service", "7", "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["published"], figures["delivered"], figures["lost"]) == (20, 40, 0)
+    assert await bench(config, "--lane", "hot", "--hot-service", "7", "--clients", "1") == 1
+    assert (
+        "hot service 7 reaches nobody; a service that leaves the sender out wants --clients 2"
+        in capsys.readouterr().err
+    )
+
+
 async def test_a_refused_message_is_told_and_fails(
     start_gateway: StartGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

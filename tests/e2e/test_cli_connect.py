@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
@@ -154,6 +155,53 @@ async def test_in_a_terminal_both_lanes_are_shown_and_ctrl_d_closes(start_gatewa
         assert await terminal.wait() == 0
         assert "\x1b[32m" in terminal.raw
         await until(lambda: gateway.process.connections() == 1)
+
+
+def screen(raw: str) -> list[str]:
+    """The rows that a terminal shows of this, wide enough not to wrap."""
+    rows, row, column = [], list[str](), 0
+    for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x1b]", raw):
+        match part:
+            case "\n":
+                rows, row, column = [*rows, "".join(row)], [], 0
+            case "\r":
+                column = 0
+            case "\b":
+                column = max(0, column - 1)
+            case "\x1b[K":
+                row = row[:column]
+            case _ if len(part) == 1:
+                row[column : column + 1] = [part]
+                column += 1
+    return [*rows, "".join(row)]
+
+
+async def test_what_arrives_stands_above_the_line_that_is_being_typed(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    command = [*CONNECT, gateway.base, "--tenant", "acme", "--ticket", "dev:ann"]
+    async with Terminal(command, NO_COLOR="1") as terminal, Client(gateway.base, ticket="dev:bob") as bob:
+        await terminal.expect(f"connecting to ws://{gateway.base.partition('://')[2]};")
+        await bob.join("r")
+        await terminal.expect("← sys.authed")
+        terminal.type("/join r\n")
+        await terminal.expect("← sys.joined")
+        terminal.type("Hello Wrld")
+        await terminal.expect("> Hello Wrld")
+        terminal.type("\x1b[D\x1b[D\x1b[D")
+        await bob.send("chat", "send", {"msg": "in between"}, room="r")
+        await terminal.expect("in between")
+        await terminal.expect("> Hello Wrld")
+        assert screen(terminal.raw)[-2:] == ['← chat.msg room=r {"from":"user:bob","msg":"in between"}', "> Hello Wrld"]
+        terminal.type("o\n")
+        await terminal.expect('← chat.msg room=r {"from":"user:ann","msg":"Hello World"}')
+        assert "> Hello World" in screen(terminal.raw)
+        terminal.type("\x1b[A")
+        await terminal.expect("> Hello World")
+        terminal.type("\x15/nonsense\n\x04")
+        await terminal.expect("no such command: /nonsense")
+        await terminal.expect("closed 1000")
+        assert await terminal.wait() == 0
+        assert screen(terminal.raw)[-2:] == ["closed 1000: closed normally", ""]
 
 
 async def test_ctrl_c_closes_cleanly_and_no_color_is_respected(start_gateway: StartGateway) -> None:

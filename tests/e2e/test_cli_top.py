@@ -57,6 +57,17 @@ async def test_keys_and_their_scope(
     assert told in "".join(capsys.readouterr())
 
 
+async def test_a_key_of_the_configuration_in_the_environment_hides_no_better_one(
+    start_gateway: StartGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await start_gateway(gateway=internal(tmp_path))
+    monkeypatch.setenv("WSPRISM_API_KEY", "k-acme")
+    assert await asyncio.to_thread(main, ["top", "--config", str(tmp_path / "wsprism-0.yaml")]) == 0
+    assert "0 connections" in capsys.readouterr().out
+    assert await asyncio.to_thread(main, ["top", "--url", f"unix:{tmp_path}/api"]) == 0
+    assert "scoped to tenants" in capsys.readouterr().out
+
+
 async def test_live_it_follows_the_gateway_sorts_and_ends_with_q(start_gateway: StartGateway, tmp_path: Path) -> None:
     gateway = await start_gateway(gateway=internal(tmp_path), tenants=[{"id": "beta"}])
     command = [*TOP, "--config", str(tmp_path / "wsprism-0.yaml"), "--interval-ms", "50"]

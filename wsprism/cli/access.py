@@ -97,7 +97,7 @@ async def open_socket(access: Access, *, msgpack: bool = False) -> AsyncIterator
     """A WebSocket, closed at the end. Raises RefusedError, or OperatorError when nobody is there."""
     target = access.target
     if target.tls and target.unix_path is not None:
-        raise OperatorError(f"{target}: TLS on a Unix socket is not spoken here")
+        raise OperatorError(f"{target.websocket}: TLS on a Unix socket is not spoken here")
     refusal = b""
 
     async def keep_refusal(
@@ -110,12 +110,12 @@ async def open_socket(access: Access, *, msgpack: bool = False) -> AsyncIterator
         return response
 
     connector = aiohttp.UnixConnector(target.unix_path) if target.unix_path is not None else aiohttp.TCPConnector()
-    authority = "localhost" if target.unix_path is not None else str(target).partition("://")[2]
+    origin = "ws://localhost" if target.unix_path is not None else target.websocket
     async with aiohttp.ClientSession(connector=connector, middlewares=(keep_refusal,)) as http:
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 socket = await http.ws_connect(
-                    f"{'wss' if target.tls else 'ws'}://{authority}{access.path}",
+                    f"{origin}{access.path}",
                     params=access.query,
                     headers=access.headers,
                     protocols=(SUBPROTOCOL_MSGPACK if msgpack else SUBPROTOCOL_JSON,),
@@ -127,8 +127,8 @@ async def open_socket(access: Access, *, msgpack: bool = False) -> AsyncIterator
             retry_after = exc.headers.get("Retry-After") if exc.headers is not None else None
             raise RefusedError(exc.status, refusal, retry_after) from exc
         except TimeoutError as exc:
-            raise OperatorError(f"{target} does not answer within {_CONNECT_TIMEOUT_S:g} s") from exc
+            raise OperatorError(f"{target.websocket} does not answer within {_CONNECT_TIMEOUT_S:g} s") from exc
         except (aiohttp.ClientError, OSError) as exc:
-            raise OperatorError(f"{target} cannot be reached: {exc}") from exc
+            raise OperatorError(f"{target.websocket} cannot be reached: {exc}") from exc
         async with socket:
             yield socket

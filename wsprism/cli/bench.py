@@ -30,7 +30,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--rate", type=_positive, default=50, metavar="N", help="messages per second (default 50)")
     parser.add_argument("--seconds", type=_positive, default=5, metavar="S", help="of publishing (default %(default)s)")
     parser.add_argument("--lane", choices=("ext", "hot"), default="ext", help="default: %(default)s")
-    parser.add_argument("--hot-service", type=int, default=1, metavar="ID", help="an echo service (default 1)")
+    parser.add_argument(
+        "--hot-service", type=int, default=1, metavar="ID", help="the service of hot frames (default 1)"
+    )
     parser.add_argument("--bytes", type=_positive, default=64, metavar="N", help="of a payload (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(run=run)

@@ -6,11 +6,18 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wsprism.cli.arguments import Commands, add_access_arguments
 
+if TYPE_CHECKING:
+    import asyncio
+
 __all__ = ["add", "run"]
+
+Show: TypeAlias = Callable[[dict[str, Any]], None]
+Complain: TypeAlias = Callable[[str], None]
+ReadLines: TypeAlias = "Callable[[asyncio.Queue[str | None]], None]"
 
 
 def add(commands: Commands) -> None:
@@ -36,23 +43,47 @@ def run(arguments: argparse.Namespace) -> int:
 
     from wsprism.cli.access import find_access
     from wsprism.cli.connect_session import Conversation
+    from wsprism.cli.connect_terminal import is_usable
 
     access = find_access(arguments, user=arguments.user, ticket=arguments.ticket, sid=arguments.sid)
     interactive = sys.stdin.isatty()
     if interactive:
-        _complain(f"connecting to {access.target}; /help lists what can be typed, Ctrl-D ends")
-    conversation = Conversation(
-        access,
-        _print_json if arguments.json or not sys.stdout.isatty() else _printer(),
-        _complain,
-        msgpack=arguments.msgpack,
-        interactive=interactive,
-        wait_ms=arguments.wait_ms,
-    )
-    return asyncio.run(conversation.run())
+        _complain(f"connecting to {access.target.websocket}; /help lists what can be typed, Ctrl-D ends")
+    show = _print_json if arguments.json or not sys.stdout.isatty() else _printer()
+
+    def talk(show: Show, complain: Complain, read_lines: ReadLines | None = None) -> int:
+        conversation = Conversation(
+            access,
+            show,
+            complain,
+            msgpack=arguments.msgpack,
+            interactive=interactive,
+            wait_ms=arguments.wait_ms,
+            read_lines=read_lines,
+        )
+        return asyncio.run(conversation.run())
+
+    return _talk_on_a_terminal(talk, show) if is_usable() else talk(show, _complain)
 
 
-def _printer() -> Callable[[dict[str, Any]], None]:
+def _talk_on_a_terminal(talk: Callable[[Show, Complain, ReadLines], int], show: Show) -> int:
+    """What is shown leaves the line alone that is being typed."""
+    from wsprism.cli.connect_terminal import typing
+
+    with typing() as row:
+
+        def show_above(record: dict[str, Any]) -> None:
+            with row.above():
+                show(record)
+
+        def complain_above(line: str) -> None:
+            with row.above():
+                _complain(line)
+
+        return talk(show_above, complain_above, row.read)
+
+
+def _printer() -> Show:
     from wsprism.cli.connect_output import describe
     from wsprism.cli.console import open_console
 

@@ -37,6 +37,8 @@ _STDIN = 0
 class Conversation:
     """One connection. ``show`` gets every record in order, ``complain`` what a typed line did wrong.
 
+    ``read_lines`` is told where to put what is typed (None at its end); unless it is given, standard input is read.
+
     It goes on for ``wait_ms`` after the last line of a script; a person ends it at once.
     """
 
@@ -49,6 +51,7 @@ class Conversation:
         msgpack: bool,
         interactive: bool,
         wait_ms: int,
+        read_lines: Callable[[asyncio.Queue[str | None]], None] | None = None,
     ) -> None:
         self._access = access
         self._show = show
@@ -56,6 +59,7 @@ class Conversation:
         self._msgpack = msgpack
         self._interactive = interactive
         self._wait_s = wait_ms / 1000
+        self._read_lines = read_lines or _read_lines
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._stop = asyncio.Event()
         self._sent = 0
@@ -103,7 +107,7 @@ class Conversation:
         return exits.USAGE if self._mistakes and not self._interactive else exits.OK
 
     def _first_line(self) -> asyncio.Future[str | None]:
-        _read_lines(self._lines)
+        self._read_lines(self._lines)
         return asyncio.ensure_future(self._lines.get())
 
     def _received(self, frame: aiohttp.WSMessage, socket: aiohttp.ClientWebSocketResponse) -> bool:

@@ -70,11 +70,10 @@ def find_api(
 
     Raises OperatorError when there is none.
     """
-    key = key or os.environ.get("WSPRISM_API_KEY")
-    if config is not None and key is None:
-        from wsprism.settings import load_settings
-
-        key = _configured_key(load_settings(config), tenant)
+    if key is None:
+        key = os.environ.get("WSPRISM_API_KEY") or None
+        if config is not None:
+            key = _better_key(config, key, tenant)
     if url is not None:
         return Api(parse_url(url, verify=verify), key)
     if config is None:
@@ -99,6 +98,20 @@ def api_of(arguments: argparse.Namespace, *, tenant: str | None = None) -> Api:
 def tenant_path(tenant: str, *rest: str) -> str:
     """``/v1/tenants/{tenant}`` and what is below it."""
     return "/".join(["/v1/tenants", *(quote(part, safe="") for part in (tenant, *rest))])
+
+
+def _better_key(config: str, key: str | None, tenant: str | None) -> str | None:
+    """One of ``config``, unless the environment's ``key`` is none of its: a configuration may be made of it."""
+    from wsprism.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(config)
+    except SettingsError:
+        if key is None:
+            raise
+        return key
+    known = {one.key.get_secret_value() for one in settings.gateway.internal.api_keys}
+    return _configured_key(settings, tenant) if key is None or key in known else key
 
 
 def _configured_key(settings: Settings, tenant: str | None) -> str | None:

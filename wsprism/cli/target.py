@@ -39,8 +39,16 @@ class Target:
     def __str__(self) -> str:
         if self.unix_path is not None:
             return f"unix:{self.unix_path}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self._authority}"
+
+    @property
+    def websocket(self) -> str:
+        """As it is called where a WebSocket is meant."""
+        return str(self) if self.unix_path is not None else f"{'wss' if self.tls else 'ws'}://{self._authority}"
+
+    @property
+    def _authority(self) -> str:
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from wsprism.errors import OperatorError
 __all__ = ["add", "decode", "run"]
 
 UNVERIFIED = "NOT VERIFIED: anybody can write such a token. --config judges it as the gateway would."
+_STYLES = {True: "green", False: "red", None: "yellow"}
+_WORDS = {True: "accepted", False: "refused", None: "to be judged"}
 _TIMES = ("exp", "nbf", "iat", "auth_time")
 
 
@@ -27,8 +29,8 @@ def add(actions: Commands) -> None:
     parser = actions.add_parser(
         "inspect",
         help="show what a JWT says; with --config, whether it would be accepted",
-        description="Exit code 1: not accepted (with --config), or no JWT (without). Nothing is sent anywhere, except"
-        " to a jwks_url of the configuration.",
+        description="Exit code 1: refused (with --config), or no JWT (without). Nothing is sent anywhere, except"
+        " to a jwks_url of the configuration; that only the running gateway or the backend can tell is no refusal.",
     )
     parser.add_argument("ticket", help="- reads it from standard input, where no list of processes shows it")
     add_config(parser, required=False)
@@ -38,7 +40,7 @@ def add(actions: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show it; 1 when it is not accepted."""
+    """Show it; 1 when it is refused."""
     ticket = sys.stdin.readline().strip() if arguments.ticket == "-" else arguments.ticket
     decoded = decode(ticket)
     found: dict[str, Any] = {"header": None, "claims": None} if decoded is None else decoded
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         from wsprism.cli.ticket_verdict import judge
 
         found["verdict"] = judge(arguments.config, arguments.tenant, ticket)
-        accepted = bool(found["verdict"]["accepted"])
+        accepted: bool | None = found["verdict"]["accepted"]
     elif decoded is None:
         raise OperatorError("it is no JWT: not three parts of base64url JSON; --config judges other tickets")
     else:
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"verified": accepted if "verdict" in found else None, **found}))
     else:
         _show(found)
-    return exits.OK if accepted else exits.FAILED
+    return exits.FAILED if accepted is False else exits.OK
 
 
 def decode(ticket: str) -> dict[str, Any] | None:
@@ -85,9 +87,9 @@ def _show(found: dict[str, Any]) -> None:
     if verdict is None:
         return
     for judged in verdict["judged"]:
-        out.print(visible(f"{judged['kind']}: {judged['why']}"), style="green" if judged["accepted"] else "red")
-    style, word = ("bold green", "accepted") if verdict["accepted"] else ("bold red", "refused")
-    out.print(visible(f"{word} by tenant {verdict['tenant']}"), style=style)
+        out.print(visible(f"{judged['kind']}: {judged['why']}"), style=_STYLES[judged["accepted"]])
+    word = _WORDS[verdict["accepted"]]
+    out.print(visible(f"{word} by tenant {verdict['tenant']}"), style=f"bold {_STYLES[verdict['accepted']]}")
 
 
 def _moment(name: str, value: Any) -> str:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.unit.cli.fake_api import serve_api
 from wsprism.cli import main
+from wsprism.realtime.tenant.one_time import OneTimeTickets
 
 SECRET = "0123456789abcdef0123456789abcdef"
 HS = f"{{kind: jwt, algorithms: [HS256], secret: {SECRET}, issuer: us, audience: them, tenant_claim: t}}"
@@ -169,8 +170,25 @@ def test_tickets_that_are_no_jwts_are_judged_too(tmp_path: Path, capsys: pytest.
     assert inspected(capsys, "t1", "--config", config)[0] == 0
     code, told = inspected(capsys, "t2", "--config", config)
     assert code == 1
-    assert "one_time: only the running gateway can tell" in told
+    assert "one_time: it is not one of its tickets" in told
     assert "tokens: it is not one of its tickets" in told
+
+
+def test_what_only_the_gateway_or_the_backend_can_tell_is_no_refusal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ticket, _ = OneTimeTickets(time.time).mint("ann", 60) or ("", 0)
+    config = write(tmp_path, "{kind: one_time}", "{kind: dev}")
+    code, told = inspected(capsys, ticket, "--config", config)
+    assert (code, told.splitlines()[-1]) == (0, "to be judged by tenant acme")
+    assert "one_time: only the running gateway can tell" in told
+    assert "refused" not in told
+    code, told = inspected(capsys, ticket, "--config", config, "--json")
+    assert (code, json.loads(told)["verified"]) == (0, None)
+    webhook = "{kind: webhook, url: 'http://h/x', secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}"
+    code, told = inspected(capsys, "anything", "--config", write(tmp_path, webhook))
+    assert (code, told.splitlines()[-1]) == (0, "to be judged by tenant acme")
+    assert "webhook: only the backend can tell" in told
 
 
 def test_a_ticket_from_standard_input_as_json(

@@ -7,6 +7,7 @@ its hash. Check and removal are one synchronous step: no interleaving lets two i
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,12 +15,19 @@ from typing import Any
 from wsprism.policy.expiring import ExpiringTable
 from wsprism.ports import Principal, TicketRefusal, TicketRequest
 
-__all__ = ["MAX_TICKETS", "OneTimeTickets"]
+__all__ = ["MAX_TICKETS", "OneTimeTickets", "may_be_one_time"]
 
 MAX_TICKETS = 65_536
 """Minted and not used yet, per tenant."""
 
 _TICKET_BYTES = 32
+_FORM = re.compile(r"[A-Za-z0-9_-]{43}")
+"""What ``secrets.token_urlsafe`` makes of so many bytes."""
+
+
+def may_be_one_time(ticket: str) -> bool:
+    """Whether it has the form of a one-time ticket; whether it is one only its gateway can tell."""
+    return _FORM.fullmatch(ticket) is not None
 
 
 class OneTimeTickets:

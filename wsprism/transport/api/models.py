@@ -240,7 +240,7 @@ class LogLevelBody(Model):
     """A level, for one component or all that have none of their own."""
 
     component: Given[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
-        None, description="such as `connection` or `http`"
+        None, description="such as `connection` or `http`; `wsprism.connection` is the same"
     )
     level: Literal["debug", "info", "warning", "error"]
 

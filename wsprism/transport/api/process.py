@@ -61,6 +61,8 @@ async def reload(call: Call) -> answers.ReloadAnswer | Problem:
 
 async def set_log_level(call: Call) -> answers.LogLevelAnswer | Problem:
     component, level = call.body.component, call.body.level
+    if component is not None:
+        component = component.removeprefix("wsprism.")
     if not _set_level(component, level):
         return Problem(422, "no such component", errors=(("/component", "names no component that logs"),))
     return answers.LogLevelAnswer(component=component, level=level)
