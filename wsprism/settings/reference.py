@@ -16,6 +16,7 @@ from wsprism.settings.auth import AuthSettings
 from wsprism.settings.models import Settings
 from wsprism.settings.schema import json_schema
 from wsprism.settings.shape import models_in
+from wsprism.settings.tenants import HotServiceSettings
 
 __all__ = ["reference", "schema_text", "write"]
 
@@ -37,6 +38,12 @@ beside it, [wsprism.schema.json](wsprism.schema.json), lets an editor complete a
 - `0` means unlimited for every `max_*` count.
 """
 
+_SERVICES = """## services
+
+`ext` maps a service's name to its kind, `hot` an id (0-255) to one of the kinds below: `1: relay`, or as a mapping
+`1: {kind: relay, include_sender: true}`. What is not listed here nobody can send to, and what is listed wants an entry
+of `policy.ext_allowlist` or `policy.hot_allowlist` as well. `room` and `sys` are always there."""
+
 
 def reference() -> str:
     """The whole page."""
@@ -44,6 +51,10 @@ def reference() -> str:
     lines += _rows(Settings, "")
     lines += ["", "## auth", "", "One of these mappings, or a list of them that are tried in order."]
     for model in get_args(AuthSettings):
+        lines += ["", f"### {_kind(model)}", "", (model.__doc__ or "").strip(), ""]
+        lines += ["| key | default | values | meaning |", "|---|---|---|---|", *_rows(model, "")]
+    lines += ["", _SERVICES]
+    for model in get_args(get_args(HotServiceSettings)[0]):
         lines += ["", f"### {_kind(model)}", "", (model.__doc__ or "").strip(), ""]
         lines += ["| key | default | values | meaning |", "|---|---|---|---|", *_rows(model, "")]
     return "\n".join(lines) + "\n"

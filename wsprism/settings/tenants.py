@@ -128,17 +128,21 @@ class ChatSettings(Model):
 
 
 class EchoSettings(Model):
-    """To every member of the active room, the sender included."""
+    """A hot service: each frame goes to every member of the sender's active room, the sender included."""
 
     kind: Literal["echo"] = Field(description="to every member of the active room, the sender included")
-    include_sender: bool = Field(False, description="frames go out with their sender's user id")
+    include_sender: bool = Field(
+        False, description="frames go out with the sender's user id in them (flag SENDER_PRESENT)"
+    )
 
 
 class RelaySettings(Model):
-    """To every other member of the active room."""
+    """A hot service: each frame goes to every other member of the active room; its sender hears nothing of it."""
 
     kind: Literal["relay"] = Field(description="to every other member of the active room")
-    include_sender: bool = Field(False, description="frames go out with their sender's user id")
+    include_sender: bool = Field(
+        False, description="frames go out with the sender's user id in them (flag SENDER_PRESENT)"
+    )
 
 
 def _expand(value: Any) -> Any:
