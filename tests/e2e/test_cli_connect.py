@@ -159,7 +159,9 @@ async def test_in_a_terminal_both_lanes_are_shown_and_ctrl_d_closes(start_gatewa
 
 def screen(raw: str) -> list[str]:
     """The rows that a terminal shows of this, wide enough not to wrap."""
-    rows, row, column = [], list[str](), 0
+    rows: list[str] = []
+    row: list[str] = []
+    column = 0
     for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x1b]", raw):
         match part:
             case "\n":
