@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from actors.native import mypyc_attr
+
 if TYPE_CHECKING:
     from actors.cell import Cell
     from actors.mailbox import MailboxSpec
@@ -22,6 +24,7 @@ __all__ = ["Actor", "ActorContext"]
 T = TypeVar("T")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Actor:
     """State that is touched by one message at a time. Nothing here may wait.
 

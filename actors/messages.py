@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from actors.ref import ActorRef
+from actors.ref import ActorRef
 
 __all__ = ["DEFERRED", "DeadLetter", "DeadLetterReason", "Deferred", "Terminated"]
 

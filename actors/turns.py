@@ -289,7 +289,7 @@ class Turns(ActorRef):
             raise
         finally:
             self.reply_to = None
-        if not reply.waiting:
+        if reply.future.done():
             return
         if value is DEFERRED:
             self._defer(reply)

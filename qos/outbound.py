@@ -304,7 +304,8 @@ class OutboundQueue:
             room_bytes = self._take_control(parts, max_bytes)
         if self._control:
             return b"".join(parts)
-        if self._first is not None and (self._reliable_count or hot):
+        first = self._first  # by itself: what is known of the attribute ends with the call that changes it
+        if first is not None and (self._reliable_count or hot):
             if hot or not self._hot_count:
                 room_bytes = self._take_blocks(parts, room_bytes)
             if self._first is not None and (not parts or not hot):

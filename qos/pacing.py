@@ -5,9 +5,12 @@ Pure arithmetic in seconds of any monotonic clock. The flusher asks before each 
 
 from __future__ import annotations
 
+from qos.native import mypyc_attr
+
 __all__ = ["Pacer"]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Pacer:
     """Holds sending to ``share`` of the loop's time (0 < share <= 1; 1 never holds).
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from wsprism import __version__
+from wsprism import __version__, build_kind
 from wsprism.cli import bench, check, completion, connect, exits, health, schema, start, ticket, top
 from wsprism.cli.arguments import complete_files
 from wsprism.errors import OperatorError
@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="wsPrism: a self-hosted realtime gateway for many tenants.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.",
     )
-    parser.add_argument("--version", action="version", version=f"wsprism {__version__}")
+    parser.add_argument("--version", action="version", version=f"wsprism {__version__} ({build_kind()})")
     complete_files(parser.add_argument("--config", metavar="FILE", help="start the gateway on this configuration"))
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for command in _COMMANDS:

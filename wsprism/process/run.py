@@ -7,11 +7,13 @@ import contextlib
 import gc
 import logging
 import os
+import platform
 import signal
 import sys
 from collections.abc import Callable
 
 from actors import LoopScheduler
+from wsprism import __version__, build_kind
 from wsprism.composition.advice import log_advice
 from wsprism.composition.app import GatewayProcess
 from wsprism.process.open_files import raise_open_files
@@ -117,6 +119,7 @@ def _status(process: GatewayProcess) -> str:
 def _announce(settings: Settings, process: GatewayProcess, announce: Callable[[str], None] | None) -> None:
     listen, internal = process.address, process.internal_address
     lines = [f"🚀 wsPrism Gateway active at {listen}"]
+    lines.append(f"wsPrism {__version__} ({build_kind()}), Python {platform.python_version()}")
     if internal is not None:
         lines.append(f"Internal listener at {internal}")
     lines += [f'Loaded configuration for tenant: "{tenant.id}"' for tenant in settings.tenants]

@@ -20,7 +20,8 @@ from tests.masked import (
     compress,
     frame,
 )
-from wsprism.protocol import CloseCode
+from tests.native import source_only
+from wsprism.protocol import CloseCode, websocket
 from wsprism.protocol.frames import is_valid_close_code
 from wsprism.protocol.websocket import CloseReceived, Event, FrameDecoder, Ping, Pong, Violation
 
@@ -394,6 +395,7 @@ class CountingDecoder(FrameDecoder):
         return super()._check_header(first, second)
 
 
+@source_only(websocket)
 @pytest.mark.parametrize("size", [10, 1000, 60000])
 def test_trickled_frame_costs_each_byte_once(size: int) -> None:
     """A frame that comes byte by byte is parsed while its header grows (14 bytes at most), then only at its end."""
@@ -404,6 +406,7 @@ def test_trickled_frame_costs_each_byte_once(size: int) -> None:
     assert decoder.headers_read <= 14
 
 
+@source_only(websocket)
 def test_trickled_fragments_cost_each_byte_once() -> None:
     decoder = CountingDecoder(MAX_BYTES)
     stream = frame(BINARY, b"x") + frame(CONTINUATION, b"x") * 100 + frame(FIN | CONTINUATION, b"x")

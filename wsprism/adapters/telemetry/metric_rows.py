@@ -13,11 +13,13 @@ from typing import Final, Generic, Literal, TypeVar
 
 from actors import SystemStatistics
 from qos import Lane
-from wsprism import __version__
+from wsprism import __version__, build_kind
 from wsprism.realtime.histogram import Histogram
 from wsprism.realtime.view import GatewayView, TenantView
 
 __all__ = ["ACTOR_ROWS", "GATEWAY_ROWS", "HISTOGRAM_ROWS", "TENANT_ROWS", "HistogramRow", "Points", "Row"]
+
+_BUILD: Final = build_kind()
 
 Labels = dict[str, str]
 Points = Iterable[tuple[float, Labels]]
@@ -176,8 +178,8 @@ GATEWAY_ROWS: Final[tuple[Row[GatewayView], ...]] = (
     Row(
         "gauge",
         "wsprism_build_info",
-        "1; the labels say what runs",
-        lambda _: [(1, {"version": __version__, "python": platform.python_version()})],
+        "1; the labels say what runs, build is compiled or pure",
+        lambda _: [(1, {"version": __version__, "python": platform.python_version(), "build": _BUILD})],
     ),
     Row(
         "counter",

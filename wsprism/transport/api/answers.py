@@ -55,6 +55,7 @@ class BuildAnswer(Answer):
 
     python: str
     loop: str = Field(description="the event loop: uvloop or asyncio")
+    compiled: bool = Field(description="whether the hot modules are native code")
 
 
 class InfoAnswer(Answer):

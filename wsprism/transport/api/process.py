@@ -7,7 +7,7 @@ import logging
 import platform
 from typing import Final
 
-from wsprism import __version__
+from wsprism import __version__, is_compiled
 from wsprism.errors import OperatorError
 from wsprism.settings import SettingsError, masked
 from wsprism.transport.api import answers
@@ -24,7 +24,9 @@ async def get_info(call: Call) -> answers.InfoAnswer:
     return answers.InfoAnswer(
         version=__version__,
         build=answers.BuildAnswer(
-            python=platform.python_version(), loop=type(asyncio.get_running_loop()).__module__.partition(".")[0]
+            python=platform.python_version(),
+            loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
+            compiled=is_compiled(),
         ),
         uptime_s=round(gateway.uptime_s(), 3),
         configuration_hash=gateway.counters.config_hash,

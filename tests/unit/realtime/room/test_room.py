@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from qos import Lane
+from tests.native import replace_constant
 from tests.realtime_support import Holding, Peer, World
 from wsprism.effects import Publish
 from wsprism.ports import ServiceContext
@@ -98,7 +99,7 @@ async def test_one_turn_leaves_in_one_write_per_member() -> None:
 
 @pytest.fixture
 def slices_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "FAN_OUT_SIZE", 2)
+    replace_constant(monkeypatch, room, "FAN_OUT_SIZE", 2)
 
 
 @pytest.mark.usefixtures("slices_of_two")
@@ -154,7 +155,7 @@ async def test_who_joins_or_leaves_during_a_fan_out_is_in_no_doubt() -> None:
 
 @pytest.mark.usefixtures("slices_of_two")
 async def test_too_much_published_during_a_fan_out_has_it_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_MAX_WAITING", 3)
+    replace_constant(monkeypatch, room, "_MAX_WAITING", 3)
     world = World()
     crowd = await members(world, *[f"u{number}" for number in range(9)])
     deliver(crowd[0], send("0"))
@@ -171,7 +172,7 @@ async def test_too_much_published_during_a_fan_out_has_it_done_at_once(monkeypat
 
 @pytest.fixture
 def gathers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_GATHERING_SIZE", 3)
+    replace_constant(monkeypatch, room, "_GATHERING_SIZE", 3)
 
 
 async def held(world: World, *users: str) -> list[Peer]:
@@ -220,7 +221,7 @@ async def test_who_leaves_while_a_room_gathers_gets_what_was_published_before() 
 
 @pytest.mark.usefixtures("gathers")
 async def test_a_room_does_not_gather_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_MAX_WAITING", 2)
+    replace_constant(monkeypatch, room, "_MAX_WAITING", 2)
     world = World(pacer=Holding())
     ann, *_ = await held(world, "ann", "bob", "cid")
     offered = world.tenant.counters.lanes.offered[Lane.RELIABLE]
@@ -449,7 +450,7 @@ async def test_a_slow_member_is_closed_4000_and_the_others_miss_nothing() -> Non
 async def test_a_full_mailbox_sheds_its_oldest_hot_frame_and_refuses_an_ext_message_to_its_sender(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tenant, "_ROOM_MAILBOX", replace(tenant._ROOM_MAILBOX, capacity=64))
+    replace_constant(monkeypatch, tenant, "_ROOM_MAILBOX", replace(tenant._ROOM_MAILBOX, capacity=64))
     world = World()
     ann, bob = await members(world, "ann", "bob")
     room = world.tenant.registry.rooms[LOBBY].ref
