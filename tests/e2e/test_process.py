@@ -39,7 +39,7 @@ async def test_the_default_configuration_serves_two_clients_and_drains_on_sigter
     said = [str(record["message"]) for record in gateway.messages()]
     assert f"🚀 wsPrism Gateway active at 127.0.0.1:{gateway.port}" in said
     assert 'Loaded configuration for tenant: "acme"' in said
-    assert gateway.said.splitlines() == said[:2]
+    assert gateway.said.splitlines() == said[:3]
     assert said.count("connection opened") == said.count("connection closed") == 2
     assert not [record for record in gateway.messages() if record["level"] in ("error", "critical")]
 

@@ -23,17 +23,22 @@ async def two_tenants(start_gateway: StartGateway) -> tuple[Running, TenantConte
     return gateway, acme, other
 
 
+def fields(counters: object) -> list[str]:
+    """The names of what is counted; compiled classes have no ``__slots__`` to read them from."""
+    return [name for name in dir(counters) if not name.startswith("_") and not callable(getattr(counters, name))]
+
+
 def figures(tenant: TenantContext) -> dict[str, object]:
     """All that is counted about a tenant."""
     counters = tenant.counters
     counted: dict[str, object] = {
         name: msgspec.to_builtins(getattr(counters, name))
-        for name in counters.__slots__
+        for name in fields(counters)
         if name not in ("lanes", "decisions")
     }
     lanes = counters.lanes
     return counted | {
-        "lanes": [list(getattr(lanes, name)) for name in lanes.__slots__],
+        "lanes": [list(getattr(lanes, name)) for name in fields(lanes)],
         "decisions": [count for _, count in counters.decisions.items()],
         "now": (tenant.sessions, tenant.rooms),
     }

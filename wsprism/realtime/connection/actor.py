@@ -376,12 +376,16 @@ class Connection(Actor):
             return
         self.awaiting = None
         held_back = self._held_back
-        while held_back and self.awaiting is None and self.state is State.OPEN:
+        while held_back and self._hears():
             message = held_back.pop(0)
             self._held_back_bytes -= len(message)
             self._on_message(message)
         if not self._holds_back_enough() and self._outlet.transport is not None:
             self._outlet.transport.resume_reading()
+
+    def _hears(self) -> bool:
+        """Whether the next message is for now; a message that is heard may change it."""
+        return self.awaiting is None and self.state is State.OPEN
 
     def _hold_back(self, message: str | bytes) -> None:
         self._held_back.append(message)
