@@ -51,6 +51,7 @@ class FakeSocket(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.reading = True
+        self._scheduler.call_soon(self.pump)
 
     def is_reading(self) -> bool:
         return self.reading and not self.closing
@@ -75,7 +76,13 @@ class FakeSocket(asyncio.Transport):
 
     def pump(self) -> None:
         while self.waiting and self.is_reading():
-            self.link.data_received(self.waiting.popleft())
+            data = self.waiting.popleft()
+            room = self.link.get_buffer(-1)
+            if len(data) > len(room):
+                self.waiting.appendleft(data[len(room) :])
+                data = data[: len(room)]
+            room[: len(data)] = data
+            self.link.buffer_updated(len(data))
 
     def set_full(self, full: bool) -> None:
         if full is self.full or self.lost:

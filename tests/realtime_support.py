@@ -47,7 +47,7 @@ class FakeTransport:
         self.written += data
         self.writes += 1
 
-    def buffered_bytes(self) -> int:
+    def progress(self) -> int:
         return self.stuck_bytes
 
     def pause_reading(self) -> None:
@@ -142,6 +142,10 @@ class Peer:
         found = [one for one in heard if isinstance(one, dict) and one["type"] == "error"]
         assert len(found) == len(heard), heard
         return [(one["data"]["code"], one.get("seq")) for one in found]
+
+    def abort(self) -> None:
+        """As the sweeper drops a socket."""
+        self.transport.abort()
 
     def vanish(self) -> None:
         """The socket is gone."""

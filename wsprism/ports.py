@@ -120,8 +120,8 @@ class Transport(Protocol):
         """Hand over ready frames; ignored once the socket is gone."""
         ...
 
-    def buffered_bytes(self) -> int:
-        """What was written and the kernel has not taken yet."""
+    def progress(self) -> object:
+        """Something that is equal to what it was before only while the peer takes nothing of what was written."""
         ...
 
     def pause_reading(self) -> None:

@@ -7,6 +7,7 @@ a transport that makes no progress, a closing handshake that does not end. It kn
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from wsprism.realtime.outbound.outlet import Outlet
 
 __all__ = ["SLICE_SIZE", "Flusher"]
+
+_log = logging.getLogger("wsprism.connection")
 
 SLICE_SIZE: Final = 256
 WRITE_BUDGET_BYTES: Final = 32 * 1024
@@ -107,14 +110,20 @@ class Flusher:
         if outlet.transport is None:
             return
         self._watch(outlet)
-        if outlet.queue.empty:
-            self._send_close(outlet)
-        else:
+        if not outlet.queue.empty:
             self.mark(outlet)
+            return
+        try:
+            self._send_close(outlet)
+        except Exception as error:
+            self._break(outlet, error)
 
     def flush_now(self, outlet: Outlet) -> None:
         """Write what stands in its queue without waiting for its turn: a connection's first message."""
-        self._flush(outlet)
+        try:
+            self._flush(outlet)
+        except Exception as error:
+            self._break(outlet, error)
 
     def forget(self, outlet: Outlet) -> None:
         """The connection has ended."""
@@ -147,14 +156,14 @@ class Flusher:
     def _flush_slice(self) -> None:
         start = self._now()
         for outlet in self._dirty.next_slice():
-            self._flush(outlet)
+            self.flush_now(outlet)
         self._pacer.slice_done(start, self._now())
-        if self._traces:
-            self._tell_written()
         if self._dirty:
             self._schedule()
         else:
             self._scheduled = False
+        if self._traces:
+            self._tell_written()
 
     def when_written(self, outlet: Outlet | None, trace: MessageTrace) -> None:
         """Tell ``trace`` once all that is queued now has been handed to the transport, or the connection has ended."""
@@ -229,7 +238,7 @@ class Flusher:
         outlet.blocked = True
         outlet.queue.set_congested(True)
         outlet.progress_at = self._now()
-        outlet.progress_bytes = outlet.transport.buffered_bytes() if outlet.transport is not None else 0
+        outlet.progress = outlet.transport.progress() if outlet.transport is not None else None
         self._watch(outlet)
 
     def _watch(self, outlet: Outlet) -> None:
@@ -242,21 +251,30 @@ class Flusher:
         self._watching = None
         now = self._now()
         for outlet in list(self._watched):
-            transport = outlet.transport
-            if transport is None:
-                self._watched.pop(outlet, None)
-            elif outlet.closing is not Closing.NO:
-                if now >= outlet.deadline:
-                    transport.abort()
-            else:
-                self._look_at_blocked(outlet, transport.buffered_bytes(), now)
+            try:
+                self._look_at(outlet, now)
+            except Exception as error:
+                self._break(outlet, error)
         if self._watched and self._watching is None:
             self._watching = self._scheduler.call_later(WATCH_INTERVAL_S, self._look)
 
-    def _look_at_blocked(self, outlet: Outlet, buffered_bytes: int, now: float) -> None:
-        if buffered_bytes < outlet.progress_bytes:
-            outlet.progress_bytes = buffered_bytes
+    def _look_at(self, outlet: Outlet, now: float) -> None:
+        transport = outlet.transport
+        if transport is None:
+            self._watched.pop(outlet, None)
+        elif outlet.closing is not Closing.NO:
+            if now >= outlet.deadline:
+                transport.abort()
+        elif (progress := transport.progress()) != outlet.progress:
+            outlet.progress = progress
             outlet.progress_at = now
         elif now - outlet.progress_at >= self._stall_timeout_s:
             self._watched.pop(outlet, None)
             self._on_stall(outlet)
+
+    def _break(self, outlet: Outlet, error: Exception) -> None:
+        """Whatever goes wrong with one connection ends that connection, and is nobody else's business."""
+        _log.error("a connection could not be written to", exc_info=error)
+        self._watched.pop(outlet, None)
+        if outlet.transport is not None:
+            outlet.transport.abort()

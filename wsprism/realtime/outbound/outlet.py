@@ -50,8 +50,8 @@ class Outlet:
         "hot_flush_s",
         "linger",
         "peer_has_closed",
+        "progress",
         "progress_at",
-        "progress_bytes",
         "queue",
         "transport",
     )
@@ -71,7 +71,12 @@ class Outlet:
         self.peer_has_closed = False
         self.blocked = False
         self.progress_at = 0.0
-        self.progress_bytes = 0
+        self.progress: object = None
+
+    @property
+    def is_being_closed(self) -> bool:
+        """Whether its transport's end is under way, with a deadline."""
+        return self.closing is not Closing.NO and self.transport is not None
 
     def attach(self, transport: Transport) -> None:
         """From here on the flusher may write. What was queued before leaves first, then a Close that came before."""

@@ -1,4 +1,7 @@
-"""One sweep a second over all connections: pings, idle and silent peers, expired tickets. No timer per connection."""
+"""One sweep a second over all connections: pings, idle and silent peers, expired tickets, sockets that nobody owns.
+
+No timer per connection.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,10 @@ class Sweepable(Protocol):
     heard_at: float
     """When the last whole message or pong came; single bytes do not count."""
     pinged_at: float
+
+    def abort(self) -> None:
+        """Drop the socket at once."""
+        ...
 
 
 class Sweeper:
@@ -75,6 +82,9 @@ class Sweeper:
         idle_before = now - self._idle_timeout_s
         ping_before = now - self._ping_interval_s
         for socket in list(self._sockets()):
+            if not socket.session.connection.alive and not socket.outlet.is_being_closed:
+                socket.abort()  # nobody else is left who would
+                continue
             if socket.heard_at <= idle_before:
                 self._end(socket, CloseConnection(CloseCode.IDLE, "idle"))
                 continue

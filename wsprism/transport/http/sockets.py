@@ -1,4 +1,4 @@
-"""What the gateway sets on TCP and Unix sockets: small kernel buffers, and an end that frees them at once.
+"""What the gateway sets on TCP and Unix sockets: small buffers, an end that frees them; what it asks.
 
 A listening socket is tuned once and the sockets accepted from it inherit that; Unix sockets do not inherit and are
 tuned one by one.
@@ -8,24 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from typing import Final
 
-__all__ = ["BACKLOG", "reset", "tune"]
+__all__ = ["BACKLOG", "reset", "taken_by_peer", "tune"]
 
 BACKLOG: Final = 4096
 """Connections that the kernel keeps until they are accepted."""
 
 SEND_BUFFER_BYTES: Final = 64 * 1024
+RECEIVE_BUFFER_BYTES: Final = 64 * 1024
 NOT_SENT_LOW_WATER_BYTES: Final = 16 * 1024
+_IS_LINUX: Final = sys.platform == "linux"
+_BYTES_ACKED: Final = struct.Struct("=120xQ")
+"""``tcpi_bytes_acked`` of ``struct tcp_info`` (linux/tcp.h, since 4.1)."""
+
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 def tune(sock: socket.socket) -> None:
-    """Keep what has left the queue, and can no longer be replaced, small: a peer that never reads pins it."""
+    """Keep what has left the queue, and can no longer be replaced, small: a peer that never reads pins it.
+
+    What waits to be read is kept small too: a peer that pours pins it.
+    """
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
     if sock.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT_LOW_WATER_BYTES)
@@ -39,3 +51,23 @@ def reset(transport: asyncio.Transport) -> None:
         with contextlib.suppress(OSError):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
+
+
+def taken_by_peer(transport: asyncio.BaseTransport) -> int:
+    """A number of the kernel's that changes when the peer has taken something; 0 where it cannot be had.
+
+    TCP: bytes acknowledged. Others: bytes that wait to be taken. It holds below TLS too, where what a transport tells
+    of its buffers leaves out those that are not its own.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or not _IS_LINUX:
+        return 0
+    try:
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            acknowledged: int = _BYTES_ACKED.unpack(
+                sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
+            )[0]
+            return acknowledged
+        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (OSError, ValueError, struct.error):
+        return 0

@@ -475,3 +475,52 @@ def test_all_connections_of_an_interval_share_its_timer() -> None:
     for _ in range(5):
         bench.outlet(hot_flush_s=0.1)[0].offer(hot(b"h"))
     assert bench.scheduler.timers == 1
+
+
+class Broken(NotingTransport):
+    """A transport with a fault of its own."""
+
+    def write(self, data: bytes) -> None:  # noqa: ARG002
+        raise RuntimeError("the handler is closed")
+
+    def progress(self) -> int:
+        raise RuntimeError("the handler is closed")
+
+
+def test_whatever_goes_wrong_with_one_transport_ends_that_connection_only() -> None:
+    bench = Bench()
+    first, _ = bench.outlet(attach=False)
+    broken = Broken(first, bench.order)
+    first.attach(broken)
+    others = [bench.outlet() for _ in range(3)]
+    for outlet in (first, *(outlet for outlet, _ in others)):
+        outlet.offer(reliable(b"one"))
+    bench.settle()
+    assert broken.ended == "aborted"
+    for outlet, _ in others:
+        outlet.offer(reliable(b"two"))
+    bench.settle()
+    assert [transport.written for _, transport in others] == [b"onetwo"] * 3
+
+
+def test_a_transport_that_cannot_be_asked_is_ended_by_the_watch() -> None:
+    bench = Bench()
+    first, _ = bench.outlet(attach=False)
+    broken = Broken(first, bench.order)
+    first.attach(broken)
+    other, transport = bench.outlet()
+    block_up(bench, other, transport)
+    first.blocked = True
+    bench.flusher._watch(first)
+    bench.scheduler.advance(STALL_S + 0.1)
+    assert broken.ended == "aborted"
+    assert bench.stalled == [other]
+
+
+def test_a_close_that_cannot_be_written_ends_the_connection() -> None:
+    bench = Bench()
+    outlet, _ = bench.outlet(attach=False)
+    broken = Broken(outlet, bench.order)
+    outlet.attach(broken)
+    outlet.close(CLOSE, discard=True)
+    assert broken.ended == "aborted"

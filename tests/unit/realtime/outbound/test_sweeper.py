@@ -124,3 +124,14 @@ async def test_a_stopped_sweeper_leaves_no_timer(stops: int) -> None:
     assert room.world.scheduler.timers == timers - 1
     room.world.scheduler.advance(100)
     assert peer.frames() == []
+
+
+async def test_a_socket_whose_connection_has_ended_before_it_was_attached_is_dropped() -> None:
+    room = Room()
+    session = (await room.world.ask("u", "early")).session
+    session.connection.stop()
+    room.world.settle()
+    zombie = Peer(room.world, session)
+    room.sockets.append(zombie)
+    room.world.scheduler.advance(1)
+    assert zombie.transport.ended == "aborted"

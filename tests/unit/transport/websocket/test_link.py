@@ -40,12 +40,16 @@ class Linked:
     def __init__(self) -> None:
         self.world = World(policy={"rate_limit_rps": 1e6, "rate_limit_burst": 10**6}, limits={"max_frame_bytes": 65536})
         self.loop = ManualScheduler()
+        self.lost = 0
+
+    def count(self, _: Link) -> None:
+        self.lost += 1
 
     async def open(self) -> None:
         session = (await self.world.ask("u", "s", wire_format(JSON, deflated=False))).session
         self.decoder = CountingDecoder(65536)
         self.socket = FakeSocket(self.loop)
-        self.socket.link = Link(session, self.decoder, FakeLoop(self.loop), lambda _: None)  # type: ignore[arg-type]
+        self.socket.link = Link(session, self.decoder, FakeLoop(self.loop), self.count)  # type: ignore[arg-type]
         self.socket.link.attach(self.socket)
         self.world.settle()
         self.session = session
@@ -78,10 +82,69 @@ async def test_a_read_full_of_tiny_frames_is_decoded_slice_by_slice(linked: Link
     assert linked.world.tenant.counters.messages_in_hot == READ_BYTES // 6
 
 
-async def test_a_large_message_is_read_at_once(linked: Linked) -> None:
-    linked.socket.arrive(frame(FIN | BINARY, bytes(65536)))
+async def test_a_large_message_is_read_a_turn_at_a_time(linked: Linked) -> None:
+    linked.socket.arrive(frame(FIN | BINARY, bytes(65000)))
+    assert linked.decoder.fed_bytes == READ_SLICE_BYTES
+    while linked.loop.run_once():
+        pass
     assert linked.decoder.events == 1
     assert linked.socket.reading
+
+
+async def test_a_socket_that_pours_gets_one_slice_of_each_turn_of_the_loop(linked: Linked) -> None:
+    linked.socket.arrive(frame(FIN | BINARY, bytes(4000)) * 64)
+    for turn in range(1, 10):
+        assert linked.decoder.fed_bytes <= turn * READ_SLICE_BYTES
+        linked.loop.run_once()
+    while linked.loop.run_once() | linked.world.scheduler.run_once():
+        pass
+    assert linked.world.tenant.counters.messages_in_hot == 64
+
+
+async def test_what_was_read_before_the_end_of_the_socket_is_heard_before_it(linked: Linked) -> None:
+    linked.socket.arrive(JOIN)
+    linked.socket.link.data_received(frame(FIN | BINARY) * (READ_BYTES // 6))
+    linked.socket.link.connection_lost(None)
+    while linked.loop.run_once() | linked.world.scheduler.run_once():
+        pass
+    assert linked.world.tenant.counters.messages_in_hot == READ_BYTES // 6
+    assert linked.world.tenant.sessions == 0
+    assert linked.lost == 1
+
+
+async def test_a_socket_attached_to_a_connection_that_has_ended_is_closed(linked: Linked) -> None:
+    session = (await linked.world.ask("u", "other", wire_format(JSON, deflated=False))).session
+    session.connection.stop()
+    linked.world.settle()
+    socket = FakeSocket(linked.loop)
+    socket.link = Link(session, CountingDecoder(65536), FakeLoop(linked.loop), linked.count)  # type: ignore[arg-type]
+    socket.link.attach(socket)
+    linked.loop.run_until_idle()
+    assert socket.lost
+    assert linked.lost == 1
+
+
+class Unclosable(FakeSocket):
+    """As uvloop's transports are once their handle is closed."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:  # noqa: ARG002
+        raise RuntimeError("the handler is closed")
+
+    abort = write  # type: ignore[assignment]
+
+
+async def test_a_socket_that_can_be_neither_written_nor_closed_ends_its_connection_only(linked: Linked) -> None:
+    session = (await linked.world.ask("u", "other", wire_format(JSON, deflated=False))).session
+    socket = Unclosable(linked.loop)
+    socket.link = Link(session, CountingDecoder(65536), FakeLoop(linked.loop), linked.count)  # type: ignore[arg-type]
+    socket.link.attach(socket)
+    while linked.loop.run_once() | linked.world.scheduler.run_once():
+        pass
+    assert linked.lost == 1
+    assert linked.world.tenant.sessions == 1
+    linked.socket.arrive(frame(FIN | TEXT, b'{"v":1,"svc":"sys","type":"ping"}'))
+    linked.world.settle()
+    assert linked.pongs() == 1
 
 
 async def test_nothing_is_read_while_the_connection_waits_whatever_else_is_delivered(linked: Linked) -> None:
@@ -90,14 +153,13 @@ async def test_nothing_is_read_while_the_connection_waits_whatever_else_is_deliv
     linked.socket.arrive(JOIN + ping * 5000)
     for _ in range(50):
         linked.loop.run_once()
-        linked.socket.arrive(ping * 5000)
+        linked.socket.arrive(ping * 100)
     assert not linked.socket.reading
     assert linked.decoder.fed_bytes <= 4 * READ_SLICE_BYTES
-    linked.socket.waiting.clear()
     while linked.loop.run_once() | linked.world.scheduler.run_once():
         pass
     assert linked.socket.reading
-    assert linked.pongs() == 5000
+    assert linked.pongs() == 10_000
 
 
 async def test_what_was_not_read_yet_is_forgotten_with_the_connection(linked: Linked) -> None:
@@ -106,6 +168,7 @@ async def test_what_was_not_read_yet_is_forgotten_with_the_connection(linked: Li
     linked.world.settle()
     linked.loop.run_until_idle()
     assert linked.decoder.fed_bytes <= 2 * READ_SLICE_BYTES
+    assert not linked.socket.reading
     linked.socket.arrive(frame(FIN | PING) + frame(CONTINUATION))
     linked.loop.run_until_idle()
     assert not linked.world.failures
