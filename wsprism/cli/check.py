@@ -37,12 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(file: str, out: Console, err: Console) -> int:
     from wsprism.composition.advice import advise
+    from wsprism.composition.preflight import read_configuration
     from wsprism.config_file import read_document, render_path
-    from wsprism.settings import Fault, SettingsError, load_settings
+    from wsprism.settings import Fault, SettingsError
 
     name, content = ("<stdin>", sys.stdin.buffer.read()) if file == "-" else (file, None)
     try:
-        settings = load_settings(name, content=content)
+        settings = read_configuration(name, content)
     except SettingsError as error:
         for fault in error.faults:
             err.print(str(fault), style="red")

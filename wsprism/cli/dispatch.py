@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -11,16 +12,19 @@ from wsprism import __version__, build_kind
 from wsprism.cli import bench, check, completion, connect, exits, health, schema, start, ticket, top
 from wsprism.cli.arguments import complete_files
 from wsprism.errors import OperatorError
+from wsprism.process.standard_streams import fill_standard_streams, let_go
 
 __all__ = ["build_parser", "main"]
 
 _COMMANDS = (start, check, schema, ticket, connect, top, health, bench, completion)
 
+_OUTPUT_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _OWN_OPTIONS = ("-h", "--help", "--version")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in ``argv`` (default: the process's own) and return its exit code."""
+    fill_standard_streams()
     parser = build_parser()
     given = sys.argv[1:] if argv is None else list(argv)
     if given and given[0].startswith("-") and given[0] not in _OWN_OPTIONS:
@@ -31,25 +35,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.OK
     try:
         code: int = arguments.run(arguments)
-        sys.stdout.flush()
-        return code
+        return code if _is_written() else exits.FAILED
     except OperatorError as error:
         return _explain(error)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough. The interpreter would flush, and fail, once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go(sys.stdout)  # whoever read the output has seen enough
         return exits.FAILED
+    except OSError as error:
+        if error.errno not in _OUTPUT_IS_FULL:
+            raise
+        _is_written()
+        return exits.FAILED
+
+
+def _is_written() -> bool:
+    """Whether the output is where it belongs; what is not is let go, or the interpreter's end would fail on it."""
+    written = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            let_go(stream)
+            written = stream is sys.stderr
+        except OSError as error:
+            let_go(stream)
+            if stream is sys.stdout:
+                written = False
+                with contextlib.suppress(OSError):
+                    print(f"wsprism: the output cannot be written: {error.strerror}", file=sys.stderr)
+    return written
 
 
 def _explain(error: OperatorError) -> int:
     from wsprism.config_file import SettingsError
 
-    if isinstance(error, SettingsError):
-        print(error, file=sys.stderr)
+    is_about_settings = isinstance(error, SettingsError)
+    with contextlib.suppress(OSError):  # nobody reads it: the exit code is what is left to say
+        print(error if is_about_settings else f"wsprism: {error}", file=sys.stderr)
+    _is_written()
+    if is_about_settings:
         return exits.USAGE
-    print(f"wsprism: {error}", file=sys.stderr)
     return exits.USAGE if isinstance(error, exits.UsageError) else exits.FAILED
 
 

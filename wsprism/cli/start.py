@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
 from wsprism.cli import exits
 from wsprism.cli.arguments import Commands, add_config
+from wsprism.errors import OperatorError
 
 __all__ = ["add", "run"]
 
@@ -20,36 +22,45 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Raises OperatorError when the gateway cannot start."""
+    """Raises OperatorError when the gateway cannot start and its log is not JSON; else the log has it."""
+    from wsprism.process.hangups import hold_hangups
+
+    hangups = hold_hangups()
     import asyncio
 
-    from wsprism.process.logs import configure_logging
+    from wsprism.composition.preflight import read_configuration
+    from wsprism.process.logs import configure_logging, log_what_nobody_caught
     from wsprism.process.run import serve
-    from wsprism.settings import LoggingSettings, load_settings
+    from wsprism.process.standard_streams import say, share_a_file
+    from wsprism.settings import LoggingSettings
 
-    settings = load_settings(arguments.config)
+    settings = read_configuration(arguments.config)
 
-    def configure(logging: LoggingSettings) -> bool:
-        return configure_logging(logging.format, logging.level, logging.levels)
+    def configure(log: LoggingSettings) -> bool:
+        return configure_logging(log.format, log.level, log.levels)
 
     as_json = configure(settings.logging)
+    if as_json:
+        log_what_nobody_caught()
     running = serve(
         settings,
         file=arguments.config,
         watch=arguments.watch,
-        announce=_say if as_json else None,
+        announce=say if as_json and not share_a_file(sys.stdout, sys.stderr) else None,
         configure_logging=configure,
+        hangups=hangups,
     )
     try:
         import uvloop
     except ImportError:
-        asyncio.run(running)
+        run_loop = asyncio.run
     else:
-        uvloop.run(running)
+        run_loop = uvloop.run
+    try:
+        run_loop(running)
+    except OperatorError as error:
+        if not as_json:
+            raise
+        logging.getLogger("wsprism.gateway").error(f"cannot start: {error}")
+        return exits.FAILED
     return exits.OK
-
-
-def _say(line: str) -> None:
-    """To whoever started it: logs in JSON are for machines. A terminal that lacks a character shows another one."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(line.encode(encoding, "replace").decode(encoding), flush=True)

@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from wsprism.composition.assembly import build_services
+from wsprism.config_file import render_path
 from wsprism.protocol.standard_webhooks import MIN_SECRET_BYTES
-from wsprism.settings import AuthSettings, DevAuth, JwtAuth, ListenAddress, Settings, TenantSettings, WebhookAuth
+from wsprism.settings import (
+    AuthSettings,
+    DevAuth,
+    GatewaySettings,
+    InternalSettings,
+    JwtAuth,
+    ListenAddress,
+    OneTimeAuth,
+    Settings,
+    TenantSettings,
+    WebhookAuth,
+)
 
 __all__ = ["Advice", "advise", "log_advice"]
+
+NOBODY_MINTS: Final = "no ticket can be minted: it takes gateway.internal.listen and an API key for this tenant"
+SAFE_KEY_CHARACTERS: Final = 16
+_NARROW_PREFIX: Final = 8
 
 _log = logging.getLogger("wsprism.gateway")
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One warning: ``path`` is the key's in the file, ``entry`` the list item that it is about."""
+    """One warning: ``path`` is the key's in the file, ``entry`` the list item that it is about; no ``tenant``: the
+    gateway's own part."""
 
-    tenant: str
+    tenant: str | None
     path: tuple[str | int, ...]
     message: str
     entry: str | None = None
 
 
 def advise(settings: Settings) -> Iterator[Advice]:
-    """All warnings, tenant by tenant."""
+    """All warnings: the gateway's own part, then tenant by tenant."""
+    for where, warning, subject in _of_gateway(settings.gateway):
+        yield Advice(None, ("gateway", *where), warning, subject)
     public = not settings.gateway.listen.is_loopback
     for position, tenant in enumerate(settings.tenants):
         path = ("tenants", position)
@@ -38,8 +59,50 @@ def advise(settings: Settings) -> Iterator[Advice]:
         for number, auth in enumerate(tenant.auth):
             for key, message in _of_auth(auth, public=public):
                 yield Advice(tenant.id, (*path, "auth", number, *key), message)
+            if isinstance(auth, OneTimeAuth) and not _can_mint(settings.gateway.internal, tenant.id):
+                yield Advice(tenant.id, (*path, "auth", number), NOBODY_MINTS)
+        for number, origin in enumerate(tenant.allowed_origins or ()):
+            if _is_wide(origin):
+                where_it_is = (*path, "allowed_origins", number)
+                yield Advice(tenant.id, where_it_is, "the wildcard is in front of a whole top-level domain", origin)
         for where, entry in _unknown_entries(tenant):
             yield Advice(tenant.id, (*path, "policy", *where), "an allowlist entry names no service", entry)
+
+
+def _of_gateway(gateway: GatewaySettings) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
+    for number, network in enumerate(gateway.trusted_proxies):
+        if ipaddress.ip_network(network).prefixlen < _NARROW_PREFIX:
+            yield (
+                ("trusted_proxies", number),
+                "nearly everybody is believed to be a proxy and may take any address",
+                network,
+            )
+    internal = gateway.internal
+    if internal.api_keys and internal.listen is None:
+        yield ("internal", "api_keys"), "the keys open nothing: gateway.internal.listen is not set", None
+    for number, key in enumerate(internal.api_keys):
+        size = len(key.key.get_secret_value())
+        if size < SAFE_KEY_CHARACTERS:
+            message = f"the key has {size} characters, and can be guessed: {SAFE_KEY_CHARACTERS} or more are safe"
+            yield ("internal", "api_keys", number, "key"), message, None
+        if not key.tenants:
+            yield (
+                ("internal", "api_keys", number, "tenants"),
+                "the key may touch no tenant: name some, or write all",
+                None,
+            )
+
+
+def _can_mint(internal: InternalSettings, tenant: str) -> bool:
+    """Whether anybody can ask for a one-time ticket."""
+    return internal.listen is not None and any(
+        one.tenants == "all" or tenant in one.tenants for one in internal.api_keys
+    )
+
+
+def _is_wide(origin: str) -> bool:
+    _, wildcard, domain = origin.partition("://*.")
+    return bool(wildcard) and "." not in domain
 
 
 def _of_auth(auth: AuthSettings, *, public: bool) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -72,7 +135,9 @@ def _of_url(key: str, url: str) -> Iterator[tuple[tuple[str, ...], str]]:
 def log_advice(settings: Settings) -> None:
     """One warning in the log for each."""
     for advice in advise(settings):
-        about = {"tenant": advice.tenant} | ({"entry": advice.entry} if advice.entry is not None else {})
+        about = ({"tenant": advice.tenant} if advice.tenant is not None else {"key": render_path(advice.path)}) | (
+            {"entry": advice.entry} if advice.entry is not None else {}
+        )
         _log.warning(advice.message, extra=about)
 
 

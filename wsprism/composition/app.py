@@ -17,6 +17,7 @@ from wsprism.adapters.telemetry.build import build_telemetry
 from wsprism.adapters.telemetry.metrics import CONTENT_TYPE_LATEST, Metrics
 from wsprism.composition.assembly import build_handshake_limiter, build_http_limits, build_pacer, build_tenant
 from wsprism.composition.live import LiveParts
+from wsprism.composition.preflight import read_configuration
 from wsprism.composition.reload import Reloader, ReloadReport
 from wsprism.errors import OperatorError
 from wsprism.policy.drain import DrainPlan
@@ -30,7 +31,7 @@ from wsprism.realtime.outbound.sweeper import Sweeper
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.vitals import Vitals
-from wsprism.settings import ListenAddress, LoggingSettings, Settings, load_settings
+from wsprism.settings import ListenAddress, LoggingSettings, Settings
 from wsprism.transport.api import Api
 from wsprism.transport.http.probes import Probes
 from wsprism.transport.http.refusals import Refusals
@@ -266,7 +267,7 @@ class GatewayProcess:
 def _read(file: str | None) -> Settings:
     if file is None:
         raise OperatorError("this gateway was not started from a file")
-    return load_settings(file)
+    return read_configuration(file)
 
 
 def _log_failure(ref: ActorRef, error: Exception) -> None:

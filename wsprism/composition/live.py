@@ -102,7 +102,7 @@ class LiveParts:
             try:
                 switch.use_certificate = self._certificate.prepare(settings.gateway.tls)
             except OperatorError as error:
-                switch.faults.append(("gateway.tls", str(error)))
+                switch.faults.append(("gateway.tls", str(error).removeprefix("gateway.tls: ")))
         return switch
 
     def _build_tenant(self, settings: TenantSettings, switch: Switch) -> None:

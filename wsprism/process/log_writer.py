@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import sys
 import threading
 import time
 from typing import Final, TextIO
@@ -45,9 +46,13 @@ class LineWriter(logging.Handler):
         try:
             line = self.format(record)
         except (TypeError, ValueError, KeyError):  # arguments that do not fit their message
-            self.handleError(record)
-            return
+            line = self._misfit(record)
         self._lines.put(line + "\n")
+
+    def _misfit(self, record: logging.LogRecord) -> str:
+        """In place of the record: a log of JSON has no plain lines."""
+        told = {"name": record.name, "levelno": logging.ERROR, "levelname": "ERROR", "exc_info": sys.exc_info()}
+        return self.format(logging.makeLogRecord(told | {"msg": f"a log line's arguments do not fit: {record.msg!r}"}))
 
     def flush(self) -> None:
         """Wait until everything logged so far is written, or for ``CLOSE_TIMEOUT_S``."""

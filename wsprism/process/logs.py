@@ -9,19 +9,22 @@ import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from wsprism.process.log_writer import LineWriter
 
-__all__ = ["ConsoleFormatter", "JsonFormatter", "configure_logging", "printable"]
+__all__ = ["ConsoleFormatter", "JsonFormatter", "configure_logging", "log_what_nobody_caught", "printable"]
 
 Component = TypeVar("Component", bound=str)
 
 _LEVEL_COLORS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31"}
+_SHOWN_OF_A_TRACE: Final = 8
 _NEEDS_NO_QUOTES: Final = re.compile(r'[^\s"=]+').fullmatch
 _OWN_ATTRIBUTES: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -75,7 +78,7 @@ class ConsoleFormatter(logging.Formatter):
                 self._paint(f"{printable(component):12}", "34"),
                 self._paint(f"{printable(record.getMessage()):28}", "1"),
                 *(
-                    f"{self._paint(name, '36')}={_value(value)}"
+                    f"{self._paint(name, '36')}={_value(_shortened(name, value))}"
                     for name, value in record.__dict__.items()
                     if name not in _OWN_ATTRIBUTES
                 ),
@@ -96,9 +99,35 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
+def _shortened(name: str, value: object) -> object:
+    """Enough to tell traces apart on one screen; the JSON has all of it."""
+    if name == "trace_id" and isinstance(value, str) and len(value) > _SHOWN_OF_A_TRACE:
+        return value[:_SHOWN_OF_A_TRACE] + "…"
+    return value
+
+
 def _value(value: object) -> str:
     text = str(value)
     return printable(text) if _NEEDS_NO_QUOTES(text) else json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def log_what_nobody_caught() -> None:
+    """Let the log have what the interpreter would print on standard error: a log in JSON has no other lines."""
+    log = logging.getLogger("wsprism.gateway")
+
+    def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        log.critical("an exception that nobody caught", exc_info=(kind, error, trace))
+
+    def in_thread(told: threading.ExceptHookArgs) -> None:
+        if told.exc_value is not None:
+            on_exception(told.exc_type, told.exc_value, told.exc_traceback)
+
+    def unraisable(told: sys.UnraisableHookArgs) -> None:
+        if told.exc_value is not None:
+            on_exception(told.exc_type, told.exc_value, told.exc_traceback)
+
+    sys.excepthook, threading.excepthook, sys.unraisablehook = on_exception, in_thread, unraisable
+    logging.captureWarnings(True)
 
 
 def configure_logging(format: str, level: str, levels: Mapping[Component, str]) -> bool:

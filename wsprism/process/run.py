@@ -16,6 +16,7 @@ from actors import LoopScheduler
 from wsprism import __version__, build_kind
 from wsprism.composition.advice import log_advice
 from wsprism.composition.app import GatewayProcess
+from wsprism.process.hangups import Hangups
 from wsprism.process.open_files import raise_open_files
 from wsprism.process.systemd import ServiceManager
 from wsprism.process.watch import FileWatch
@@ -39,11 +40,13 @@ async def serve(
     watch: bool = False,
     announce: Callable[[str], None] | None = None,
     configure_logging: Callable[[LoggingSettings], object] = lambda _: None,
+    hangups: Hangups | None = None,
 ) -> None:
     """Run a gateway until SIGTERM or SIGINT has drained it; a second signal ends the wait. SIGHUP reloads ``file``, and
     so does a change of it, or of a file that it names, with ``watch``.
 
-    ``announce`` is told in plain words, besides the log, what was started. Raises OperatorError when it cannot start.
+    ``announce`` is told in plain words, besides the log, what was started; ``hangups`` came before and count as one.
+    Raises OperatorError when it cannot start.
     """
     loop = asyncio.get_running_loop()
     process = GatewayProcess(settings, file=file, configure_logging=configure_logging)
@@ -53,6 +56,8 @@ async def serve(
         await process.start()
         reloads = _Reloads(process, manager)
         loop.add_signal_handler(signal.SIGHUP, reloads.start)
+        if hangups is not None and hangups.came:
+            reloads.start()
         watching = None if watched is None else loop.create_task(watched.run(reloads.start))
         _announce(settings, process, announce)
         raise_open_files(settings)

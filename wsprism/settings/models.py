@@ -21,6 +21,7 @@ __all__ = [
     "HandshakeLimitSettings",
     "HttpLimitsSettings",
     "InternalKeySettings",
+    "InternalSettings",
     "LoggingSettings",
     "Settings",
     "TlsSettings",

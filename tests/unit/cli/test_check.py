@@ -93,3 +93,46 @@ def test_brackets_in_a_message_are_no_markup(tmp_path: Path, capsys: pytest.Capt
     path = write(tmp_path, "odd.yaml", "version: 1\ntenants: [{id: a, auth: {kind: '[red]'}}]\n")
     assert main(["check", path]) == 2
     assert "'[red]'" in capsys.readouterr().err
+
+
+def gateway(text: str) -> str:
+    return f"version: 1\ngateway:\n  listen: 127.0.0.1:8080\n  {text}\ntenants: [{{id: acme, auth: {{kind: dev}}}}]\n"
+
+
+def acme(text: str) -> str:
+    return f"version: 1\ngateway: {{listen: '127.0.0.1:0'}}\ntenants:\n- id: acme\n  {text}\n"
+
+
+NEVER_WORKS = [
+    (gateway("tls: {cert_file: nowhere.pem, key_file: key.pem}"), "4: gateway.tls.cert_file: must be a file that can"),
+    (gateway("tls: {cert_file: empty.pem, key_file: key.pem}"), "4: gateway.tls.cert_file: must be a file with some"),
+    (gateway("tls: {cert_file: key.pem, key_file: key.pem}"), "4: gateway.tls: "),
+    (gateway("internal: {listen: '127.0.0.1:8080'}"), "4: gateway.internal.listen: must be another address than"),
+    (gateway("internal: {listen: '0.0.0.0:8080'}"), "4: gateway.internal.listen: must be another address than"),
+    (gateway("internal: {listen: 'localhost:8080'}"), "4: gateway.internal.listen: must be another address than"),
+    (gateway(f"internal: {{listen: 'unix:/{'x' * 120}'}}"), "4: gateway.internal.listen: must have a path of at most"),
+    (
+        gateway("internal: {listen: '127.0.0.1:1', api_keys: [{name: a, key: k, tenants: [acme, amce]}]}"),
+        "4: gateway.internal.api_keys[0].tenants[1]: must be the id of a tenant of this file, found 'amce'; did you",
+    ),
+    (acme('auth: {kind: tokens, tokens: {hush: "ann\\n"}}'), "5: tenants[0].auth.tokens.********: must be a user id"),
+    (acme("allowed_origins: ['https://a.example/x']"), "5: tenants[0].allowed_origins[0]: must be an origin"),
+    (acme("allowed_origins: ${NOBODY_SETS_THIS:-}"), "5: tenants[0].allowed_origins: must not be empty"),
+    (acme("allowed_origins: ${NOBODY_SETS_THIS}"), "5: tenants[0].allowed_origins: NOBODY_SETS_THIS is not in the"),
+]
+
+
+@pytest.mark.parametrize("command", ["check", "start"])
+@pytest.mark.parametrize(("text", "told"), NEVER_WORKS)
+def test_what_can_never_work_is_a_fault_for_check_and_start_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, text: str, told: str
+) -> None:
+    (tmp_path / "key.pem").write_text("no key")
+    (tmp_path / "empty.pem").write_text("")
+    path = write(tmp_path, "bad.yaml", text)
+    assert main([command, "--config", path]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"{path}:{told}"), err
+    assert err.count("\n") == 1
+    assert "hush" not in err

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wsprism.composition.advice import advise
+from wsprism.composition.advice import NOBODY_MINTS, advise
+from wsprism.config_file import render_path
 from wsprism.settings import Settings
 
 
@@ -28,11 +29,58 @@ WEAK = "the secret has {} bytes, and can be guessed from what it signs: {} or mo
         (jwt("x" * 63, "HS256", "HS512"), [WEAK.format(63, 64)]),
         ({"kind": "webhook", "url": "https://a", "secret": "whsec_" + "eHh4" * 8}, []),
         ({"kind": "webhook", "url": "https://a", "secret": "whsec_eHh4"}, [WEAK.format(3, 24)]),
-        ({"kind": "one_time"}, []),
     ],
 )
 def test_a_short_secret_is_warned_of(auth: object, warned: list[str]) -> None:
     assert messages(auth) == warned
+
+
+def warned(gateway: dict[str, object], **tenant: object) -> list[tuple[str, str, str | None]]:
+    settings = {"version": 1, "gateway": gateway, "tenants": [{"id": "acme", "auth": {"kind": "dev"}} | tenant]}
+    loopback = {"gateway": {"listen": "127.0.0.1:0"} | gateway}
+    advice = advise(Settings.model_validate(settings | loopback))
+    return [(render_path(one.path), one.message, one.entry) for one in advice]
+
+
+def internal(*keys: dict[str, object], listen: str | None = "127.0.0.1:1") -> dict[str, object]:
+    named = [{"name": f"k{number}", "key": f"{number}" * 16} | key for number, key in enumerate(keys)]
+    return {"internal": {"api_keys": named} | ({"listen": listen} if listen is not None else {})}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "mints"),
+    [
+        ({}, False),
+        (internal(), False),
+        (internal({"tenants": ["other"]}), False),
+        (internal({}), True),
+        (internal({"tenants": ["other"]}, {"tenants": ["acme"]}), True),
+    ],
+)
+def test_one_time_tickets_that_nobody_can_mint_are_warned_of(gateway: dict[str, object], mints: bool) -> None:
+    expected = [] if mints else [("tenants[0].auth[0]", NOBODY_MINTS, None)]
+    assert warned(gateway, auth={"kind": "one_time"}) == expected
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "0.0.0.0/1"])
+def test_to_believe_everybody_is_warned_of(network: str) -> None:
+    [(path, message, entry)] = warned({"trusted_proxies": ["10.0.0.0/8", network]})
+    assert (path, entry) == ("gateway.trusted_proxies[1]", network)
+    assert "nearly everybody" in message
+
+
+def test_api_keys_that_can_be_guessed_or_open_nothing_are_warned_of() -> None:
+    [(path, message, entry)] = warned(internal({}, {"key": "abcde"}))
+    assert (path, entry) == ("gateway.internal.api_keys[1].key", None)
+    assert message == "the key has 5 characters, and can be guessed: 16 or more are safe"
+    assert [path for path, *_ in warned(internal({"tenants": []}))] == ["gateway.internal.api_keys[0].tenants"]
+    assert [path for path, *_ in warned(internal({}, listen=None))] == ["gateway.internal.api_keys"]
+
+
+def test_a_wildcard_over_a_top_level_domain_is_warned_of() -> None:
+    origins = ["https://*.example.com", "https://*.com", "https://localhost"]
+    [(path, _, entry)] = warned({}, allowed_origins=origins)
+    assert (path, entry) == ("tenants[0].allowed_origins[1]", "https://*.com")
 
 
 CLEAR = "the way to this server is not encrypted: whoever is on it can let anybody in"

@@ -89,7 +89,7 @@ def test_a_reader_that_has_gone_stops_nobody(log: logging.Logger) -> None:
         stream.close()
 
 
-def test_arguments_that_do_not_fit_are_reported_and_not_raised(
+def test_arguments_that_do_not_fit_are_a_line_of_their_own_and_not_raised(
     log: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stream = io.StringIO()
@@ -97,8 +97,9 @@ def test_arguments_that_do_not_fit_are_reported_and_not_raised(
     log.info("%d", "no number")
     log.info("goes on")
     writer.flush()
-    assert messages(stream.getvalue()) == ["goes on"]
-    assert "no number" in capsys.readouterr().err
+    assert messages(stream.getvalue()) == ["a log line's arguments do not fit: '%d'", "goes on"]
+    assert "TypeError" in json.loads(stream.getvalue().splitlines()[0])["exception"]
+    assert capsys.readouterr().err == ""
 
 
 def test_closing_twice_is_no_matter(log: logging.Logger) -> None:

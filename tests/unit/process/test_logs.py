@@ -143,3 +143,9 @@ def test_the_components_that_have_levels_are_those_that_log() -> None:
     assert log == set(get_args(Component))
     page = (Path(__file__).parents[3] / "docs" / "tracing.md").read_text()
     assert ", ".join(f"`{name}`" for name in sorted(log)) in " ".join(page.split())
+
+
+def test_the_console_shows_enough_of_a_trace_id_and_the_json_all_of_it() -> None:
+    made = record("connection opened", tenant="acme", trace_id="0af7651916cd43dd8448eb211c80319c")
+    assert console(made).endswith("trace_id=0af76519…")
+    assert json.loads(JsonFormatter().format(made))["trace_id"] == "0af7651916cd43dd8448eb211c80319c"

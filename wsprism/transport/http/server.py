@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -139,7 +140,7 @@ class HttpServer:
                     self._gate, address.host, address.port, backlog=BACKLOG, start_serving=False
                 )
         except OSError as exc:
-            raise OperatorError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
+            raise OperatorError(f"cannot listen on {address}: {_reason(exc)}") from exc
         for sock in server.sockets:
             tune(sock)
         if address.path is None:
@@ -198,3 +199,9 @@ class HttpServer:
         if not self._keep_alive:
             response.force_close()
         return response
+
+
+def _reason(error: OSError) -> str:
+    """The system's words for it; an event loop puts its own around them."""
+    code = error.errno or 0
+    return os.strerror(code) if code > 0 else error.strerror or str(error)

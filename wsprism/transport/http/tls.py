@@ -21,7 +21,7 @@ from wsprism.transport.http.gate import Gate, HalfOpen
 from wsprism.transport.http.refusals import Refusal
 from wsprism.transport.http.sockets import BACKLOG
 
-__all__ = ["Certificate", "TlsAcceptor"]
+__all__ = ["Certificate", "TlsAcceptor", "server_context"]
 
 _log = logging.getLogger("wsprism.tls")
 
@@ -45,17 +45,17 @@ class Certificate:
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._stamp = self._look()
-        self.context = _context(settings)
+        self.context = server_context(settings)
 
     def reload(self) -> None:
         """Read the files anew. Raises OperatorError when they cannot be used; the old certificate then stays."""
         self._stamp = self._look()
-        self.context = _context(self._settings)
+        self.context = server_context(self._settings)
         _log.info("certificate loaded", extra={"cert_file": self._settings.cert_file})
 
     def prepare(self, settings: TlsSettings) -> Callable[[], None]:
         """Read the files of other settings; calling the result puts them in force. Raises OperatorError."""
-        context = _context(settings)
+        context = server_context(settings)
 
         def use() -> None:
             self._settings = settings
@@ -98,7 +98,8 @@ class Certificate:
         return tuple(stamp)
 
 
-def _context(settings: TlsSettings) -> ssl.SSLContext:
+def server_context(settings: TlsSettings) -> ssl.SSLContext:
+    """What these files and versions make. Raises OperatorError when they cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[settings.min_version]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE

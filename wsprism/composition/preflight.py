@@ -1,0 +1,47 @@
+"""Everything that the start would refuse, told without starting: ``check``, ``start`` and a reload read a file here.
+
+What needs the world to be asked (is the address free, does the name resolve) is left to the start itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from wsprism.config_file import Fault, SettingsError, read_document
+from wsprism.errors import OperatorError
+from wsprism.settings import Settings, load_settings, named_files
+from wsprism.transport.http.tls import server_context
+
+__all__ = ["read_configuration"]
+
+
+def read_configuration(file: str, content: bytes | None = None) -> Settings:
+    """The settings in ``file``, or in ``content`` under its name. Raises SettingsError with every fault."""
+    settings = load_settings(file, content=content)
+    problems = list(_of_files(settings)) or list(_of_tls(settings))
+    if problems:
+        document = read_document(file, os.environ, content)
+        lines = [document.line_of(tuple(path.split("."))) for path, _ in problems]
+        raise SettingsError([Fault(file, line, *one) for line, one in zip(lines, problems, strict=True)])
+    return settings
+
+
+def _of_files(settings: Settings) -> Iterator[tuple[str, str]]:
+    for (_, key), file in named_files(settings):
+        try:
+            with open(file, "rb") as stream:
+                if not stream.read(1):
+                    yield key, f"must be a file with something in it, found {file!r}"
+        except OSError as exc:
+            yield key, f"must be a file that can be read, found {file!r}: {exc.strerror}"
+        except ValueError:
+            yield key, f"must be the name of a file, found {file!r}"
+
+
+def _of_tls(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.gateway.tls.cert_file is not None:
+        try:
+            server_context(settings.gateway.tls)
+        except OperatorError as error:
+            yield "gateway.tls", str(error).removeprefix("gateway.tls: ")
