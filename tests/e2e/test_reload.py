@@ -230,7 +230,7 @@ async def test_what_only_shows_when_it_is_built_changes_nothing_either(
         return Built(settings.id)
 
     for module in ("live", "assembly"):
-        monkeypatch.setattr(f"wsprism.{module}.build_authenticator", build)
+        monkeypatch.setattr(f"wsprism.composition.{module}.build_authenticator", build)
 
     def change(data: Any) -> None:
         data["gateway"]["drain_grace_ms"] = 3

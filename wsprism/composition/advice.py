@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -49,7 +50,7 @@ class Advice:
 
 def advise(settings: Settings) -> Iterator[Advice]:
     """All warnings: the gateway's own part, then tenant by tenant."""
-    for where, warning, subject in _of_gateway(settings.gateway):
+    for where, warning, subject in _of_gateway(settings.gateway, [tenant.id for tenant in settings.tenants]):
         yield Advice(None, ("gateway", *where), warning, subject)
     public = not settings.gateway.listen.is_loopback
     for position, tenant in enumerate(settings.tenants):
@@ -69,7 +70,9 @@ def advise(settings: Settings) -> Iterator[Advice]:
             yield Advice(tenant.id, (*path, "policy", *where), "an allowlist entry names no service", entry)
 
 
-def _of_gateway(gateway: GatewaySettings) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
+def _of_gateway(
+    gateway: GatewaySettings, ids: Sequence[str]
+) -> Iterator[tuple[tuple[str | int, ...], str, str | None]]:
     for number, network in enumerate(gateway.trusted_proxies):
         if ipaddress.ip_network(network).prefixlen < _NARROW_PREFIX:
             yield (
@@ -85,6 +88,13 @@ def _of_gateway(gateway: GatewaySettings) -> Iterator[tuple[tuple[str | int, ...
         if size < SAFE_KEY_CHARACTERS:
             message = f"the key has {size} characters, and can be guessed: {SAFE_KEY_CHARACTERS} or more are safe"
             yield ("internal", "api_keys", number, "key"), message, None
+        for position, tenant in enumerate(key.tenants if key.tenants != "all" else ()):
+            if tenant not in ids:
+                close = difflib.get_close_matches(tenant, ids, 1)
+                message = "the key is for a tenant that this file does not have" + (
+                    f" (did you mean {close[0]}?)" if close else ""
+                )
+                yield ("internal", "api_keys", number, "tenants", position), message, tenant
         if not key.tenants:
             yield (
                 ("internal", "api_keys", number, "tenants"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Final
 
@@ -19,18 +18,6 @@ Path = tuple[str | int, ...]
 
 def contradictions(settings: Settings) -> Iterator[tuple[Path, str]]:
     """The path of the key and what is wrong with it, for everything that could never work."""
-    yield from _of_listeners(settings)
-    ids = [tenant.id for tenant in settings.tenants]
-    for number, key in enumerate(settings.gateway.internal.api_keys):
-        for position, tenant in enumerate(key.tenants if key.tenants != "all" else ()):
-            if tenant not in ids:
-                close = difflib.get_close_matches(tenant, ids, 1)
-                hint = f"; did you mean {close[0]}?" if close else ""
-                path = ("gateway", "internal", "api_keys", number, "tenants", position)
-                yield path, f"must be the id of a tenant of this file, found {shown(tenant)}{hint}"
-
-
-def _of_listeners(settings: Settings) -> Iterator[tuple[Path, str]]:
     public, internal = settings.gateway.listen, settings.gateway.internal.listen
     for path, address in ((("gateway", "listen"), public), (("gateway", "internal", "listen"), internal)):
         if address is not None and len((address.path or "").encode()) > _LONGEST_SOCKET_PATH_BYTES:
