@@ -9,14 +9,31 @@ import sys
 from collections.abc import Sequence
 
 from wsprism import __version__, build_kind
-from wsprism.cli import bench, check, completion, connect, exits, health, schema, start, ticket, top
+from wsprism.cli import (
+    bench,
+    check,
+    completion,
+    connect,
+    exits,
+    health,
+    listing,
+    publish,
+    removal,
+    schema,
+    start,
+    steering,
+    ticket,
+    top,
+)
 from wsprism.cli.arguments import complete_files
 from wsprism.errors import OperatorError
 from wsprism.process.standard_streams import fill_standard_streams, let_go
 
 __all__ = ["build_parser", "main"]
 
-_COMMANDS = (start, check, schema, ticket, connect, top, health, bench, completion)
+_COMMANDS = (
+    start, check, schema, ticket, connect, top, publish, listing, removal, steering, health, bench, completion,
+)  # fmt: skip
 
 _OUTPUT_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _OWN_OPTIONS = ("-h", "--help", "--version")

@@ -6,7 +6,7 @@ import argparse
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from wsprism.cli.exits import UsageError
 from wsprism.cli.target import Target, ask, internal_listener, parse_url
@@ -47,11 +47,11 @@ class Api:
         raise ApiError(answer.status, f"{self.target}: {_meaning(answer.status, told, path)}")
 
     def pages(self, path: str) -> Iterator[Any]:
-        """Every item of a list, page by page."""
+        """Every item of a list, page by page; ``path`` may have a query."""
         cursor: str | None = None
         while True:
             query = {"limit": str(_PAGE)} | ({} if cursor is None else {"cursor": cursor})
-            page = self.call("GET", f"{path}?{urlencode(query)}")
+            page = self.call("GET", f"{path}{'&' if '?' in path else '?'}{urlencode(query)}")
             yield from page["items"]
             cursor = page["next_cursor"]
             if cursor is None:
@@ -123,13 +123,18 @@ def _configured_key(settings: Settings, tenant: str | None) -> str | None:
 
 
 def _meaning(status: int, told: Any, path: str) -> str:
-    detail = told.get("detail") or told.get("msg") if isinstance(told, dict) else None
+    told = told if isinstance(told, dict) else {}
+    detail = told.get("detail") or told.get("msg")
+    faults = [": ".join(filter(None, (one["pointer"], one["detail"]))) for one in told.get("errors", ())]
     match status:
         case 401:
             return "the API key is missing or wrong (--api-key, $WSPRISM_API_KEY, or gateway.internal.api_keys)"
         case 403:
             return f"the API key is scoped to tenants and may not call {path}"
-        case 404 if not path.startswith("/v1/tenants/"):
+        case 404 if path.startswith("/v1/tenants/") and "detail" in told:
+            tenant = unquote(path.split("/")[3])
+            return f"there is no tenant {tenant!r}, as far as the API key goes ({path} answers 404)"
+        case 404:
             return f"there is no {path}: this is not the internal listener (gateway.internal.listen)"
         case _:
-            return f"{path} answers {status}" + (f": {detail}" if detail else "")
+            return "\n  ".join([f"{path} answers {status}" + (f": {detail}" if detail else ""), *faults])
