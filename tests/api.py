@@ -16,7 +16,7 @@ __all__ = ["ADMIN", "INTERNAL", "SCOPED", "Answer", "Backend", "start_with_api"]
 ADMIN, SCOPED = "k-admin-0123456789", "k-acme-0123456789"
 INTERNAL: dict[str, object] = {
     "listen": "127.0.0.1:0",
-    "api_keys": [{"name": "admin", "key": ADMIN}, {"name": "scoped", "key": SCOPED, "tenants": ["acme", "gone"]}],
+    "api_keys": [{"name": "admin", "key": ADMIN}, {"name": "scoped", "key": SCOPED, "tenants": ["acme"]}],
 }
 OTHER_TENANT: dict[str, object] = {"id": "other", "auth": {"kind": "dev"}}
 

@@ -130,7 +130,7 @@ def _meaning(status: int, told: Any, path: str) -> str:
         case 401:
             return "the API key is missing or wrong (--api-key, $WSPRISM_API_KEY, or gateway.internal.api_keys)"
         case 403:
-            return f"the API key is scoped to tenants and may not call {path}"
+            return f"the API key may not call {path}: {detail or 'it is scoped to tenants, or read-only'}"
         case 404 if path.startswith("/v1/tenants/") and "detail" in told:
             tenant = unquote(path.split("/")[3])
             return f"there is no tenant {tenant!r}, as far as the API key goes ({path} answers 404)"

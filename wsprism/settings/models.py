@@ -88,6 +88,7 @@ class InternalKeySettings(Model):
     tenants: Annotated[Literal["all"] | Strings, BeforeValidator(_all_or_ids)] = Field(
         "all", description="the tenants that it may touch, or `all`"
     )
+    read_only: bool = Field(False, description="it may look (GET), and change nothing")
 
 
 def _told_apart(keys: tuple[InternalKeySettings, ...]) -> tuple[InternalKeySettings, ...]:

@@ -6,7 +6,7 @@ Numbers without a unit are counts; ``*_per_s`` are means over the last ten secon
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -203,6 +203,14 @@ class TicketAnswer(Answer):
 
     ticket: str
     expires_at: datetime
+
+
+class KeyAnswer(Answer):
+    """The key that asked: its name, the tenants that exist for it, and whether it may only look."""
+
+    name: str
+    tenants: Literal["all"] | list[str]
+    read_only: bool
 
 
 class DrainAnswer(Answer):

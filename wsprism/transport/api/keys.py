@@ -21,6 +21,11 @@ class ApiKey:
 
     name: str
     tenants: frozenset[str] | None
+    read_only: bool = False
+
+    def may(self, method: str) -> bool:
+        """Whether it may call with this method."""
+        return method == "GET" or not self.read_only
 
     def covers(self, tenant: str) -> bool:
         """Whether this tenant exists for it."""
@@ -33,7 +38,7 @@ class ApiKeys:
     def __init__(self, settings: Iterable[InternalKeySettings]) -> None:
         self._keys = [
             (
-                ApiKey(one.name, None if one.tenants == "all" else frozenset(one.tenants)),
+                ApiKey(one.name, None if one.tenants == "all" else frozenset(one.tenants), one.read_only),
                 _hash(one.key.get_secret_value()),
             )
             for one in settings

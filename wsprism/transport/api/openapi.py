@@ -21,7 +21,7 @@ _REF: Final = "#/components/schemas/{model}"
 _REFUSALS: Final = {
     400: "A name, a query parameter, a header or the JSON is malformed",
     401: "No key, or a wrong one",
-    403: "The key is scoped to tenants",
+    403: "The key is scoped to tenants, or read-only",
     404: "No such tenant, as far as the key goes",
     408: "The body did not arrive in time",
     409: "A limit or the tenant's configuration forbids it; nothing was done",
@@ -124,7 +124,7 @@ def _request_body(operation: Operation, schemas: dict[tuple[str, str], Any]) -> 
 
 def _refusals(operation: Operation) -> list[int]:
     statuses = {400, 401, 500, *operation.refusals}
-    if operation.gateway_wide:
+    if operation.gateway_wide or operation.method != "GET":
         statuses.add(403)
     if "tenant" in operation.parameters:
         statuses.add(404)

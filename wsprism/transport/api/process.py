@@ -14,7 +14,7 @@ from wsprism.transport.api import answers
 from wsprism.transport.api.calls import Call
 from wsprism.transport.api.problems import Problem
 
-__all__ = ["drain", "get_config", "get_info", "reload", "set_log_level"]
+__all__ = ["drain", "get_config", "get_info", "get_key", "reload", "set_log_level"]
 
 _REFUSED: Final = "the configuration was refused; the one in force stays"
 
@@ -35,6 +35,12 @@ async def get_info(call: Call) -> answers.InfoAnswer:
         connections=gateway.connections(),
         tenants=sum(1 for _ in gateway.tenants()),
     )
+
+
+async def get_key(call: Call) -> answers.KeyAnswer:
+    key = call.key
+    tenants = "all" if key.tenants is None else sorted(key.tenants)
+    return answers.KeyAnswer.model_validate({"name": key.name, "tenants": tenants, "read_only": key.read_only})
 
 
 async def get_config(call: Call) -> answers.ConfigAnswer:

@@ -46,6 +46,8 @@ class Operation:
     """Whether it takes an ``Idempotency-Key``."""
     audited: bool = False
     """Whether it is logged at info, with what was asked: what operators ask each other about."""
+    any_key: bool = False
+    """Whether a key that is scoped to tenants may make it, though it names no tenant."""
     large: bool = False
     """Whether its body may be as large as the tenant's messages ask for."""
 
@@ -62,7 +64,7 @@ class Operation:
     @property
     def gateway_wide(self) -> bool:
         """Whether a key that is scoped to tenants may not make it."""
-        return not self.path.startswith("/v1/tenants")
+        return not self.any_key and not self.path.startswith("/v1/tenants")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,10 @@ _members = TypeAdapter(models.MembersBody)
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("info", "GET", "/v1/info", "The process", process.get_info, answers.InfoAnswer),
+    Operation(
+        "key", "GET", "/v1/key", "The key that asks, and what it may do", process.get_key, answers.KeyAnswer,
+        any_key=True,
+    ),
     Operation(
         "config", "GET", "/v1/config", "The running configuration, secrets masked", process.get_config,
         answers.ConfigAnswer,

@@ -35,6 +35,7 @@ _NO_KEY: Final = Problem(
     401, "a good key is wanted: Authorization: Bearer <key>", headers={"WWW-Authenticate": "Bearer"}
 )
 _SCOPED: Final = Problem(403, "this key is scoped to tenants")
+_READ_ONLY: Final = Problem(403, "this key is read-only: it may call GET")
 _FAILED: Final = Problem(500, "internal error")
 
 
@@ -88,6 +89,8 @@ class Api:
         operation = route.operation
         if operation.gateway_wide and key.tenants is not None:
             return _SCOPED
+        if not key.may(operation.method):
+            return _READ_ONLY
         tenant = None
         if "tenant" in route.path:
             tenant = self._gateway.tenant(route.path["tenant"]) if key.covers(route.path["tenant"]) else None

@@ -53,6 +53,13 @@ def test_a_key_covers_its_tenants() -> None:
     assert not none.covers("acme")
 
 
+def test_a_read_only_key_may_look() -> None:
+    made = ApiKeys([InternalKeySettings.model_validate({"name": "r", "key": "k-0123456789abcdef", "read_only": True})])
+    key = made.find(["Bearer k-0123456789abcdef"])
+    assert key
+    assert [method for method in ("GET", "POST", "PUT", "DELETE") if key.may(method)] == ["GET"]
+
+
 def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[bytes] = []
     honest = hmac.compare_digest
