@@ -49,10 +49,15 @@ class ActorRef(ABC):
     def deliver(self, messages: list[Any]) -> int:
         """Queue `messages` and run one turn at once, unless one is running; returns how many were taken.
 
-        The list is the callee's when all were taken.
+        The list is the callee's when all were taken. Those that a full mailbox or a dead actor did not take stay the
+        caller's: nothing is shed for them, and they count nowhere.
 
         For callbacks of the loop (socket input) only, never from within an actor's `receive`.
         """
+
+    @abstractmethod
+    def deliver_control(self, message: Any) -> bool:
+        """Queue `message` as `tell_control` does, and run one turn at once as `deliver` does. False: dead."""
 
     @abstractmethod
     async def ask(self, message: Any, timeout_s: float) -> Any:

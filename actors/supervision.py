@@ -39,14 +39,18 @@ class Supervision:
     """How one child is supervised.
 
     More than `max_restarts` (intensity) failures within `within_s` (period) stop the child and fail its parent. The
-    n-th restart of a period waits `backoff_initial_s * backoff_factor ** (n - 1)`, at most `backoff_max_s`, longer
-    by up to `jitter` of itself; 0 restarts in the next turn of the loop.
+    first `at_once` restarts of a period wait for the next turn of the loop only; the n-th after them waits
+    `backoff_initial_s * backoff_factor ** (n - 1)`, at most `backoff_max_s`, longer by up to `jitter` of itself.
+
+    `max_restarts` None is no intensity: the child is restarted for ever, ever later within a period, and its failures
+    stay its own. That wants a back-off.
     """
 
     strategy: Strategy = Strategy.ONE_FOR_ONE
     directive: Callable[[Exception], Directive] = always_restart
-    max_restarts: int = 3
+    max_restarts: int | None = 3
     within_s: float = 5.0
+    at_once: int = 0
     backoff_initial_s: float = 0.0
     backoff_max_s: float = 30.0
     backoff_factor: float = 2.0
@@ -54,7 +58,10 @@ class Supervision:
     random: Callable[[], float] = random.random
 
     def __post_init__(self) -> None:
-        if self.max_restarts < 0:
+        if self.max_restarts is None:
+            if self.backoff_initial_s <= 0:
+                raise ValueError("without max_restarts, backoff_initial_s must be above 0")
+        elif self.max_restarts < 0:
             raise ValueError("max_restarts must not be negative")
         if self.within_s <= 0:
             raise ValueError("within_s must be positive")
@@ -63,10 +70,10 @@ class Supervision:
 
     def backoff_s(self, restart: int) -> float:
         """Seconds to wait before the `restart`-th restart (from 1) of the present period."""
-        if self.backoff_initial_s == 0:
+        if self.backoff_initial_s == 0 or restart <= self.at_once:
             return 0.0
         delay_s = self.backoff_initial_s
-        for _ in range(restart - 1):
+        for _ in range(restart - self.at_once - 1):
             if delay_s >= self.backoff_max_s or self.backoff_factor == 1:
                 break
             delay_s *= self.backoff_factor
@@ -86,7 +93,8 @@ class RestartHistory:
         times = self._times
         while times and now - times[0] > supervision.within_s:
             times.popleft()
-        if len(times) >= supervision.max_restarts:
+        most = supervision.max_restarts
+        if most is not None and len(times) >= most:
             return None
         times.append(now)
         return supervision.backoff_s(len(times))

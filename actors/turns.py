@@ -114,15 +114,26 @@ class Turns(ActorRef):
             self._queue = messages
             self._turn()
             return len(messages)
+        if not self.alive:
+            return 0
         queued = self._scheduled
         self._scheduled = True
-        taken = 0
-        for message in messages:
-            if self.tell(message):
-                taken += 1
+        queue = self._queue
+        taken = min(len(messages), max(0, self._capacity - len(queue)))
+        queue.extend(messages[:taken])
         if self._state is _RUNNING and not self._busy:
             self._turn(queued)
         return taken
+
+    def deliver_control(self, message: Any) -> bool:
+        if not self.alive:
+            return self._overflow(message)
+        queued = self._scheduled
+        self._scheduled = True
+        self._push(message if self._sheddable is None else Envelope(message, Kind.CONTROL))
+        if self._state is _RUNNING and not self._busy:
+            self._turn(queued)
+        return True
 
     async def ask(self, message: Any, timeout_s: float) -> Any:
         if not self.alive:

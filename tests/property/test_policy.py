@@ -173,7 +173,7 @@ class Session:
     st.sampled_from(OnExceed),
 )
 def test_a_user_never_has_more_sessions_than_allowed(sids: list[str], new: str, most: int, on_exceed: OnExceed) -> None:
-    match SessionPolicy(most, on_exceed).decide([Session(sid) for sid in sids], new):
+    match SessionPolicy(most, on_exceed).decide(dict.fromkeys(sids), new):
         case Admit(evict):
             gone = [sid for sid, _ in evict]
             assert len(set(gone)) == len(gone)

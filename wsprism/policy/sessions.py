@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from itertools import islice
 
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.protocol.codes import ErrorCode
 
-__all__ = ["Admit", "Deny", "EvictReason", "OnExceed", "SessionLike", "SessionPolicy"]
+__all__ = ["Admit", "Deny", "EvictReason", "OnExceed", "SessionPolicy"]
 
 
 _TOO_MANY_SESSIONS = Denied(Reason.TOO_MANY_SESSIONS, ErrorCode.TOO_MANY_SESSIONS)
-
-
-class SessionLike(Protocol):
-    """What the decision looks at."""
-
-    @property
-    def sid(self) -> str: ...
 
 
 class OnExceed(StrEnum):
@@ -58,13 +51,17 @@ class SessionPolicy:
     max_sessions_per_user: int
     on_exceed: OnExceed
 
-    def decide(self, existing: Sequence[SessionLike], new_sid: str) -> Admit | Deny:
-        """``existing`` are the user's live sessions, oldest first. One with the same sid is always replaced."""
-        replaced = [(one.sid, EvictReason.REPLACED) for one in existing if one.sid == new_sid]
-        others = [one.sid for one in existing if one.sid != new_sid]
+    def decide(self, existing: Collection[str], new_sid: str) -> Admit | Deny:
+        """``existing`` are the sids of the user's live sessions, oldest first. The same sid is always replaced.
+
+        The work is that of what gives way, however many there are, when asking ``existing`` for one is no search.
+        """
+        is_replaced = new_sid in existing
         most = self.max_sessions_per_user
-        surplus = len(others) + 1 - most if most else 0
+        surplus = len(existing) - is_replaced + 1 - most if most else 0
         if surplus > 0 and self.on_exceed is OnExceed.DENY:
             return Deny()
-        kicked = [(sid, EvictReason.KICKED_OLDEST) for sid in others[: max(surplus, 0)]]
+        replaced = [(new_sid, EvictReason.REPLACED)] if is_replaced else []
+        others = (sid for sid in existing if sid != new_sid)
+        kicked = [(sid, EvictReason.KICKED_OLDEST) for sid in islice(others, max(surplus, 0))]
         return Admit(tuple(replaced + kicked))

@@ -14,7 +14,10 @@ from wsprism.realtime.tenant.actor import Tenant
 __all__ = ["Gateway"]
 
 _TENANT_MAILBOX = MailboxSpec(capacity=65_536, batch=256)
-_TENANT_SUPERVISION = Supervision(max_restarts=10, within_s=60.0)
+_TENANT_SUPERVISION = Supervision(
+    max_restarts=None, within_s=60.0, at_once=3, backoff_initial_s=0.1, backoff_max_s=10.0
+)
+"""A tenant's crashes stay its own, however many: it is restarted ever later, and its siblings never hear of it."""
 
 
 class Gateway(Actor):

@@ -32,9 +32,9 @@ __all__ = [
     "JoinRequest",
     "LeaveDenied",
     "LeaveRequest",
-    "LeaveRooms",
     "Left",
     "MembersQuery",
+    "Narrowed",
     "NextSlice",
     "OpenSession",
     "PublicationList",
@@ -148,11 +148,11 @@ class LeaveRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveRooms:
-    """Tenant to itself: go on taking a session that has ended out of these rooms of it."""
+class Narrowed:
+    """Connection to tenant: a refresh has exchanged ``before``; leave the rooms that only that one allowed."""
 
     session: Session
-    rooms: list[str]
+    before: Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +213,7 @@ class Left:
     """Room to connection: left; ``sys.left`` stands in its queue already."""
 
     room: str
+    ref: ActorRef
     asked: bool
 
 

@@ -69,15 +69,16 @@ class TenantRules:
 class TenantContext:
     """What a tenant shares with its connections and rooms: the current rules, the counts, the tenant's token bucket.
 
-    ``registry`` and ``revocations`` are written by the tenant actor alone. ``now`` is monotonic, ``unix_now`` Unix
-    time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``. The process has one
-    ``sampler``. ``removed``: the configuration does not have it any more, and nobody comes in.
+    ``registry``, ``revocations`` and ``generations`` are written by the tenant actor alone. ``now`` is monotonic,
+    ``unix_now`` Unix time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``. The process has
+    one ``sampler``. ``removed``: the configuration does not have it any more, and nobody comes in.
     """
 
     __slots__ = (
         "authenticator",
         "bucket",
         "counters",
+        "generations",
         "id",
         "now",
         "one_time",
@@ -110,6 +111,7 @@ class TenantContext:
         self.sampler = sampler or Sampler()
         self.counters = TenantCounters()
         self.registry = SessionRegistry()
+        self.generations = 0
         self.ref: ActorRef
         self.removed = False
         self.rules = rules

@@ -22,16 +22,26 @@ class Session:
     ``rooms`` are those that it is in, in the order of joining. ``active_room``
     is the one joined last, where goes what names no room; the connection writes it.
     ``origin`` and ``user_agent`` are the handshake's: a refresh is judged with them as the handshake was.
-    ``trace`` is there when the connection is sampled.
+    ``trace`` is there when the connection is sampled. ``generation`` grows with every session that is opened in the
+    tenant: of two with the same user and sid the greater is the newer.
+
+    ``muted`` says that something of what it says may no longer be heard, and that ``ended`` or ``may_say_in`` is to be
+    asked: it was ended by the backend or the operator, put out of rooms by them, or its new ticket allows less. It is
+    one look for each message, so that from the moment of their answer nothing that waits anywhere gets through.
     """
 
     __slots__ = (
         "active_room",
         "connection",
+        "ended",
+        "generation",
+        "muted",
+        "narrowing",
         "opened_at",
         "origin",
         "outlet",
         "principal",
+        "put_out_of",
         "remote_address",
         "rooms",
         "sid",
@@ -50,6 +60,7 @@ class Session:
         trace_id: str,
         remote_address: str,
         opened_at: float,
+        generation: int = 0,
         origin: str | None = None,
         user_agent: str | None = None,
         trace: ConnectionTrace | None = None,
@@ -61,9 +72,54 @@ class Session:
         self.trace_id = trace_id
         self.remote_address = remote_address
         self.opened_at = opened_at
+        self.generation = generation
         self.origin = origin
         self.user_agent = user_agent
         self.trace = trace
         self.rooms: dict[str, None] = {}
         self.active_room: str | None = None
         self.connection: ActorRef
+        self.muted = False
+        self.ended = False
+        self.narrowing = 0
+        self.put_out_of: set[ActorRef] | None = None
+
+    def end(self) -> None:
+        """Nothing that it has said and that waits is heard any more."""
+        self.muted = self.ended = True
+
+    def put_out(self, room: ActorRef) -> None:
+        """What it has said in ``room`` and that waits is not heard any more."""
+        if self.put_out_of is None:
+            self.put_out_of = set()
+        self.put_out_of.add(room)
+        self.muted = True
+
+    def has_left(self, room: ActorRef) -> None:
+        """``room`` and its connection have handled everything that was said before ``put_out``."""
+        if self.put_out_of is not None:
+            self.put_out_of.discard(room)
+            if not self.put_out_of:
+                self.put_out_of = None
+            self._settle()
+
+    def begin_narrowing(self) -> None:
+        """Its ticket allows less than before: until ``end_narrowing`` each room is asked about."""
+        self.narrowing += 1
+        self.muted = True
+
+    def end_narrowing(self) -> None:
+        """It has left the rooms that its ticket no longer allows."""
+        self.narrowing -= 1
+        self._settle()
+
+    def may_say_in(self, name: str) -> bool:
+        """Whether what it says now may go into the room ``name`` as a member's."""
+        return not self.ended and name in self.rooms and (not self.narrowing or self.principal.may_enter(name))
+
+    def was_put_out_of(self, room: ActorRef) -> bool:
+        """Whether what waits in ``room`` of it is no longer to be heard."""
+        return self.ended or (self.put_out_of is not None and room in self.put_out_of)
+
+    def _settle(self) -> None:
+        self.muted = self.ended or self.narrowing > 0 or self.put_out_of is not None

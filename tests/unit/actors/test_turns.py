@@ -135,7 +135,45 @@ def test_deliver_to_a_dead_actor_takes_nothing() -> None:
     assert ref.deliver([1, 2]) == 0
     assert not ref.tell(3)
     assert not ref.tell_control(4)
-    assert world.dead_letters() == {DeadLetterReason.STOPPED: 4}
+    assert not ref.deliver_control(5)
+    assert world.dead_letters() == {DeadLetterReason.STOPPED: 3}, "what was delivered in vain stays its caller's"
+
+
+def test_what_deliver_does_not_take_is_no_dead_letter_and_sheds_nothing() -> None:
+    world, log = World(), list[Any]()
+    spec = MailboxSpec(capacity=2, batch=1, sheddable=lambda _: True)
+    ref = world.system.spawn(lambda: Script(log), mailbox=spec)
+    log.clear()
+    assert ref.deliver([1, 2, 3, 4]) == 2
+    assert ref.deliver([3, 4]) == 1
+    world.run()
+    assert log == [1, 2, 3]
+    assert world.dead_letters() == {}
+
+
+def test_deliver_control_is_taken_by_a_full_mailbox_behind_what_waits() -> None:
+    world, log = World(), list[Any]()
+    ref = world.system.spawn(lambda: Script(log), mailbox=MailboxSpec(capacity=2, batch=1, sheddable=lambda _: True))
+    log.clear()
+    ref.tell(1)
+    ref.tell(2)
+    assert ref.deliver_control("end")
+    assert log == [1], "one turn at once"
+    ref.tell(3)  # sheds 2, never the control message
+    world.run()
+    assert log == [1, "end", 3]
+    assert ref.deliver_control("idle")
+    assert log[-1] == "idle"
+
+
+def test_deliver_control_during_the_actors_own_turn_only_queues() -> None:
+    world, log = World(), list[Any]()
+    ref = world.system.spawn(lambda: Script(log))
+    log.clear()
+    ref.tell(lambda _actor: log.append(ref.deliver_control(1)))
+    ref.tell(2)
+    world.run()
+    assert log == [True, 2, 1]
 
 
 def test_cancellation_and_interrupts_pass_through_a_turn_and_lose_only_their_own_message() -> None:

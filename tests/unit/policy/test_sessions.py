@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
 from wsprism.policy.decisions import Reason
@@ -11,13 +9,8 @@ from wsprism.policy.sessions import Admit, Deny, EvictReason, OnExceed, SessionP
 from wsprism.protocol.codes import ErrorCode
 
 
-@dataclass(frozen=True)
-class Session:
-    sid: str
-
-
 def decide(most: int, on_exceed: OnExceed, existing: str, new: str) -> Admit | Deny:
-    return SessionPolicy(most, on_exceed).decide([Session(sid) for sid in existing], new)
+    return SessionPolicy(most, on_exceed).decide(dict.fromkeys(existing), new)
 
 
 @pytest.mark.parametrize("on_exceed", OnExceed)

@@ -119,7 +119,7 @@ class Connection(Actor):
     @property
     def is_open(self) -> bool:
         """Whether what the client says is heard."""
-        return self.state is _OPEN
+        return self.state is _OPEN and not self.session.ended
 
     @property
     def tenant(self) -> str:
@@ -145,7 +145,7 @@ class Connection(Actor):
         if kind is str or kind is bytes:
             if self.awaiting is not None:
                 self._hold_back(message)  # type: ignore[arg-type]
-            elif self.state is not _OPEN:
+            elif self.state is not _OPEN or self.session.ended:
                 return
             else:
                 sampler = self._sampler
@@ -278,6 +278,9 @@ class Connection(Actor):
             if ack:
                 self._outlet.send(sysmsg.ack(frame.seq, session.trace_id))
             return
+        if session.muted and not session.may_say_in(room):
+            self._refuse_hot(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", frame.seq)
+            return
         conflation = rules.conflation
         key = (room, conflation.key_for(session, frame.opcode, frame.payload)) if conflation.active else None
         publication = HotPublication(ready, key, session, service.echo, frame.seq, ack)
@@ -356,7 +359,9 @@ class Connection(Actor):
         self._settle(message.room)
 
     def _on_left(self, message: Left) -> None:
-        self._forget_room(message.room)
+        if self.rooms.get(message.room) is message.ref:
+            self._forget_room(message.room)
+        self.session.has_left(message.ref)
         self._note("left", room=message.room)
         if message.asked:
             self._settle(message.room)
@@ -385,7 +390,7 @@ class Connection(Actor):
 
     def _hears(self) -> bool:
         """Whether the next message is for now; a message that is heard may change it."""
-        return self.awaiting is None and self.state is State.OPEN
+        return self.awaiting is None and self.is_open
 
     def _hold_back(self, message: str | bytes) -> None:
         self._held_back.append(message)

@@ -50,6 +50,8 @@ def _publish(connection: Connection, effect: Publish, envelope: Envelope) -> Non
         envelope.flags & ACK_REQUESTED != 0,
     )
     ref = connection.rooms.get(room)
+    if connection.session.muted and not connection.session.may_say_in(room):
+        ref = None
     if ref is not None:
         taken = ref.tell(publication) if connection.trace is None else tell_sampled(ref, publication, connection.trace)
     elif connection.tenant_context.rules.publish_requires_membership:
@@ -94,7 +96,7 @@ def _leave(connection: Connection, effect: LeaveRoom, envelope: Envelope) -> Non
 
 
 def _ask_tenant(connection: Connection, request: JoinRequest | LeaveRequest, room: str, seq: int | None) -> None:
-    if connection.tenant_context.ref.tell(request):
+    if connection.tenant_context.ref.tell_control(request):  # bounded: one at a time of each connection
         connection.awaiting = room
     else:
         connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the gateway is overloaded", seq)

@@ -12,7 +12,7 @@ from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault, Envelope
-from wsprism.realtime.messages import Refreshed
+from wsprism.realtime.messages import Narrowed, Refreshed
 
 if TYPE_CHECKING:
     from wsprism.realtime.connection.actor import Connection
@@ -79,6 +79,6 @@ def refresh(connection: Connection, message: Refreshed) -> None:
         return
     before, session.principal = session.principal, principal
     connection.session.outlet.send(sysmsg.refreshed(principal.expires_at, session.trace_id, message.seq))
-    for room in tuple(connection.rooms):
-        if before.may_enter(room) and not principal.may_enter(room):
-            connection.put_out_of(room)
+    if principal.rooms is not None and principal.rooms != before.rooms:
+        session.begin_narrowing()
+        tenant.ref.tell_control(Narrowed(session, before))

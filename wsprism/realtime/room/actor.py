@@ -54,6 +54,7 @@ _MOST_LINKED: Final = 128
 """Of so many members a sampled publication looks whether their connection is traced too."""
 
 _WAKE = Verdict.WAKE
+_NO_MEMBER: Final = "not a member of the room"
 
 
 class _Offer:
@@ -135,15 +136,29 @@ class Room(Actor):
 
     def _offer_turn(self) -> None:
         self._finish()
-        turn = self._turn
+        turn, self._turn = self._turn, []
+        if any(one.sender is not None and one.sender.muted for one in turn):
+            turn = self._without_the_muted(turn)
         if not turn:
             return
-        self._turn = []
         if len(self._roster) > FAN_OUT_SIZE:
             self._fan_out = self._offer_in_slices(turn)
             self._go_on()
         else:
             self._offer_at_once(turn)
+
+    def _without_the_muted(self, turn: _Turn) -> _Turn:
+        """Without what those have said who were put out or ended since: they are mute from that moment."""
+        room = self.context.ref
+        dropped = {id(one) for one in turn if one.sender is not None and one.sender.was_put_out_of(room)}
+        for publication in turn:
+            if id(publication) in dropped and publication.ack and not publication.sender.ended:
+                refusal = sysmsg.error(ErrorCode.NOT_ALLOWED, _NO_MEMBER, publication.sender.trace_id, publication.seq)
+                publication.sender.outlet.send(refusal)
+        for sample in [one for one in self._samples if id(one.publication) in dropped]:
+            self._samples.remove(sample)
+            sample.trace.written("refused")
+        return [one for one in turn if id(one) not in dropped]
 
     def _go_on(self) -> None:
         """One slice of the fan-out under way; the next when the loop has had its turn."""
@@ -269,7 +284,7 @@ class Room(Actor):
             del self._members[session.outlet.format][session]
         if message.announce:
             session.outlet.send(sysmsg.left(self.name, session.trace_id, seq=message.seq))
-            session.connection.tell_control(Left(self.name, message.asked))
+            session.connection.tell_control(Left(self.name, self.context.ref, message.asked))
 
     def _tell_members(self, message: MembersQuery) -> None:
         session = message.session

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
-from actors import Actor, Directive, MailboxSpec, Supervision, Terminated
+from actors import Actor, Deferred, Directive, MailboxSpec, Supervision, Terminated
 from qos import Lane, OutboundQueue
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable
@@ -26,8 +26,10 @@ from wsprism.realtime.messages import (
     JoinRequest,
     LeaveDenied,
     LeaveRequest,
-    LeaveRooms,
+    Narrowed,
+    NextSlice,
     OpenSession,
+    PublicationList,
     PublishToRoom,
     RemoveTenant,
     Revoke,
@@ -42,6 +44,7 @@ from wsprism.realtime.outbound.outlet import Outlet
 from wsprism.realtime.room.actor import Room
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
+from wsprism.realtime.slices import ActorSlices
 from wsprism.realtime.tenant.backend import HANDLED, BackendCalls
 from wsprism.realtime.tenant.registry import RoomEntry, Roster, SessionRegistry
 
@@ -49,13 +52,18 @@ __all__ = ["Tenant"]
 
 _log = logging.getLogger("wsprism.tenant")
 
-_ROOMS_LEFT_AT_ONCE = 128
+_ROOMS_LEFT_AT_ONCE = 16
+_CONNECTIONS_TOLD_AT_ONCE = 256
 _CONNECTION_MAILBOX = MailboxSpec(capacity=1024)
 _ROOM_MAILBOX = MailboxSpec(capacity=65_536, batch=1024, sheddable=is_hot)
 _REVOKED = Denied(Reason.REVOKED, ErrorCode.AUTH_FAILED)
 _REVOCATIONS_FULL = Denied(Reason.REVOCATIONS_FULL, ErrorCode.RESOURCE_EXHAUSTED)
+_TICKET_REVOKED = CloseConnection(CloseCode.TICKET, "ticket revoked")
 _TENANT_REMOVED = CloseConnection(CloseCode.TENANT_REMOVED, "tenant removed")
 _A_CRASH_ENDS_IT = Supervision(directive=lambda _: Directive.STOP)
+_RESTARTED_EVER_LATER = Supervision(
+    max_restarts=None, within_s=5.0, at_once=3, backoff_initial_s=0.1, backoff_max_s=1.0
+)
 
 
 class Tenant(Actor):
@@ -70,6 +78,7 @@ class Tenant(Actor):
 
     def on_start(self) -> None:
         self.tenant.ref = self.context.ref
+        self.slices = ActorSlices(self.context)
         self._backend = BackendCalls(self)
         self._stop_once_removed()
 
@@ -85,14 +94,14 @@ class Tenant(Actor):
         if self.tenant.revocations.covers(user, sid, message.principal.token_id, self.tenant.unix_now()):
             self.tenant.counters.decisions.count(Reason.REVOKED)
             return _REVOKED
-        verdict = rules.sessions.decide(registry.of_user(user), sid)
+        of_user = registry.by_sid(user)
+        verdict = rules.sessions.decide(of_user, sid)
         refused = None
         evicted: list[tuple[Session, str]] = []
         if isinstance(verdict, Deny):
             refused = verdict.denied
         else:
-            by_sid = {session.sid: session for session in registry.of_user(user)}
-            evicted = [(by_sid[old_sid], reason) for old_sid, reason in verdict.evict]
+            evicted = [(of_user[old_sid], reason) for old_sid, reason in verdict.evict]
             full = rules.limits.may_open_session(len(registry) - len(evicted))
             if full is not None:
                 self.tenant.counters.decisions.count(full.reason)
@@ -112,6 +121,7 @@ class Tenant(Actor):
         rules = tenant.rules
         queue = OutboundQueue(rules.queue_limits, tenant.counters.lanes, hold_hot=rules.hot_flush_s > 0)
         outlet = Outlet(queue, self.flusher, message.format, rules.hot_flush_s)
+        tenant.generations += 1
         session = Session(
             message.principal,
             sid,
@@ -119,6 +129,7 @@ class Tenant(Actor):
             trace_id=message.trace_id,
             remote_address=message.remote_address,
             opened_at=tenant.now(),
+            generation=tenant.generations,
             origin=message.origin,
             user_agent=message.user_agent,
             trace=message.trace,
@@ -142,51 +153,90 @@ class Tenant(Actor):
 
     def disconnect(self, session: Session, code: int, reason: str) -> None:
         """Out of the registry at once, so that its place is free; told and closed as its queue allows."""
-        self._end_session(session)
         notice = None if may_reconnect(code) else sysmsg.kicked(reason, session.trace_id)
-        session.connection.tell_control(CloseConnection(code, reason, notice))
+        self._end(session, CloseConnection(code, reason, notice))
 
-    def _revoke(self, message: Revoke) -> int | Denied:
+    def _end(self, session: Session, farewell: CloseConnection) -> None:
+        """Whatever it has said that has reached no room yet reaches none any more."""
+        session.end()
+        self._forget(session)
+        session.connection.tell_control(farewell)
+
+    def _revoke(self, message: Revoke) -> int | Deferred | Denied:
         tenant = self.tenant
         if not tenant.revocations.revoke(message.what, message.name, message.until_s, tenant.unix_now()):
             tenant.counters.decisions.count(Reason.REVOCATIONS_FULL)
             return _REVOCATIONS_FULL
-        meant = [session for session in self.registry if _named_by(session, message.what) == message.name]
-        for session in meant:
-            self._end_session(session)
-            session.connection.tell_control(CloseConnection(CloseCode.TICKET, "ticket revoked"))
-        return len(meant)
 
-    def _end_session(self, session: Session) -> None:
+        def revoke(some: Sequence[Session]) -> int:
+            meant = [one for one in self.still_here(some) if _named_by(one, message.what) == message.name]
+            for session in meant:
+                self._end(session, _TICKET_REVOKED)
+            return len(meant)
+
+        is_user = message.what is Revocable.USER
+        return self.slices.answer(self.registry.of_user(message.name) if is_user else list(self.registry), revoke)
+
+    def still_here(self, sessions: Sequence[Session]) -> list[Session]:
+        """Without those that have ended since."""
+        return [session for session in sessions if session in self.registry.in_order]
+
+    def _forget(self, session: Session) -> None:
+        """Its place is free at once. Of many rooms it leaves some at a time: that delays nobody."""
         self.registry.remove(session)
-        self._leave_rooms(LeaveRooms(session, list(session.rooms)))
+        rooms = list(session.rooms)
 
-    def _leave_rooms(self, message: LeaveRooms) -> None:
-        """A slice of a session's rooms, the rest later: who was in ten thousand of them delays nobody."""
-        rooms = message.rooms
-        for _ in range(min(len(rooms), _ROOMS_LEFT_AT_ONCE)):
-            self.leave(message.session, rooms.pop(), None, announce=False)
-        if rooms:
-            self.context.ref.tell_control(message)
+        def leave(some: Sequence[str]) -> int:
+            for room in some:
+                self.leave(session, room, None, announce=False)
+            return len(some)
+
+        if len(rooms) <= _ROOMS_LEFT_AT_ONCE:
+            leave(rooms)
+        else:
+            self.slices.begin(rooms, leave)
+
+    def _narrow(self, message: Narrowed) -> None:
+        """Out of the rooms that only the ticket before allowed; where the new one allows none it is mute already."""
+        session, before = message.session, message.before
+
+        def leave(some: Sequence[str]) -> int:
+            principal = session.principal
+            left = [room for room in some if before.may_enter(room) and not principal.may_enter(room)]
+            for room in left:
+                self.leave(session, room, None, announce=True, asked=False)
+            return len(left)
+
+        self.slices.begin(list(session.rooms), leave, lambda _: session.end_narrowing())
 
     def _connection_ended(self, message: Terminated) -> None:
         session = self.registry.of_connection(message.ref)
         if session is not None:
-            self._end_session(session)
+            self._forget(session)
         self._connections -= 1
         self._stop_once_removed()
 
     # Configuration
 
     def _rules_changed(self, message: RulesChanged) -> None:
-        for session in self.registry:
-            session.connection.tell_control(message)
+        def tell(some: Sequence[Session]) -> int:
+            for session in self.still_here(some):
+                session.connection.tell_control(message)
+            return len(some)
+
+        self.slices.begin(list(self.registry), tell, most=_CONNECTIONS_TOLD_AT_ONCE)
 
     def _remove(self, _: RemoveTenant) -> None:
-        for session in tuple(self.registry):
-            self._end_session(session)
-            session.connection.tell_control(_TENANT_REMOVED)
-        self._stop_once_removed()
+        def end(some: Sequence[Session]) -> int:
+            meant = self.still_here(some)
+            for session in meant:
+                self._end(session, _TENANT_REMOVED)
+            return len(meant)
+
+        self.slices.begin(list(self.registry), end, lambda _: self._stop_once_removed())
+
+    def _next_slice(self, _: NextSlice) -> None:
+        self.slices.go_on()
 
     def _stop_once_removed(self) -> None:
         if self.tenant.removed and not self._connections:
@@ -227,6 +277,7 @@ class Tenant(Actor):
             lambda: Room(name, roster, self.flusher),
             name=f"room-{self._names}",
             mailbox=_ROOM_MAILBOX,
+            supervision=_RESTARTED_EVER_LATER,
         )
         return self.registry.open_room(name, ref, roster)
 
@@ -250,8 +301,10 @@ class Tenant(Actor):
         entry = self.registry.rooms.get(message.room)
         publication = message.publication
         sender = publication.sender
+        if sender is not None and sender.ended:
+            return
         if entry is not None:
-            if not entry.ref.tell(publication) and sender is not None:
+            if not entry.ref.tell(PublicationList((publication,))) and sender is not None:
                 self.tenant.counters.decisions.count(Reason.MAILBOX_FULL)
                 code = ErrorCode.RESOURCE_EXHAUSTED
                 notice = sysmsg.error(code, "the room is overloaded", sender.trace_id, publication.seq)
@@ -274,8 +327,9 @@ def _named_by(session: Session, what: Revocable) -> str | None:
 
 _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     JoinRequest: Tenant._join,
-    LeaveRooms: Tenant._leave_rooms,
     LeaveRequest: Tenant._leave,
+    Narrowed: Tenant._narrow,
+    NextSlice: Tenant._next_slice,
     OpenSession: Tenant._open_session,
     PublishToRoom: Tenant._publish,
     RemoveTenant: Tenant._remove,

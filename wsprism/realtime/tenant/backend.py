@@ -13,12 +13,10 @@ from qos import Block, Verdict
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.messages import (
-    NextSlice,
     PublicationList,
     Publications,
 )
 from wsprism.realtime.room.blocks import blocks_of, frame_of
-from wsprism.realtime.slices import SlicedWork
 from wsprism.realtime.tenant.backend_messages import (
     AmbiguousSid,
     DisconnectForBackend,
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HANDLED", "BackendCalls"]
 
+_SENT_AT_ONCE = 128
 _OVERLOADED = Denied(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, retry_after_s=1)
 
 
@@ -46,7 +45,7 @@ class BackendCalls:
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
-        self._slices = SlicedWork(tenant.context)
+        self._slices = tenant.slices
 
     def receive(self, message: object) -> object:
         """Carry out one message; what it returns answers the ask."""
@@ -64,7 +63,8 @@ class BackendCalls:
     def _send(self, message: SendForBackend) -> int | Deferred:
         registry = self._tenant.registry
         sessions = _open(registry if message.user is None else registry.of_user(message.user))
-        return self._slices.begin(sessions, _Delivery(message.publications, self._tenant.flusher).offer)
+        deliver = _Delivery(message.publications, self._tenant.flusher)
+        return self._slices.answer(sessions, deliver.offer, most=_SENT_AT_ONCE)
 
     def _join(self, message: JoinForBackend) -> int | Deferred | Denied | AmbiguousSid:
         sessions = self._sessions_of(message.who)
@@ -80,10 +80,12 @@ class BackendCalls:
             return denied
 
         def join(slice_: Sequence[Session]) -> int:
-            joined = [self._tenant.join(one, message.room, None, asked=False) for one in self._still_here(slice_)]
+            joined = [
+                self._tenant.join(one, message.room, None, asked=False) for one in self._tenant.still_here(slice_)
+            ]
             return joined.count(None)
 
-        return self._slices.begin(others, join, done=1)
+        return self._slices.answer(others, join, done=1)
 
     def _remove(self, message: RemoveForBackend) -> int | Deferred | AmbiguousSid:
         sessions = self._sessions_of(message.who)
@@ -93,10 +95,11 @@ class BackendCalls:
         def remove(slice_: Sequence[Session]) -> int:
             members = [one for one in slice_ if message.room in one.rooms]
             for session in members:
+                session.put_out(self._tenant.registry.rooms[message.room].ref)
                 self._tenant.leave(session, message.room, None, announce=True, asked=False)
             return len(members)
 
-        return self._slices.begin(sessions, remove)
+        return self._slices.answer(sessions, remove)
 
     def _disconnect(self, message: DisconnectForBackend) -> int | Deferred | AmbiguousSid:
         room = message.room
@@ -109,20 +112,13 @@ class BackendCalls:
             sessions = list(entry.sessions) if entry is not None else []
 
         def disconnect(slice_: Sequence[Session]) -> int:
-            still = [one for one in self._still_here(slice_) if not room or room in one.rooms]
+            still = [one for one in self._tenant.still_here(slice_) if not room or room in one.rooms]
             self._tenant.tenant.counters.kicked["backend"] += len(still)
             for session in still:
                 self._tenant.disconnect(session, message.code, message.reason)
             return len(still)
 
-        return self._slices.begin(sessions, disconnect)
-
-    def _still_here(self, sessions: Sequence[Session]) -> list[Session]:
-        """Without those that have ended since the work began."""
-        return [session for session in sessions if session in self._tenant.registry.in_order]
-
-    def _next_slice(self, _: NextSlice) -> None:
-        self._slices.go_on()
+        return self._slices.answer(sessions, disconnect)
 
     def _sessions_of(self, who: Who) -> list[Session] | AmbiguousSid:
         """Sessions of one user. A sid is its user's own choice, so one that several users have names nobody."""
@@ -167,7 +163,6 @@ class _Delivery:
 _HANDLERS: dict[type, Callable[[BackendCalls, Any], object]] = {
     DisconnectForBackend: BackendCalls._disconnect,
     JoinForBackend: BackendCalls._join,
-    NextSlice: BackendCalls._next_slice,
     PublishForBackend: BackendCalls._publish,
     RemoveForBackend: BackendCalls._remove,
     SendForBackend: BackendCalls._send,

@@ -7,10 +7,11 @@ Sessions are held by identity: an old session's end can never remove the one tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from wsprism.realtime.tenant.numbered import Numbered
 
@@ -22,6 +23,9 @@ __all__ = ["RoomEntry", "Roster", "SessionRegistry"]
 
 Roster = dict["Session", None]
 """A room's members in joining order. It outlives a crash of the room."""
+
+
+_NO_SESSIONS: Final[Mapping[str, Session]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -45,7 +49,7 @@ class SessionRegistry:
         self._sessions: dict[ActorRef, Session] = {}
         self.in_order: Numbered[Session] = Numbered(self._numbers)
         self.rooms_in_order: Numbered[str] = Numbered(self._numbers)
-        self._by_user: dict[str, dict[Session, None]] = {}
+        self._by_user: dict[str, dict[str, Session]] = {}
         self._rooms_of_user: dict[str, Counter[str]] = {}
         self.rooms: dict[str, RoomEntry] = {}
 
@@ -57,7 +61,11 @@ class SessionRegistry:
 
     def of_user(self, user: str) -> list[Session]:
         """The user's live sessions, oldest first."""
-        return list(self._by_user.get(user, ()))
+        return list(self.by_sid(user).values())
+
+    def by_sid(self, user: str) -> Mapping[str, Session]:
+        """The same by their sid, as they change: to be looked at, not to be kept."""
+        return self._by_user.get(user, _NO_SESSIONS)
 
     def of_connection(self, connection: ActorRef) -> Session | None:
         """The session of this connection, if it is still registered."""
@@ -72,10 +80,10 @@ class SessionRegistry:
         return room in self._rooms_of_user.get(user, ())
 
     def add(self, session: Session) -> None:
-        """Register a session whose connection is known."""
+        """Register a session whose connection is known, and whose user has no other with its sid."""
         self._sessions[session.connection] = session
         self.in_order.add(session)
-        self._by_user.setdefault(session.user, {})[session] = None
+        self._by_user.setdefault(session.user, {})[session.sid] = session
 
     def remove(self, session: Session) -> None:
         """Forget a session; its rooms are left one by one. Idempotent."""
@@ -83,7 +91,7 @@ class SessionRegistry:
             return
         self.in_order.remove(session)
         of_user = self._by_user[session.user]
-        del of_user[session]
+        del of_user[session.sid]
         if not of_user:
             del self._by_user[session.user]
 

@@ -19,7 +19,7 @@ from wsprism.realtime.messages import (
 )
 from wsprism.realtime.outbound.wire import wire_format
 from wsprism.realtime.room.actor import FAN_OUT_SIZE
-from wsprism.realtime.slices import SLICE_SESSIONS
+from wsprism.realtime.slices import SLICE_ITEMS
 from wsprism.realtime.tenant.backend_messages import (
     AmbiguousSid,
     DisconnectForBackend,
@@ -159,7 +159,7 @@ async def test_nothing_is_sent_before_authed() -> None:
 
 async def test_broadcasts_are_done_in_slices_and_reach_everybody_in_one_order() -> None:
     world = World()
-    peers = [await world.connect(f"u{number}") for number in range(SLICE_SESSIONS + 3)]
+    peers = [await world.connect(f"u{number}") for number in range(SLICE_ITEMS + 3)]
     for peer in peers:
         peer.heard()
     asked = [asyncio.ensure_future(world.tenant.ref.ask(SendForBackend(None, (ext(one),)), 5.0)) for one in (1, 2)]
@@ -168,8 +168,8 @@ async def test_broadcasts_are_done_in_slices_and_reach_everybody_in_one_order() 
     world.tenant.ref.deliver([])
     peers[0].vanish()  # shifts every later place by one
     world.settle()
-    assert await asked[0] == SLICE_SESSIONS + 3
-    assert await asked[1] in (SLICE_SESSIONS + 2, SLICE_SESSIONS + 3)
+    assert await asked[0] == SLICE_ITEMS + 3
+    assert await asked[1] in (SLICE_ITEMS + 2, SLICE_ITEMS + 3)
     for peer in peers[1:]:
         assert heard_data(peer) == [1, 2]
 
@@ -297,7 +297,7 @@ async def test_who_may_come_back_is_closed_without_being_called_kicked() -> None
 
 async def test_a_large_room_is_disconnected_in_slices() -> None:
     world = World()
-    size = SLICE_SESSIONS * 2 + 1
+    size = SLICE_ITEMS * 2 + 1
     peers = await lobby(world, *[f"u{number}" for number in range(size)])
     stranger = await world.connect("stranger")
     assert await world.call(DisconnectForBackend(None, "lobby", 4500, "closing time")) == size
