@@ -140,7 +140,7 @@ async def test_who_leaves_by_itself_is_heard_to_the_end(leaves: str) -> None:
 
 
 class Narrow:
-    async def authenticate(self, request: TicketRequest) -> Principal | None:  # noqa: ARG002 (one answer)
+    async def authenticate(self, request: TicketRequest) -> Principal:  # noqa: ARG002 (one answer)
         return Principal("ann", rooms=("other",))
 
     async def close(self) -> None: ...
