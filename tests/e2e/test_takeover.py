@@ -13,6 +13,8 @@ from tests.faults.test_slow_reader import flood, slow_client
 from wsprism.transport.websocket import takeover
 from wsprism.transport.websocket.takeover import can_detach
 
+pytestmark = pytest.mark.both_loops
+
 
 async def test_aiohttp_still_has_what_the_takeover_uses() -> None:
     seen: list[bool] = []

@@ -20,6 +20,8 @@ from tests.process import GatewayCommand
 from wsprism.errors import OperatorError
 from wsprism.transport.http import tls
 
+pytestmark = pytest.mark.both_loops
+
 TIMEOUT_S = 5.0
 ENCRYPTED_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"secret")

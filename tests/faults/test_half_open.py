@@ -19,6 +19,8 @@ from tests.raw import RawClient
 from wsprism.transport.http import server
 from wsprism.transport.websocket.link import Link
 
+pytestmark = pytest.mark.both_loops
+
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 TIMEOUT_S = 5.0
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -11,6 +11,8 @@ from tests.client import Client, until
 from tests.conftest import StartGateway
 from tests.raw import RawClient, client_frame
 
+pytestmark = pytest.mark.both_loops
+
 JOIN = b'{"v":1,"svc":"room","type":"join","room":"r"}'
 
 

@@ -6,9 +6,13 @@ import asyncio
 import socket
 import time
 
+import pytest
+
 from tests.client import Client, until
 from tests.conftest import StartGateway
 from tests.raw import RawClient, client_frame
+
+pytestmark = pytest.mark.both_loops
 
 
 async def slow_client(port: int, ticket: str = "dev:slow") -> RawClient:

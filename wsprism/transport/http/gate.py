@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
@@ -21,6 +22,14 @@ from wsprism.transport.http.sockets import reset, tune
 __all__ = ["Gate", "HalfOpen", "HttpLimits"]
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
+_UPGRADE: Final = re.compile(rb"\r\nupgrade:[ \t]*websocket", re.IGNORECASE)
+READ_BYTES: Final = 16 * 1024
+LINGER_S: Final = 0.1
+"""To close a socket that has more to say resets it, and the answer may be lost: so long it is read, and dropped."""
+
+_BUFFER: Final = memoryview(bytearray(READ_BYTES))
+"""What every gate is read into: a loop fills it and calls ``buffer_updated`` in the same step."""
+
 _METHOD_CHARACTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 _NOT_HTTP: Final = Refusal(400, ErrorCode.BAD_REQUEST, "Bad Request", "not_http")
@@ -50,7 +59,7 @@ class HalfOpen:
     def __init__(self, limits: HttpLimits, refusals: Refusals, scheduler: Scheduler) -> None:
         self.limits = limits
         self._refusals = refusals
-        self._scheduler = scheduler
+        self.scheduler = scheduler
         self._gates: dict[Gate, float] = {}
         self._timer: Cancellable | None = None
 
@@ -61,9 +70,9 @@ class HalfOpen:
         """From now on its deadline runs. The oldest gives way when there are too many."""
         if len(self._gates) >= self.limits.max_half_open:
             self._end(next(iter(self._gates)), _TOO_MANY)
-        self._gates[gate] = self._scheduler.now() + self.limits.timeout_s
+        self._gates[gate] = self.scheduler.now() + self.limits.timeout_s
         if self._timer is None:
-            self._timer = self._scheduler.call_later(self.limits.timeout_s, self._sweep)
+            self._timer = self.scheduler.call_later(self.limits.timeout_s, self._sweep)
 
     def discard(self, gate: Gate) -> None:
         """It is through, or gone; idempotent."""
@@ -90,19 +99,21 @@ class HalfOpen:
     def _sweep(self) -> None:
         """They all have the same time, so the oldest is the first whose time is over."""
         self._timer = None
-        now = self._scheduler.now()
+        now = self.scheduler.now()
         while self._gates:
             gate, deadline = next(iter(self._gates.items()))
             if deadline > now:
-                self._timer = self._scheduler.call_later(deadline - now, self._sweep)
+                self._timer = self.scheduler.call_later(deadline - now, self._sweep)
                 return
             self._end(gate, _TIMEOUT)
 
 
-class Gate(asyncio.Protocol):
-    """One socket before its head is whole. ``tuned``: it has inherited the listening socket's options."""
+class Gate(asyncio.BufferedProtocol):
+    """One socket before its head is whole. After the head of a WebSocket's request it reads no further.
 
-    __slots__ = ("_accepted", "_half_open", "_head", "_pass_on", "_remote", "_transport", "_tuned")
+    ``tuned``: it has inherited the listening socket's options."""
+
+    __slots__ = ("_accepted", "_half_open", "_head", "_pass_on", "_refused", "_remote", "_transport", "_tuned")
 
     def __init__(self, half_open: HalfOpen, pass_on: ConnectionFactory, *, tuned: bool) -> None:
         self._half_open = half_open
@@ -112,6 +123,7 @@ class Gate(asyncio.Protocol):
         self._accepted: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
         self._remote = ""
+        self._refused = False
 
     def accepted(self, sock: socket.socket, address: object) -> None:
         """The time runs from here, for a socket that has a TLS handshake before it."""
@@ -133,11 +145,18 @@ class Gate(asyncio.Protocol):
         """Half a request is none."""
         return False
 
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (never more than this)
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not self._refused:
+            self.data_received(bytes(_BUFFER[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
         head = self._head
         if head is None:
             if data[0] not in _METHOD_CHARACTERS:
-                self._refuse(_NOT_HTTP)
+                self._refuse(_NOT_HTTP, len(data))
                 return
             end = data.find(_END_OF_HEAD)
             size = len(data)
@@ -149,7 +168,7 @@ class Gate(asyncio.Protocol):
         if end < 0:
             size -= len(_END_OF_HEAD) - 1  # its last bytes may be the end's first
         if (end if end >= 0 else size) > self._half_open.limits.max_header_bytes:
-            self._refuse(_TOO_LARGE)
+            self._refuse(_TOO_LARGE, len(data))
         elif end >= 0:
             self._go_on(data if head is None else bytes(head))
         elif head is None:
@@ -178,13 +197,17 @@ class Gate(asyncio.Protocol):
             with contextlib.suppress(OSError):
                 self._accepted.shutdown(socket.SHUT_RDWR)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal, size: int) -> None:
         """Once: a socket that is being closed may still say something."""
         assert self._transport is not None
         if not self._transport.is_closing():
             self._half_open.refuse(self, refusal)
             self._transport.write(refusal.raw())
-            self._transport.close()
+            if size < READ_BYTES:
+                self._transport.close()
+            else:
+                self._refused = True
+                self._half_open.scheduler.call_later(LINGER_S, self._transport.close)
 
     def _go_on(self, data: bytes) -> None:
         transport = self._transport
@@ -193,9 +216,12 @@ class Gate(asyncio.Protocol):
             return
         self._half_open.discard(self)
         protocol = self._pass_on()
+        transport.pause_reading()  # a loop takes over a protocol of another kind when reading begins anew
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
+        if not _UPGRADE.search(data, 0, data.find(_END_OF_HEAD)) and not transport.is_closing():
+            transport.resume_reading()  # what is behind a WebSocket's request stays in the kernel until it is answered
 
 
 def _address(peer: object) -> str:

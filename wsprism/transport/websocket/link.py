@@ -95,6 +95,11 @@ class Link(asyncio.BufferedProtocol):
         self._connection.deliver([Attached(self)])
         self.outlet.flusher.flush_now(self.outlet)  # leaves in one packet with the answer to the handshake
 
+    def read(self) -> None:
+        """Begin to read: until now the handshake has kept the socket from it."""
+        self._reading_paused = True
+        self._adjust_reading()
+
     # What the socket says
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (never more than a slice)

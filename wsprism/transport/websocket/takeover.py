@@ -80,6 +80,7 @@ async def take_over(request: web.BaseRequest, link: Link, response_head: bytes) 
     transport = request.transport
     if transport is None or transport.is_closing():
         raise ConnectionResetError("the client is gone")
+    transport.pause_reading()
     transport.write(response_head)
     if not can_detach(protocol, transport):
         return await _relay(protocol, transport, link)
@@ -91,6 +92,7 @@ async def take_over(request: web.BaseRequest, link: Link, response_head: bytes) 
     link.attach(transport)
     if rest.data:
         link.data_received(rest.data)
+    link.read()
     return TakenOver()
 
 
@@ -98,6 +100,7 @@ async def _relay(protocol: Any, transport: asyncio.Transport, link: Link) -> web
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     link.attach(transport, polled=True)
     protocol.set_parser(_Relay(link, ended))
+    link.read()
     protocol.keep_alive(False)
     try:
         await ended

@@ -103,6 +103,8 @@ class Upgrader:
         outcome = await self._admit(request, remote, echo)
         if isinstance(outcome, Refusal):
             self._refusals.note(outcome.reason, remote)
+            if request.transport is not None and not request.transport.is_closing():
+                request.transport.resume_reading()
             return outcome.response()
         link, head = outcome
         self.links.add(link)

@@ -23,6 +23,13 @@ class Socket(asyncio.Transport):
         self.written = b""
         self.ended: str | None = None
         self.protocol: asyncio.BaseProtocol | None = None
+        self.reading = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("192.0.2.1", 4711) if name == "peername" else default
@@ -155,3 +162,17 @@ def test_a_closed_listener_drops_all_and_keeps_no_timer(listener: Listener) -> N
     assert [one.ended for one in sockets] == ["reset", "reset"]
     listener.clock.advance(10.0)
     assert listener.refused == {}
+
+
+@pytest.mark.parametrize("name", [b"Upgrade", b"UPGRADE"])
+def test_what_is_behind_the_request_of_a_websocket_stays_in_the_kernel(listener: Listener, name: bytes) -> None:
+    gate, socket = listener.connect()
+    gate.data_received(b"GET / HTTP/1.1\r\n" + name + b": websocket\r\n\r\n")
+    assert isinstance(socket.protocol, Http)
+    assert not socket.reading
+
+
+def test_what_is_behind_another_request_is_read(listener: Listener) -> None:
+    gate, socket = listener.connect()
+    gate.data_received(HEAD + b"\r\nUpgrade: websocket\r\n\r\n")
+    assert socket.reading
