@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -36,6 +37,8 @@ from wsprism.adapters.threads import in_thread
 from wsprism.realtime.view import GatewayView
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
+
+_log = logging.getLogger("wsprism.telemetry")
 
 _UNBOUNDED: Final[CardinalityLimits] = {ObservableCounter: 2**31, ObservableGauge: 2**31}
 """Series are bounded by the configuration; the library's own bound of 2,000 a metric would cut 100 tenants off."""
@@ -106,8 +109,11 @@ class Metrics:
     async def _export_for_ever(self, reader: MetricReader) -> None:
         while True:
             await asyncio.sleep(self._interval_s)
-            snapshot = await take_snapshot(self._view)
-            await in_thread(lambda: self._export(reader, snapshot), "wsprism-metrics-export")  # noqa: B023
+            try:
+                snapshot = await take_snapshot(self._view)
+                await in_thread(lambda: self._export(reader, snapshot), "wsprism-metrics-export")  # noqa: B023
+            except Exception as error:  # one export that went wrong is not the end of all others
+                _log.warning("metrics could not be exported", extra={"error": repr(error)})
 
     # In a thread of their own
 

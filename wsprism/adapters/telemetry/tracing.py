@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ from wsprism.protocol.traces import ConnectionTrace, MessageTrace, SpanRef
 from wsprism.realtime.counters import GatewayCounters
 
 __all__ = ["Tracing"]
+
+_log = logging.getLogger("wsprism.telemetry")
 
 HAND_OVER_S: Final = 0.1
 MOST_SPANS_IN_EXPORT: Final = 64
@@ -90,10 +93,16 @@ class Tracing:
 
     async def _hand_over(self) -> None:
         traces, self._waiting = self._waiting, []
-        self._counters.traces_dropped += await in_thread(lambda: self._convert(traces), "wsprism-traces")
-        self._timer = None
-        if self._waiting:
-            self._timer = self._loop.call_later(HAND_OVER_S, self._begin_to_hand_over)
+        try:
+            dropped = await in_thread(lambda: self._convert(traces), "wsprism-traces")
+            self._counters.traces_dropped += dropped
+        except RuntimeError as error:  # no thread is to be had
+            self._counters.traces_dropped += len(traces)
+            _log.warning("traces were lost", extra={"traces": len(traces), "error": str(error)})
+        finally:
+            self._timer = None
+            if self._waiting:
+                self._timer = self._loop.call_later(HAND_OVER_S, self._begin_to_hand_over)
 
     # In other threads
 
@@ -106,17 +115,23 @@ class Tracing:
 
     def _convert(self, traces: list[MessageTrace | ConnectionTrace]) -> int:
         """Make spans of ``traces``; how many were dropped because too many spans wait."""
+        dropped = 0
         with self._converting:
             for position, trace in enumerate(traces):
                 spans = 1 + len(trace.stages) if isinstance(trace, MessageTrace) else 1
                 if self._made - self._taken + spans > MOST_SPANS:
-                    return len(traces) - position
-                if isinstance(trace, MessageTrace):
-                    self._convert_message(trace)
+                    return dropped + len(traces) - position
+                try:
+                    if isinstance(trace, MessageTrace):
+                        self._convert_message(trace)
+                    else:
+                        self._convert_connection(trace)
+                except Exception as error:  # one that cannot be told is not the end of all others
+                    dropped += 1
+                    _log.warning("a trace could not be made", extra={"error": repr(error)})
                 else:
-                    self._convert_connection(trace)
-                self._made += spans
-        return 0
+                    self._made += spans
+        return dropped
 
     def _convert_message(self, trace: MessageTrace) -> None:
         offset_ns = trace.wall_ns - trace.started_ns

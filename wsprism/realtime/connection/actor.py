@@ -62,6 +62,9 @@ _FIRST_PRIVATE_CODE = 3000
 """From here on clients and backends may close with whatever they like; a count's label is never their choice."""
 _OWN_CODES = frozenset(map(int, CloseCode))
 
+_SURPLUS = frozenset({CloseCode.KICKED, CloseCode.TOO_MANY_SESSIONS})
+"""Ends of sessions whose place somebody else may have by now."""
+
 _JOIN_DENIALS = {
     Reason.ROOM_FULL: "the room is full",
     Reason.TOO_MANY_ROOMS: "the tenant has no room for another room",
@@ -429,7 +432,9 @@ class Connection(Actor):
             self._counters.slow_disconnects += 1
         if message.notice is not None and not message.discard:
             self._outlet.send(message.notice, Lane.CONTROL)
-        self._outlet.close(close_frame(message.code, message.reason), discard=message.discard, linger=linger)
+        surplus = message.code in _SURPLUS
+        frame = close_frame(message.code, message.reason)
+        self._outlet.close(frame, discard=message.discard, linger=linger, surplus=surplus)
 
     # Helpers
 

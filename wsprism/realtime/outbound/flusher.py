@@ -28,6 +28,10 @@ SLICE_SIZE: Final = 256
 WRITE_BUDGET_BYTES: Final = 32 * 1024
 WATCH_INTERVAL_S: Final = 0.05
 MOST_TRACES: Final = 64
+SURPLUS_LINGER_S: Final = 2.0
+MOST_SURPLUS: Final = 256
+"""Sockets whose session counts no more (refused, replaced, removed) have so long to read why, so many at once."""
+
 VIOLATION_LINGER_S: Final = 0.25
 """How long a peer that broke the protocol may take to read why: its own Close can no longer be understood."""
 
@@ -59,6 +63,7 @@ class Flusher:
         self._gathering: list[Callable[[], object]] = []
         self._held: dict[float, list[Outlet]] = {}
         self._watched: dict[Outlet, None] = {}
+        self._surplus: dict[Outlet, None] = {}
         self._watching: Cancellable | None = None
         self._stall_timeout_s = stall_timeout_s
         self._on_stall = on_stall
@@ -106,9 +111,12 @@ class Flusher:
 
     def begin_close(self, outlet: Outlet) -> None:
         """Flush ``outlet`` and send its Close; give up after the stall timeout."""
-        outlet.deadline = self._now() + (self._stall_timeout_s if outlet.linger else VIOLATION_LINGER_S)
+        linger_s = self._stall_timeout_s if outlet.linger else VIOLATION_LINGER_S
+        outlet.deadline = self._now() + (min(linger_s, SURPLUS_LINGER_S) if outlet.surplus else linger_s)
         if outlet.transport is None:
             return
+        if outlet.surplus:
+            self._bound_surplus(outlet)
         self._watch(outlet)
         if not outlet.queue.empty:
             self.mark(outlet)
@@ -128,6 +136,16 @@ class Flusher:
     def forget(self, outlet: Outlet) -> None:
         """The connection has ended."""
         self._watched.pop(outlet, None)
+        self._surplus.pop(outlet, None)
+
+    def _bound_surplus(self, outlet: Outlet) -> None:
+        """One more that counts nowhere else; the oldest gives way when there are too many."""
+        if len(self._surplus) >= MOST_SURPLUS:
+            oldest = next(iter(self._surplus))
+            del self._surplus[oldest]
+            if oldest.transport is not None:
+                oldest.transport.abort()
+        self._surplus[outlet] = None
 
     def _schedule(self) -> None:
         self._scheduled = True

@@ -53,6 +53,7 @@ class Outlet:
         "progress",
         "progress_at",
         "queue",
+        "surplus",
         "transport",
     )
 
@@ -68,6 +69,7 @@ class Outlet:
         self.close_frame = b""
         self.deadline = 0.0
         self.linger = True
+        self.surplus = False
         self.peer_has_closed = False
         self.blocked = False
         self.progress_at = 0.0
@@ -122,14 +124,15 @@ class Outlet:
         """This reader does not keep up: have its connection closed 4000 and what is queued discarded."""
         self.connection.tell_control(CloseConnection(CloseCode.SLOW_CONSUMER, reason, discard=True))
 
-    def close(self, frame: bytes, *, discard: bool, linger: bool = True) -> None:
+    def close(self, frame: bytes, *, discard: bool, linger: bool = True, surplus: bool = False) -> None:
         """End with the Close in ``frame``: after what is queued (control, then reliable), or at once when ``discard``.
 
         With ``linger`` the peer's own Close, or its end of the socket, is awaited for the flusher's stall timeout.
-        Idempotent.
+        ``surplus``: its session is counted no more, so that its socket may not stay long. Idempotent.
         """
         if self.closing is not Closing.NO:
             return
+        self.surplus = surplus
         self.closing = Closing.FLUSHING
         self.close_frame = frame
         self.linger = linger

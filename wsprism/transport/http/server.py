@@ -12,7 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -24,7 +24,7 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.settings import ListenAddress
 from wsprism.transport.http.gate import Gate, HalfOpen, HttpLimits
 from wsprism.transport.http.refusals import SERVER, Refusal, Refusals
-from wsprism.transport.http.sockets import BACKLOG, tune
+from wsprism.transport.http.sockets import BACKLOG, reset, taken_by_peer, tune
 from wsprism.transport.http.tls import Certificate, TlsAcceptor
 
 __all__ = ["Handler", "HttpServer", "only_get"]
@@ -33,6 +33,9 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 KEEPALIVE_TIMEOUT_S = 30.0
 """From the answer to a request to the end of the next one's head, where a socket is good for several."""
+
+ANSWER_TIMEOUT_S = 10.0
+"""So long a client may take nothing of its answer; then its socket is reset."""
 
 SHUTDOWN_TIMEOUT_S = 1.0
 _BAD_HTTP = Refusal(400, ErrorCode.BAD_REQUEST, "not a request in HTTP/1.1", "not_http")
@@ -60,15 +63,59 @@ _log = logging.getLogger("wsprism.http")
 
 
 class _HttpConnection(web.RequestHandler):
-    """aiohttp's part of a socket, which answers a request that is no HTTP as any other refusal, without a traceback."""
+    """aiohttp's part of a socket, which answers a request that is no HTTP as any other refusal, without a traceback.
 
-    __slots__ = ("_refusals",)
+    A client that takes nothing of an answer does not keep it waiting for ever.
+    """
+
+    __slots__ = ("_answer_timeout_s", "_loop_", "_raw", "_refusals", "_taken", "_waiting")
 
     def __init__(
-        self, manager: web.Server, loop: asyncio.AbstractEventLoop, refusals: Refusals, **options: Any
+        self,
+        manager: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        refusals: Refusals,
+        answer_timeout_s: float,
+        **options: Any,
     ) -> None:
         super().__init__(manager, loop=loop, **options)
         self._refusals = refusals
+        self._answer_timeout_s = answer_timeout_s
+        self._loop_ = loop
+        self._raw: asyncio.Transport | None = None
+        self._waiting: asyncio.TimerHandle | None = None
+        self._taken: object = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._raw = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._raw = self._waiting = None
+
+    def answering(self) -> None:
+        """Look from now on whether the client takes its answer."""
+        if self._waiting is None and self._raw is not None:
+            self._taken = None
+            self._waiting = self._loop_.call_later(self._answer_timeout_s, self._look)
+
+    def _look(self) -> None:
+        self._waiting = None
+        transport = self._raw
+        if transport is None:
+            return
+        waiting_bytes = transport.get_write_buffer_size()
+        taken = waiting_bytes, taken_by_peer(transport)
+        if waiting_bytes == 0 and not transport.is_closing():
+            return
+        if taken == self._taken:
+            reset(transport)
+            return
+        self._taken = taken
+        self._waiting = self._loop_.call_later(self._answer_timeout_s, self._look)
 
     def handle_error(
         self,
@@ -114,6 +161,7 @@ class HttpServer:
             self._http,
             loop,
             refusals,
+            ANSWER_TIMEOUT_S / 2,
             access_log=None,
             logger=_log,
             keepalive_timeout=KEEPALIVE_TIMEOUT_S if keep_alive else 0,
@@ -195,6 +243,8 @@ class HttpServer:
         except Exception:
             _log.exception("a request could not be answered", extra={"path": request.path})
             response = Refusal(500, ErrorCode.INTERNAL, "internal error", "internal").response()
+        if isinstance(request.protocol, _HttpConnection):
+            request.protocol.answering()
         response.headers["Server"] = SERVER
         if not self._keep_alive:
             response.force_close()

@@ -6,11 +6,11 @@ Each refusal is one short JSON body, one counted reason and at most one log line
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -40,6 +40,7 @@ __all__ = ["Upgrader"]
 _ASK_TIMEOUT_S = 5.0
 _TENANT_FULL_RETRY_AFTER_S = 5
 _TOLD_CHARACTERS = 256
+_SHARED_WORDS = 512
 
 
 _DRAINING = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "draining", "draining", {"Retry-After": "1"})
@@ -110,10 +111,12 @@ class Upgrader:
         self.links.add(link)
         try:
             response = await take_over(request, link, head)
-        except ConnectionResetError:
+        except BaseException as error:
             link.session.connection.stop()
             self._lost(link)
-            return web.Response(status=400)
+            if isinstance(error, ConnectionResetError):
+                return web.Response(status=400)
+            raise
         self._counters.handshakes_accepted += 1
         self._counters.handshake.record(time.perf_counter() - began_s)
         return response
@@ -232,7 +235,13 @@ class Upgrader:
 def _header(request: web.BaseRequest, name: str) -> str | None:
     """What a ticket is judged by besides itself. A connection keeps it: it is cut, text, and shared by equal ones."""
     value = request.headers.get(name)
-    return value if value is None else sys.intern(value[:_TOLD_CHARACTERS].encode("utf-8", "replace").decode())
+    return value if value is None else _shared(value[:_TOLD_CHARACTERS].encode("utf-8", "replace").decode())
+
+
+@lru_cache(_SHARED_WORDS)
+def _shared(word: str) -> str:
+    """The same object for equal words while they are in use; strangers choose them, so that few are kept."""
+    return word
 
 
 def _response_head(handshake: HandshakeRequest, subprotocol: str | None, *, deflated: bool) -> bytes:

@@ -91,3 +91,39 @@ def test_failures_are_counted_and_said_once_a_minute(caplog: pytest.LogCaptureFi
     assert counts == {"traces": 4, "metrics": 1}
     said = [(record.__dict__["signal"], record.__dict__["failed_exports"]) for record in caplog.records]
     assert said == [("traces", 1), ("metrics", 1), ("traces", 4)]
+
+
+async def test_a_trace_that_cannot_be_told_is_lost_alone(caplog: pytest.LogCaptureFixture) -> None:
+    exporter, counters = Slow(), GatewayCounters()
+    exporter.release.set()
+    traces = Tracing(keep(exporter), counters)
+    odd = message()
+    odd.parent = object()  # type: ignore[assignment]
+    for trace in (message(), odd, message()):
+        traces.message_done(trace)
+    await traces._hand_over()
+    assert counters.traces_dropped == 1
+    traces.message_done(message())
+    await traces.close()
+    assert exporter.names == ["message"] * 3
+    assert "a trace could not be made" in caplog.text
+
+
+async def test_tracing_goes_on_after_no_thread_could_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter, counters = Slow(), GatewayCounters()
+    exporter.release.set()
+    traces = Tracing(keep(exporter), counters)
+
+    async def none(*_: object) -> int:
+        counters.traces_dropped += 5  # somebody else counts meanwhile
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tracing, "in_thread", none)
+        traces.message_done(message())
+        await traces._hand_over()
+    assert counters.traces_dropped == 6
+    traces.message_done(message())
+    await traces._hand_over()
+    await traces.close()
+    assert exporter.names == ["message"]

@@ -11,7 +11,7 @@ from tests.realtime_support import FakeTransport
 from wsprism.protocol.codes import CloseCode
 from wsprism.protocol.envelope import JSON
 from wsprism.realtime.messages import CloseConnection
-from wsprism.realtime.outbound.flusher import SLICE_SIZE, VIOLATION_LINGER_S, Flusher
+from wsprism.realtime.outbound.flusher import MOST_SURPLUS, SLICE_SIZE, SURPLUS_LINGER_S, VIOLATION_LINGER_S, Flusher
 from wsprism.realtime.outbound.outlet import Closing, Outlet
 from wsprism.realtime.outbound.wire import wire_format
 
@@ -524,3 +524,24 @@ def test_a_close_that_cannot_be_written_ends_the_connection() -> None:
     outlet.attach(broken)
     outlet.close(CLOSE, discard=True)
     assert broken.ended == "aborted"
+
+
+def test_sockets_of_sessions_that_count_no_more_are_bounded_the_oldest_gives_way() -> None:
+    bench = Bench()
+    crowd = [bench.outlet() for _ in range(MOST_SURPLUS + 1)]
+    for outlet, _ in crowd:
+        outlet.close(CLOSE, discard=False, surplus=True)
+    bench.settle()
+    assert [transport.ended for _, transport in crowd] == ["aborted"] + [None] * MOST_SURPLUS
+    assert all(transport.written == CLOSE for _, transport in crowd)
+
+
+def test_a_socket_of_a_session_that_counts_no_more_goes_soon() -> None:
+    bench = Bench()
+    bench.flusher.configure(Pacer(share=1), 60.0)
+    outlet, transport = bench.outlet()
+    outlet.close(CLOSE, discard=False, surplus=True)
+    bench.scheduler.advance(SURPLUS_LINGER_S - 0.1)
+    assert transport.ended is None
+    bench.scheduler.advance(0.2)
+    assert transport.ended == "aborted"
