@@ -14,9 +14,14 @@ import pytest
 from tests.client import Client
 from tests.components import free_port, program
 from tests.process import GatewayCommand
+from wsprism import is_compiled
 from wsprism.transport.api.problems import CODES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+PAGE = (
+    (Path(__file__).parents[2] / "docs" / "api.md")
+    .read_text()
+    .replace('"compiled": true', f'"compiled": {json.dumps(is_compiled())}')
+)
 KEYS = {"OPERATOR_KEY": "an-operator's-key", "BACKEND_KEY": "a-backend's-key"}
 EXAMPLES = re.findall(r"```sh\n(.*?)```\n```json\n(.*?)```", PAGE, re.DOTALL)
 
