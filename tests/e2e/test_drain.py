@@ -46,6 +46,28 @@ async def test_readiness_fails_and_nobody_is_let_in_while_those_connected_are_to
         await client.expect_silence()
 
 
+async def test_a_balancer_has_its_time_to_notice_also_when_nobody_is_connected(start_gateway: StartGateway) -> None:
+    running = await start_gateway(gateway={"drain_grace_ms": 0, "drain_notice_ms": 400})
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    drained = asyncio.ensure_future(running.process.drain())
+    async with aiohttp.ClientSession() as session:
+        while loop.time() - began < 0.3:
+            async with session.get(running.base + "/readyz") as response:
+                assert response.status == 503
+            await asyncio.sleep(0.02)
+    await drained
+    assert 0.4 <= loop.time() - began < 2
+
+
+async def test_a_second_signal_does_not_wait_for_balancers(start_gateway: StartGateway) -> None:
+    running = await start_gateway(gateway={"drain_grace_ms": 0, "drain_notice_ms": 60_000})
+    drained = asyncio.ensure_future(running.process.drain())
+    await asyncio.sleep(0.2)
+    running.process.end_drain()
+    await asyncio.wait_for(drained, 3)
+
+
 async def test_a_handshake_that_is_under_way_when_the_drain_begins_is_refused(start_gateway: StartGateway) -> None:
     running = await start_gateway(gateway={"drain_grace_ms": 60_000})
     tenant = next(iter(running.process.tenants()))

@@ -107,6 +107,7 @@ class GatewayProcess:
         self._reloader = Reloader(settings, file or "", lambda: _read(file), self._parts, self.counters)
         self._metrics = Metrics(self, exporter, gateway.metrics.interval_s)
         self._drain: Drain | None = None
+        self._drain_began_at = 0.0
         self.drain_begun = asyncio.Event()
         self._drain_ended = asyncio.Event()
         public, internal = self._routes()
@@ -196,6 +197,7 @@ class GatewayProcess:
         if self._drain is not None:
             return
         self._upgrader.draining = True
+        self._drain_began_at = self._scheduler.now()
         _log.info("draining", extra={"connections": self.connections(), "grace_ms": self._drain_plan().grace_ms})
         self._drain = Drain(self._scheduler, self._drain_plan())
         self._drain.begin(self._upgrader.links)
@@ -206,7 +208,10 @@ class GatewayProcess:
         self._drain_ended.set()
 
     async def drain(self) -> None:
-        """``begin_drain``, wait until the clients are gone, the grace is over or ``end_drain`` is called; ``stop``."""
+        """``begin_drain``, wait until the clients are gone, the grace is over or ``end_drain`` is called; ``stop``.
+
+        Balancers have ``gateway.drain_notice_ms`` to notice, also when nobody is connected.
+        """
         self.begin_drain()
         waits = {asyncio.ensure_future(one) for one in (self._upgrader.wait_until_empty(), self._drain_ended.wait())}
         _, pending = await asyncio.wait(
@@ -214,6 +219,10 @@ class GatewayProcess:
         )
         for wait in pending:
             wait.cancel()
+        notice_s = self._drain_began_at + self.settings.gateway.drain_notice_ms / 1000 - self._scheduler.now()
+        if notice_s > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drain_ended.wait(), notice_s)
         await self.stop()
 
     def _drain_plan(self) -> DrainPlan:

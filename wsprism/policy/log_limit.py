@@ -20,20 +20,24 @@ class LimitedLog:
     def __init__(self, logger: logging.Logger, now: Callable[[], float]) -> None:
         self._logger = logger
         self._now = now
-        self._next_at: dict[str, float] = {}
-        self._left_out: dict[str, int] = {}
+        self._next_at: dict[tuple[str, str | None], float] = {}
+        self._left_out: dict[tuple[str, str | None], int] = {}
 
-    def log(self, reason: str, message: str, *, level: int = logging.INFO, **fields: object) -> None:
+    def log(
+        self, reason: str, message: str, *, of: str | None = None, level: int = logging.INFO, **fields: object
+    ) -> None:
         """One line with ``reason``, ``fields`` and ``left_out`` (lines of this reason since the last one, if any).
 
+        ``of`` limits each of a few known parties by itself.
         No field may hold a secret, and none a name of the standard ``LogRecord``.
         """
         now = self._now()
-        if now < self._next_at.get(reason, 0.0):
-            self._left_out[reason] = self._left_out.get(reason, 0) + 1
+        key = reason, of
+        if now < self._next_at.get(key, 0.0):
+            self._left_out[key] = self._left_out.get(key, 0) + 1
             return
-        self._next_at[reason] = now + INTERVAL_S
-        left_out = self._left_out.pop(reason, 0)
+        self._next_at[key] = now + INTERVAL_S
+        left_out = self._left_out.pop(key, 0)
         if left_out:
             fields["left_out"] = left_out
         self._logger.log(level, message, extra={"reason": reason, **fields})

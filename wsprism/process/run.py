@@ -67,7 +67,8 @@ async def serve(
         gc.set_threshold(_GC_THRESHOLD)
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         await process.drain_begun.wait()
-        manager.stopping(process.settings.gateway.drain_grace_ms / 1000)
+        gateway = process.settings.gateway
+        manager.stopping(max(gateway.drain_grace_ms, gateway.drain_notice_ms) / 1000)
         await process.drain()
         if watching is not None:
             watching.cancel()

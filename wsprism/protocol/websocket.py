@@ -14,7 +14,7 @@ from typing import Final
 from wsprism.protocol.codes import CloseCode
 from wsprism.protocol.frames import is_valid_close_code
 
-__all__ = ["CloseReceived", "Event", "FrameDecoder", "Ping", "Pong", "Violation"]
+__all__ = ["CloseReceived", "Event", "FrameDecoder", "Ping", "Pong", "Violation", "size_in_bytes"]
 
 _CONTINUATION: Final = 0x0
 _TEXT: Final = 0x1
@@ -79,6 +79,11 @@ class Violation:
 
 Event = str | bytes | Ping | Pong | CloseReceived | Violation
 """A text message, a binary message, or one of the control events."""
+
+
+def size_in_bytes(message: str | bytes) -> int:
+    """What a message took on the wire, before compression."""
+    return len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
 
 
 _Utf8 = codecs.getincrementaldecoder("utf-8")

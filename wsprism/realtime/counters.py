@@ -61,7 +61,8 @@ class GatewayCounters:
 
     ``config_generation`` is 1 at the start and goes up with every reload that is applied; ``config_hash`` is that of
     the configuration in force. ``handshake``: how long those that were accepted took. ``write_stalls``: connections
-    given up because their transport made no progress.
+    given up because their transport made no progress. ``handshakes_refused``: all of them by reason;
+    ``handshakes_refused_by_tenant``: of those, the ones that named a tenant of the configuration.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class GatewayCounters:
         "handshake",
         "handshakes_accepted",
         "handshakes_refused",
+        "handshakes_refused_by_tenant",
         "traces_dropped",
         "write_stalls",
     )
@@ -80,6 +82,7 @@ class GatewayCounters:
         self.handshake = Histogram()
         self.handshakes_accepted = 0
         self.handshakes_refused: Counter[str] = Counter()
+        self.handshakes_refused_by_tenant: Counter[tuple[str, str]] = Counter()
         self.write_stalls = 0
         self.exports_failed = {"metrics": 0, "traces": 0}
         self.traces_dropped = 0

@@ -240,6 +240,9 @@ class GatewaySettings(Model):
     )
     writer_send_timeout_ms: int = Field(1500, ge=50, le=60000, description="without progress in sending: close 4000")
     drain_grace_ms: int = Field(2000, ge=0, le=600000, description="for all connections to end after SIGTERM")
+    drain_notice_ms: int = Field(
+        0, ge=0, le=600000, description="`/readyz` fails so long at least before the listener closes"
+    )
     handshake_limit: HandshakeLimitSettings = Field(HandshakeLimitSettings(), description="limits on handshakes")
     compression: bool = Field(False, description="negotiate permessage-deflate, without context takeover")
     flush: FlushSettings = Field(FlushSettings(), description="pacing of writes")

@@ -123,6 +123,17 @@ TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
     Row("gauge", "wsprism_queue", "Bytes waiting in outbound queues now", _by_class("queued_bytes"), "By"),
 )
 
+
+def _handshakes_refused(view: GatewayView) -> list[tuple[float, dict[str, str]]]:
+    """Those that named a tenant, and the rest under an empty one."""
+    rest = view.counters.handshakes_refused.copy()
+    points: list[tuple[float, dict[str, str]]] = []
+    for (tenant, reason), count in view.counters.handshakes_refused_by_tenant.items():
+        points.append((count, {"reason": reason, "tenant": tenant}))
+        rest[reason] -= count
+    return points + [(count, {"reason": reason, "tenant": ""}) for reason, count in rest.items() if count]
+
+
 GATEWAY_ROWS: Final[tuple[Row[GatewayView], ...]] = (
     Row("gauge", "wsprism_connections", "Open WebSockets now", lambda view: [(view.connections(), {})]),
     Row(
@@ -140,8 +151,8 @@ GATEWAY_ROWS: Final[tuple[Row[GatewayView], ...]] = (
     Row(
         "counter",
         "wsprism_handshakes_refused",
-        "Handshakes refused, by reason",
-        lambda view: [(count, {"reason": reason}) for reason, count in view.counters.handshakes_refused.items()],
+        "Handshakes refused, by reason and, where it is known, tenant",
+        _handshakes_refused,
     ),
     Row("counter", "wsprism_writes", "Writes to transports", lambda view: [(view.flusher.writes, {})]),
     Row(

@@ -24,7 +24,7 @@ from wsprism.protocol.frames import binary_frame, close_frame, pong_frame
 from wsprism.protocol.hot import ACK_REQUESTED as HOT_ACK_REQUESTED
 from wsprism.protocol.hot import HotFault, decode_hot, with_sender
 from wsprism.protocol.traces import MessageTrace
-from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
+from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation, size_in_bytes
 from wsprism.realtime.connection.carry_out import CARRY_OUT, tell_sampled
 from wsprism.realtime.connection.refresh import ask_for_refresh, refresh
 from wsprism.realtime.messages import (
@@ -188,7 +188,7 @@ class Connection(Actor):
     def _on_ext(self, payload: str | bytes) -> None:
         counters = self._counters
         counters.messages_in_ext += 1
-        counters.bytes_in_ext += len(payload)
+        counters.bytes_in_ext += size_in_bytes(payload)
         now = self.tenant_context.now()
         if not self._limiter.allow(now):
             seq = self._codec.read_seq(payload)
@@ -386,7 +386,7 @@ class Connection(Actor):
         held_back = self._held_back
         while held_back and self._hears():
             message = held_back.pop(0)
-            self._held_back_bytes -= len(message)
+            self._held_back_bytes -= size_in_bytes(message)
             self._on_message(message)
         if not self._holds_back_enough() and self._outlet.transport is not None:
             self._outlet.transport.resume_reading()
@@ -397,7 +397,7 @@ class Connection(Actor):
 
     def _hold_back(self, message: str | bytes) -> None:
         self._held_back.append(message)
-        self._held_back_bytes += len(message)
+        self._held_back_bytes += size_in_bytes(message)
         if self._holds_back_enough() and self._outlet.transport is not None:
             self._outlet.transport.pause_reading()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from qos import Frame, Lane
 from wsprism.policy.decisions import Reason
+from wsprism.protocol.websocket import size_in_bytes
 from wsprism.realtime.connection.actor import Connection
 
 __all__ = ["EchoConnection"]
@@ -35,7 +36,7 @@ class EchoConnection(Connection):
             counters.bytes_in_hot += len(payload)
         else:
             counters.messages_in_ext += 1
-            counters.bytes_in_ext += len(payload)
+            counters.bytes_in_ext += size_in_bytes(payload)
         now = self.tenant_context.now()
         if not self._limiter.allow(now):
             counters.decisions.count(Reason.RATE_LIMITED_HOT if binary else Reason.RATE_LIMITED_EXT)

@@ -31,6 +31,8 @@ class Refusal:
     msg: str
     reason: str
     headers: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
+    tenant: str | None = None
+    """Whose client it was, once that is known."""
 
     def response(self) -> web.Response:
         """The HTTP answer."""
@@ -48,13 +50,21 @@ class Refusal:
 
 
 class Refusals:
-    """The account of a gateway's refusals. Lines are at most one a second and reason, and name no ticket."""
+    """The account of a gateway's refusals. Lines are at most one a second, tenant and reason, and name no ticket."""
 
     def __init__(self, counters: GatewayCounters, now: Callable[[], float]) -> None:
         self._counts = counters.handshakes_refused
+        self._of_tenants = counters.handshakes_refused_by_tenant
         self._log = LimitedLog(_log, now)
 
-    def note(self, reason: str, remote: str) -> None:
-        """Count one under ``reason``, which is never taken from the wire. ``remote`` is the client's address."""
+    def note(self, reason: str, remote: str, tenant: str | None = None) -> None:
+        """Count one under ``reason``, which is never taken from the wire. ``remote`` is the client's address.
+
+        ``tenant`` is one of the configuration's; None: it is not known, or there is none of that name.
+        """
         self._counts[reason] += 1
-        self._log.log(reason, "handshake refused", remote=remote)
+        if tenant is None:
+            self._log.log(reason, "handshake refused", remote=remote)
+        else:
+            self._of_tenants[tenant, reason] += 1
+            self._log.log(reason, "handshake refused", of=tenant, tenant=tenant, remote=remote)

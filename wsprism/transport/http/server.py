@@ -7,6 +7,7 @@ A low-level aiohttp server: a handful of fixed paths need no router. The gateway
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from actors import LoopScheduler
@@ -24,7 +25,7 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.settings import ListenAddress
 from wsprism.transport.http.gate import Gate, HalfOpen, HttpLimits
 from wsprism.transport.http.refusals import SERVER, Refusal, Refusals
-from wsprism.transport.http.sockets import BACKLOG, reset, taken_by_peer, tune
+from wsprism.transport.http.sockets import BACKLOG, free_unix_path, reset, taken_by_peer, tune
 from wsprism.transport.http.tls import Certificate, TlsAcceptor
 
 __all__ = ["Handler", "HttpServer", "only_get"]
@@ -40,6 +41,7 @@ ANSWER_TIMEOUT_S = 10.0
 SHUTDOWN_TIMEOUT_S = 1.0
 _BAD_HTTP = Refusal(400, ErrorCode.BAD_REQUEST, "not a request in HTTP/1.1", "not_http")
 _BAD_BODY = Refusal(400, ErrorCode.BAD_REQUEST, "the body did not come whole", "bad_body")
+_EXPECTATION = Refusal(417, ErrorCode.BAD_REQUEST, "only 100-continue can be expected", "expectation")
 _NOT_FOUND = Refusal(404, ErrorCode.BAD_REQUEST, "not found", "not_found")
 
 
@@ -174,12 +176,14 @@ class HttpServer:
         self._server: asyncio.Server | None = None
         self._tls: TlsAcceptor | None = None
         self._listen: ListenAddress
+        self._unix_inode: int | None = None
 
     async def start(self, address: ListenAddress) -> None:
         """Listen. Raises OperatorError when the address cannot be had."""
         self._listen = address
         try:
             if address.path is not None:
+                free_unix_path(address.path)
                 server = await self._loop.create_unix_server(
                     self._gate, address.path, backlog=BACKLOG, start_serving=False
                 )
@@ -193,6 +197,8 @@ class HttpServer:
             tune(sock)
         if address.path is None:
             self._listen = replace(address, port=server.sockets[0].getsockname()[1])
+        else:
+            self._unix_inode = os.stat(address.path).st_ino
         self._server = server
         if self._certificate is None:
             await server.start_serving()
@@ -219,6 +225,11 @@ class HttpServer:
             self._tls.close()
         if self._server is not None:
             self._server.close()
+        if self._unix_inode is not None and self._listen.path is not None:
+            with contextlib.suppress(OSError):
+                if os.stat(self._listen.path).st_ino == self._unix_inode:
+                    os.unlink(self._listen.path)
+            self._unix_inode = None
 
     async def stop(self) -> None:
         """Close everything that is still HTTP."""
@@ -235,7 +246,7 @@ class HttpServer:
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         handler = self._routes.get(request.path, self._otherwise)
         try:
-            response = await handler(request)
+            response = await self._answer_expectation(request) or await handler(request)
         except asyncio.CancelledError:
             raise
         except (web.RequestPayloadError, ConnectionError):
@@ -249,6 +260,19 @@ class HttpServer:
         if not self._keep_alive:
             response.force_close()
         return response
+
+    @staticmethod
+    async def _answer_expectation(request: web.BaseRequest) -> web.StreamResponse | None:
+        """What a client wants to hear before it sends a body (RFC 9110 §10.1.1); an answer when it cannot be had."""
+        expected = request.headers.get("Expect")
+        if expected is None or request.version < HttpVersion11:
+            return None
+        if expected.lower() != "100-continue":
+            return _EXPECTATION.response()
+        if request.body_exists:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        return None
 
 
 def _reason(error: OSError) -> str:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import os
 import socket
+import stat
 import struct
 import sys
 import termios
 from typing import Final
 
-__all__ = ["BACKLOG", "reset", "taken_by_peer", "tune"]
+__all__ = ["BACKLOG", "free_unix_path", "reset", "taken_by_peer", "tune"]
 
 BACKLOG: Final = 4096
 """Connections that the kernel keeps until they are accepted."""
@@ -71,3 +73,18 @@ def taken_by_peer(transport: asyncio.BaseTransport) -> int:
         return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except (OSError, ValueError, struct.error):
         return 0
+
+
+def free_unix_path(path: str) -> None:
+    """Remove the socket that a dead process left at ``path``. Raises OSError when somebody listens there."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(1)
+        try:
+            asking.connect(path)
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            if stat.S_ISSOCK(os.stat(path).st_mode):
+                os.unlink(path)
+            return
+    raise OSError("somebody else listens there")

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -103,7 +104,7 @@ class Upgrader:
         )
         outcome = await self._admit(request, remote, echo)
         if isinstance(outcome, Refusal):
-            self._refusals.note(outcome.reason, remote)
+            self._refusals.note(outcome.reason, remote, outcome.tenant)
             if request.transport is not None and not request.transport.is_closing():
                 request.transport.resume_reading()
             return outcome.response()
@@ -147,6 +148,16 @@ class Upgrader:
         tenant = self._tenants.get(handshake.tenant)
         if tenant is None:
             return _UNKNOWN_TENANT
+        outcome = await self._admit_to(tenant, request, handshake, remote, echo)
+        if not isinstance(outcome, Refusal):
+            return outcome
+        if outcome.status == HTTPStatus.UNAUTHORIZED:
+            tenant.counters.decisions.count(Reason.AUTH_FAILED)
+        return replace(outcome, tenant=tenant.id)
+
+    async def _admit_to(
+        self, tenant: TenantContext, request: web.BaseRequest, handshake: HandshakeRequest, remote: str, echo: bool
+    ) -> tuple[Link, bytes] | Refusal:
         origin = request.headers.get("Origin")
         origins = tenant.rules.allowed_origins
         if origins is not None and origin is not None and not origins.allows(origin):

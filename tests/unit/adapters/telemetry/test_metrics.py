@@ -123,7 +123,9 @@ async def test_what_belongs_to_the_process_is_there_too(view: View, metrics: Met
     view.counters.handshakes_refused["ticket"] = 2
     view.is_draining = True
     assert await value(metrics, "wsprism_handshakes_accepted_total") == 3
-    assert await value(metrics, "wsprism_handshakes_refused_total", reason="ticket") == 2
+    view.counters.handshakes_refused_by_tenant["acme", "ticket"] = 1
+    assert await value(metrics, "wsprism_handshakes_refused_total", reason="ticket", tenant="acme") == 1
+    assert await value(metrics, "wsprism_handshakes_refused_total", reason="ticket", tenant="") == 1
     assert await value(metrics, "wsprism_draining") == 1
     assert await value(metrics, "wsprism_actors") == 2
 
