@@ -79,6 +79,6 @@ async def test_when_the_public_address_is_taken_the_internal_listener_is_given_b
     second = GatewayProcess(load_settings(path, {}))
     with pytest.raises(OperatorError, match="cannot listen"):
         await second.start()
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(FileNotFoundError):
         await asyncio.open_unix_connection(tmp_path / "second.sock")
     await second.stop()
