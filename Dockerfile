@@ -1,13 +1,15 @@
 # syntax=docker/dockerfile:1
 # docker build -t wsprism .    With another base or a digest: --build-arg PYTHON_IMAGE=python:3.11.14-slim-bookworm@sha256:…
+# (and BUILD_IMAGE of the same Python and distribution, with a C compiler).
+ARG BUILD_IMAGE=python:3.11.14-bookworm
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
-# pip and what it needs stay here: one environment without pip leaves this stage.
-FROM ${PYTHON_IMAGE} AS build
+# pip, the C compiler and what they need stay here: one environment without pip leaves this stage, compiled.
+FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
 RUN python -m venv --without-pip /opt/wsprism \
-    && python -m pip --python /opt/wsprism/bin/python install --no-cache-dir .
+    && WSPRISM_COMPILE=1 python -m pip --python /opt/wsprism/bin/python install --no-cache-dir .
 
 FROM ${PYTHON_IMAGE}
 RUN python -m pip uninstall --yes --root-user-action=ignore pip setuptools wheel \

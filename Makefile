@@ -2,7 +2,7 @@
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run test check format docs clean
+.PHONY: run test check check-compiled format docs clean
 
 $(BIN)/pytest:
 	python3 -m venv $(VENV)
@@ -23,6 +23,10 @@ check: $(BIN)/pytest
 	$(BIN)/python -m pytest --cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='actors/*,qos/*,wsprism/protocol/*,wsprism/policy/*' --fail-under=95
+
+# The tests on the compiled install, in an environment of its own; needs a C compiler.
+check-compiled:
+	.ci/check-compiled
 
 format: $(BIN)/pytest
 	$(BIN)/ruff format .

@@ -22,6 +22,7 @@ from load.bars import judge
 from load.machine import describe
 from load.measure import Timing
 from load.peers import PEERS, Peer
+from load.peers.wsprism import WsPrism
 from load.plot import render_svg
 from load.report import is_disturbed, one_line, render_json, render_markdown, render_terminal
 from load.results import Case, Results
@@ -40,6 +41,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m load.bench", description="Open-loop benchmark with peers.")
     parser.add_argument("--shapes", default="all", help="comma-separated names or prefixes, or all (default)")
     parser.add_argument("--servers", default=",".join(PEERS), help="comma-separated; default: %(default)s")
+    parser.add_argument(
+        "--python",
+        metavar="PATH",
+        help="interpreter of an environment whose installed gateway is measured, compiled or not (default: this one's)",
+    )
     parser.add_argument("--lanes", default="ext,hot", help="default: %(default)s")
     parser.add_argument("--runs", type=int, default=3, help="runs of each case; medians are shown (default 3)")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of the measured window (default 5)")
@@ -150,6 +156,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.list:
         print("\n".join(f"{shape.name:22}{shape.title}" for shape in SHAPES))
         return 0
+    if arguments.python is not None:
+        PEERS["wsprism"] = WsPrism(arguments.python)
     try:
         shapes = select(arguments.shapes)
         peers, missing = _present(arguments.servers)

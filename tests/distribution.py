@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,12 @@ _LEFT_OUT = (".*", "__pycache__", "build", "*.egg-info", "node_modules", "bench-
 
 
 def build(kind: str, directory: Path, source: Path = ROOT) -> Path:
-    """The ``wheel`` or ``sdist`` of ``source`` in ``directory``; nothing is written into ``source``."""
+    """The ``wheel`` (pure) or ``sdist`` of ``source`` in ``directory``; nothing is written into ``source``."""
     copy = directory / "source"
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
     code = f"import setuptools.build_meta as backend; backend.build_{kind}({str(directory)!r})"
-    subprocess.run([sys.executable, "-c", code], cwd=copy, check=True, capture_output=True)
+    pure = os.environ | {"WSPRISM_COMPILE": "0"}
+    subprocess.run([sys.executable, "-c", code], cwd=copy, check=True, capture_output=True, env=pure)
     shutil.rmtree(copy)
     [built] = directory.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     return built

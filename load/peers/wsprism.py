@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
-from platform import python_version
 
 from load.client_frames import binary_frame, text_frame, upgrade_request
 from load.peers.base import HOST, Member, Options, http_get
@@ -46,20 +44,31 @@ _ACCOUNTS = ("offered", "sent", "dropped", "conflated", "discarded", "slow_disco
 
 
 class WsPrism:
-    """Room and chat on the ext lane, service 1 (echo to the room) on the hot one."""
+    """Room and chat on the ext lane, service 1 (echo to the room) on the hot one.
+
+    ``python``: the interpreter of an environment in which the gateway is installed, which is what then runs, wherever
+    the benchmark itself comes from. Without it the benchmark's own gateway runs.
+    """
 
     name = "wsprism"
     lanes = frozenset({"ext", "hot"})
 
+    def __init__(self, python: str | None = None) -> None:
+        self._python = [sys.executable] if python is None else [python, "-I"]
+
     def missing(self) -> str | None:
-        return None if find_spec("wsprism.__main__") else "the wsprism package"
+        return None if self._says("-m", "wsprism", "--version") else f"the wsprism package for {self._python[0]}"
 
     def version(self) -> str:
+        """With what it says of itself: compiled or pure."""
+        return f"{self._says('-m', 'wsprism', '--version')}, {self._says('--version')}"
+
+    def _says(self, *arguments: str) -> str:
         try:
-            own = version("wsprism")
-        except PackageNotFoundError:
-            own = "checkout"
-        return f"wsprism {own}, Python {python_version()}"
+            told = subprocess.run([*self._python, *arguments], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return ""
+        return told.stdout.strip()
 
     def command(self, options: Options) -> Sequence[str]:
         tenants = "".join(
@@ -69,7 +78,7 @@ class WsPrism:
         path.write_text(
             _CONFIGURATION.format(host=HOST, port=options.port, spare_port=options.spare_port, tenants=tenants)
         )
-        return [sys.executable, "-m", "wsprism", "--config", str(path)]
+        return [*self._python, "-m", "wsprism", "--config", str(path)]
 
     def companion(self, options: Options) -> Sequence[str]:
         return [sys.executable, "-m", "load.sink", str(options.spare_port)]
