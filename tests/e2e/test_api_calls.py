@@ -274,7 +274,10 @@ async def test_sessions_are_shown_as_they_are(backend: Backend, base: str) -> No
             "rooms": ["a", "b"],
             "active_room": "a",
             "queue": {"control": empty, "reliable": empty, "hot": empty},
+            "generation": item["generation"],
+            "metadata": {},
         }
+        assert item["generation"] > 0
 
 
 async def test_sessions_are_filtered_by_user_and_room(backend: Backend, base: str) -> None:

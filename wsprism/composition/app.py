@@ -252,6 +252,9 @@ class GatewayProcess:
         await self._stop_internal()
         await asyncio.gather(*(one.close() for one in (self._metrics, self._tracing) if one is not None))
 
+    def _failed(self) -> bool:
+        return not self._parts.gateway.alive
+
     def _give_up(self, outlet: Outlet) -> None:
         self.counters.write_stalls += 1
         outlet.give_up("no progress")
@@ -264,7 +267,7 @@ class GatewayProcess:
     def _routes(self) -> tuple[Mapping[str, Handler], Mapping[str, Handler]]:
         """Of the public listener, and of the internal one: without it the public one tells operators what it can."""
         gateway = self.settings.gateway
-        probes = Probes(self.draining, self._metrics.render, CONTENT_TYPE_LATEST)
+        probes = Probes(self.draining, self._failed, self._metrics.render, CONTENT_TYPE_LATEST)
         public: dict[str, Handler] = {"/v1/ws": self._upgrader.handle} | probes.liveness
         if gateway.diagnostics.echo_path is not None:
             public.setdefault(gateway.diagnostics.echo_path, self._upgrader.handle_echo)

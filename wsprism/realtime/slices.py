@@ -65,6 +65,10 @@ class SlicedWork:
         """Whether nothing is under way."""
         return not self._works
 
+    def stop(self) -> None:
+        """Do nothing of what is left."""
+        self._works.clear()
+
     def begin(
         self,
         items: Sequence[T],

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
-from actors import Actor, Deferred, Directive, MailboxSpec, Supervision, Terminated
+from actors import Actor, ActorRef, Deferred, Directive, MailboxSpec, Supervision, Terminated
 from qos import Lane, OutboundQueue
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable
@@ -40,7 +40,7 @@ from wsprism.realtime.messages import (
     is_hot,
 )
 from wsprism.realtime.outbound.flusher import Flusher
-from wsprism.realtime.outbound.outlet import Outlet
+from wsprism.realtime.outbound.outlet import Closing, Outlet
 from wsprism.realtime.room.actor import Room
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
@@ -52,6 +52,7 @@ __all__ = ["Tenant"]
 
 _log = logging.getLogger("wsprism.tenant")
 
+_ATTACHED_WITHIN_S = 10.0
 _ROOMS_LEFT_AT_ONCE = 16
 _CONNECTIONS_TOLD_AT_ONCE = 256
 _CONNECTION_MAILBOX = MailboxSpec(capacity=1024)
@@ -66,6 +67,10 @@ _RESTARTED_EVER_LATER = Supervision(
 )
 
 
+class _LookForSockets:
+    """To itself: some sessions have waited for their socket long enough."""
+
+
 class Tenant(Actor):
     """One per tenant of the configuration; its state is ``registry``."""
 
@@ -75,6 +80,8 @@ class Tenant(Actor):
         self.flusher = flusher
         self._names = 0
         self._connections = 0
+        self._unattached: dict[ActorRef, tuple[float, Session]] = {}
+        self._watches_unattached = False
 
     def on_start(self) -> None:
         self.tenant.ref = self.context.ref
@@ -144,8 +151,25 @@ class Tenant(Actor):
         )
         outlet.connection = session.connection
         self._connections += 1
+        self._unattached[session.connection] = (tenant.now() + _ATTACHED_WITHIN_S, session)
+        if not self._watches_unattached:
+            self._watches_unattached = True
+            self.context.call_later(_ATTACHED_WITHIN_S, _LookForSockets())
         self.context.watch(session.connection)
         return session
+
+    def _look_for_sockets(self, _: _LookForSockets) -> None:
+        """A session whose handshake ended between the tenant's answer and the socket would stay for ever."""
+        now = self.tenant.now()
+        while self._unattached:
+            connection, (until, session) = next(iter(self._unattached.items()))
+            if until > now:
+                self.context.call_later(until - now, _LookForSockets())
+                return
+            del self._unattached[connection]
+            if session.outlet.transport is None and session.outlet.closing is not Closing.DONE:
+                connection.stop()
+        self._watches_unattached = False
 
     def _kick(self, session: Session, reason: str) -> None:
         self.tenant.counters.kicked[reason] += 1
@@ -213,6 +237,7 @@ class Tenant(Actor):
         session = self.registry.of_connection(message.ref)
         if session is not None:
             self._forget(session)
+        self._unattached.pop(message.ref, None)
         self._connections -= 1
         self._stop_once_removed()
 
@@ -330,6 +355,7 @@ _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     LeaveRequest: Tenant._leave,
     Narrowed: Tenant._narrow,
     NextSlice: Tenant._next_slice,
+    _LookForSockets: Tenant._look_for_sockets,
     OpenSession: Tenant._open_session,
     PublishToRoom: Tenant._publish,
     RemoveTenant: Tenant._remove,

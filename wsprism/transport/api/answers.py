@@ -148,6 +148,8 @@ class SessionItem(Answer):
     rooms: list[str] = Field(description="in the order of joining")
     active_room: str | None
     queue: QueueAnswer
+    generation: int = Field(description="grows with every session opened in the tenant: the greater is the newer")
+    metadata: dict[str, Any] = Field(description="the ticket's claims, or what the webhook said; empty: none")
 
 
 class SessionPage(Page):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pydantic import BaseModel
 
-from actors import ActorStoppedError, AskTimeoutError, MailboxFullError
+from actors import ActorFailedError, ActorStoppedError, AskTimeoutError, MailboxFullError
 from wsprism.policy.decisions import Denied
 from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.counters import GatewayCounters
@@ -24,9 +24,10 @@ from wsprism.transport.api.rates import RateMeter
 
 __all__ = ["Call", "CallHandler", "GatewayControl", "ReloadOutcome", "ask_tenant"]
 
-_ASK_TIMEOUT_S = 10.0
+ASK_TIMEOUT_S: Final = 10.0
 
 _OVERLOADED = Problem(503, "the tenant is overloaded; nothing was done", headers={"Retry-After": "1"})
+_FAILED = Problem(503, "the tenant failed meanwhile; it may have been done in part", headers={"Retry-After": "1"})
 _TIMEOUT = Problem(503, "no answer in time", ErrorCode.TIMEOUT, {"Retry-After": "1"})
 _AMBIGUOUS = Problem(409, "several users have a session with this sid: name the user too", ErrorCode.BAD_REQUEST)
 
@@ -73,6 +74,8 @@ class Call:
     query: Any = None
     body: Any = None
     one_tenant: TenantContext | None = field(default=None)
+    timeout_s: float = ASK_TIMEOUT_S
+    """How long an actor is waited for: longer than the caller waits, where the call's key remembers the answer."""
 
     @property
     def tenant(self) -> TenantContext:
@@ -84,17 +87,19 @@ class Call:
 CallHandler = Callable[[Call], Awaitable[BaseModel | Problem]]
 
 
-async def ask_tenant(tenant: TenantContext, message: object) -> int | Problem:
+async def ask_tenant(tenant: TenantContext, message: object, timeout_s: float = ASK_TIMEOUT_S) -> int | Problem:
     """Ask the tenant actor for what it answers with a number; every other end is a problem.
 
     Nothing was done then, unless the answer was not there in time: work in slices that has begun goes on.
     """
     try:
-        answer: int | Denied | AmbiguousSid = await tenant.ref.ask(message, _ASK_TIMEOUT_S)
+        answer: int | Denied | AmbiguousSid = await tenant.ref.ask(message, timeout_s)
     except MailboxFullError:
         return _OVERLOADED
     except AskTimeoutError:
         return _TIMEOUT
+    except ActorFailedError:
+        return _FAILED
     except ActorStoppedError:
         return _OVERLOADED
     if isinstance(answer, Denied):

@@ -1,7 +1,8 @@
 """Answers remembered by ``Idempotency-Key``: a repeated call gets the first answer, and nothing happens twice.
 
-A key counts within tenant and path. Only what was carried out is remembered: a refused call may be tried again. Calls
-that come while the first is under way wait for its answer. Bounded: beyond, the oldest answer is forgotten early.
+A key counts within tenant and path. Only what was carried out is remembered: a refused call may be tried again. A call
+goes on when whoever made it waits no longer: until it has ended its key is under way, and nothing is done again.
+Bounded: beyond, the oldest answer is forgotten early, and no further call is begun.
 """
 
 from __future__ import annotations
@@ -9,18 +10,36 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from wsprism.protocol.codes import ErrorCode
 from wsprism.transport.api.problems import Problem
 
-__all__ = ["LIFETIME_S", "MAX_ANSWERS", "Answered", "Idempotency"]
+__all__ = ["LIFETIME_S", "MAX_ANSWERS", "MAX_UNDER_WAY", "PATIENCE_S", "Answered", "Idempotency"]
 
 LIFETIME_S: Final = 600.0
 MAX_ANSWERS: Final = 100_000
+MAX_UNDER_WAY: Final = 1024
+PATIENCE_S: Final = 10.0
+"""So long a caller waits for a call that goes on."""
 
 _OTHER_BODY: Final = Problem(422, "this Idempotency-Key was used with another body")
+
+_FAILED: Final = Problem(503, "the first call with this Idempotency-Key has failed")
+_OVERDUE: Final = Problem(
+    503,
+    "no answer in time; the call goes on: ask again with the same Idempotency-Key",
+    ErrorCode.TIMEOUT,
+    {"Retry-After": "1"},
+)
+_UNDER_WAY: Final = Problem(
+    409,
+    "the call with this Idempotency-Key is still under way: ask again for its answer",
+    headers={"Retry-After": "1"},
+)
+_TOO_MANY: Final = Problem(503, "too many calls are under way; nothing was done", headers={"Retry-After": "1"})
 
 Key = tuple[str, str, str]
 """Tenant, path, the header's value."""
@@ -41,20 +60,35 @@ class _Remembered:
     until: float
 
 
+@dataclass(slots=True)
+class _Call:
+    digest: bytes
+    task: asyncio.Task[Answered | Problem]
+    overdue: bool = False
+
+
 class Idempotency:
     """``now`` is monotonic seconds."""
 
-    def __init__(self, now: Callable[[], float], max_answers: int = MAX_ANSWERS) -> None:
+    def __init__(
+        self, now: Callable[[], float], max_answers: int = MAX_ANSWERS, patience_s: float = PATIENCE_S
+    ) -> None:
         self._now = now
         self._max_answers = max_answers
+        self._patience_s = patience_s
         self._answers: OrderedDict[bytes, _Remembered] = OrderedDict()
-        self._running: dict[bytes, tuple[bytes, asyncio.Future[Answered | Problem]]] = {}
+        self._calls: dict[bytes, _Call] = {}
 
     def __len__(self) -> int:
         return len(self._answers)
 
+    def stop(self) -> None:
+        """Wait for nothing any more."""
+        for call in self._calls.values():
+            call.task.cancel()
+
     async def once(
-        self, key: Key, body: bytes, call: Callable[[], Awaitable[Answered | Problem]]
+        self, key: Key, body: bytes, call: Callable[[], Coroutine[Any, Any, Answered | Problem]]
     ) -> Answered | Problem:
         """What ``call`` answers, or what it answered before to the same ``key`` and ``body``."""
         digest = _hash(body)
@@ -63,24 +97,37 @@ class Idempotency:
         remembered = self._answers.get(place)
         if remembered is not None:
             return remembered.answer if remembered.digest == digest else _OTHER_BODY
-        running = self._running.get(place)
-        if running is not None:
-            return await asyncio.shield(running[1]) if running[0] == digest else _OTHER_BODY
-        answered: asyncio.Future[Answered | Problem] = asyncio.get_running_loop().create_future()
-        self._running[place] = (digest, answered)
-        try:
-            answer = await call()
-        except BaseException:
-            answered.set_result(Problem(503, "the first call with this Idempotency-Key has failed"))
-            raise
-        finally:
-            del self._running[place]
-        answered.set_result(answer)
+        running = self._calls.get(place)
+        is_first = running is None
+        if running is None:
+            if len(self._calls) >= MAX_UNDER_WAY:
+                return _TOO_MANY
+            running = _Call(digest, asyncio.ensure_future(call()))
+            self._calls[place] = running
+            running.task.add_done_callback(lambda task: self._end(place, digest, task))
+        elif running.digest != digest:
+            return _OTHER_BODY
+        elif running.overdue:
+            return _UNDER_WAY
+        await asyncio.wait((running.task,), timeout=self._patience_s)
+        if not running.task.done():
+            running.overdue = True
+            return _OVERDUE if is_first else _UNDER_WAY
+        if running.task.cancelled():
+            return _FAILED
+        if running.task.exception() is not None and not is_first:
+            return _FAILED
+        return running.task.result()
+
+    def _end(self, place: bytes, digest: bytes, task: asyncio.Task[Answered | Problem]) -> None:
+        del self._calls[place]
+        if task.cancelled() or task.exception() is not None:
+            return
+        answer = task.result()
         if isinstance(answer, Answered):
             self._answers[place] = _Remembered(digest, answer, self._now() + LIFETIME_S)
             if len(self._answers) > self._max_answers:
                 self._answers.popitem(last=False)
-        return answer
 
     def _forget_old(self) -> None:
         now = self._now()

@@ -11,6 +11,8 @@ from bisect import bisect_right
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from qos import Lane
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
@@ -18,10 +20,16 @@ from wsprism.transport.api import answers
 from wsprism.transport.api.calls import Call
 from wsprism.transport.api.paging import read_cursor, show_cursor
 
-__all__ = ["get_room", "get_tenant", "list_rooms", "list_sessions", "list_tenants"]
+__all__ = ["MAX_PAGE_BYTES", "get_room", "get_tenant", "list_rooms", "list_sessions", "list_tenants"]
 
-_SLICE: Final = 200
-"""Sessions that are shown in one turn of the loop."""
+_SLICE: Final = 2000
+"""What is shown in one turn of the loop: a session counts ten, and one more for each of its rooms."""
+
+MAX_PAGE_BYTES: Final = 1024 * 1024
+"""About so large a page of sessions becomes, whatever ``limit`` says; one session is always shown."""
+
+_SESSION_BYTES: Final = 400
+"""What stands around a session's rooms and metadata."""
 
 
 async def list_tenants(call: Call) -> answers.TenantPage:
@@ -44,10 +52,19 @@ async def list_sessions(call: Call) -> answers.SessionPage:
     tenant = call.tenant
     clock_zero_s = tenant.unix_now() - tenant.now()
     items: list[answers.SessionItem] = []
-    for first in range(0, len(found), _SLICE):
-        if first:
+    size_bytes = work = 0
+    for session, number in found:
+        size_bytes += _size_bytes(session)
+        if items and size_bytes > MAX_PAGE_BYTES:
+            break
+        last_shown = number
+        items.append(_shown_session(session, clock_zero_s))
+        work += 10 + len(session.rooms)
+        if work >= _SLICE:
+            work = 0
             await asyncio.sleep(0)
-        items += [_shown_session(session, clock_zero_s) for session in found[first : first + _SLICE]]
+    if len(items) < len(found):
+        last = last_shown
     return answers.SessionPage.model_construct(items=items, next_cursor=show_cursor(last))
 
 
@@ -82,16 +99,31 @@ async def get_room(call: Call) -> answers.RoomAnswer:
 
 def _sessions(
     tenant: TenantContext, user: str | None, room: str | None, after: int, limit: int
-) -> tuple[list[Session], int | None]:
+) -> tuple[list[tuple[Session, int]], int | None]:
+    """Each with the number that a page behind it begins with."""
     registry = tenant.registry
     if user is None:
-        if room is None:
-            return registry.in_order.page(after, limit)
-        entry = registry.rooms.get(room)
-        return entry.sessions.page(after, limit) if entry is not None else ([], None)
+        entry = registry.rooms.get(room) if room is not None else None
+        if room is not None and entry is None:
+            return [], None
+        numbered = entry.sessions if entry is not None else registry.in_order
+        page, last = numbered.page(after, limit)
+        return [(one, numbered.number_of(one)) for one in page], last
     number_of = registry.in_order.number_of
-    found = [one for one in registry.of_user(user) if number_of(one) > after and (room is None or room in one.rooms)]
-    return found[:limit], number_of(found[limit - 1]) if len(found) > limit else None
+    found: list[tuple[Session, int]] = []
+    for one in registry.by_sid(user).values():
+        number = number_of(one)
+        if number > after and (room is None or room in one.rooms):
+            if len(found) == limit:
+                return found, found[-1][1]
+            found.append((one, number))
+    return found, None
+
+
+def _size_bytes(session: Session) -> int:
+    rooms = sum(len(room.encode("utf-8", "replace")) + 3 for room in session.rooms)
+    metadata = session.principal.metadata
+    return _SESSION_BYTES + rooms + (len(msgspec.json.encode(metadata)) if metadata else 0)
 
 
 def _shown_tenant(call: Call, tenant: TenantContext) -> answers.TenantAnswer:
@@ -129,6 +161,8 @@ def _shown_session(session: Session, clock_zero_s: float) -> answers.SessionItem
         queue=answers.QueueAnswer.model_construct(
             control=_shown_backlog(control), reliable=_shown_backlog(reliable), hot=_shown_backlog(hot)
         ),
+        generation=session.generation,
+        metadata=dict(session.principal.metadata),
     )
 
 

@@ -32,7 +32,7 @@ async def publish(call: Call) -> MembersAnswer | Problem:
     publications = _publications(call.body, call.tenant.rules, room)
     if isinstance(publications, Problem):
         return publications
-    answer = await ask_tenant(call.tenant, PublishForBackend(room, publications))
+    answer = await ask_tenant(call.tenant, PublishForBackend(room, publications), call.timeout_s)
     return answer if isinstance(answer, Problem) else MembersAnswer(members=answer)
 
 
@@ -48,7 +48,7 @@ async def _send(call: Call, user: str | None) -> SessionsAnswer | Problem:
     publications = _publications(call.body, call.tenant.rules, None)
     if isinstance(publications, Problem):
         return publications
-    answer = await ask_tenant(call.tenant, SendForBackend(user, publications))
+    answer = await ask_tenant(call.tenant, SendForBackend(user, publications), call.timeout_s)
     return answer if isinstance(answer, Problem) else SessionsAnswer(sessions=answer)
 
 

@@ -125,15 +125,15 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         "publish", "POST", f"{TENANT}/rooms/{{room}}/publish", "Publish into a room", publishing.publish,
-        answers.MembersAnswer, 202, models.publish_body, refusals=(503,), idempotent=True, large=True,
+        answers.MembersAnswer, 202, models.publish_body, refusals=(409, 503), idempotent=True, large=True,
     ),
     Operation(
         "broadcast", "POST", f"{TENANT}/broadcast", "Send to every session", publishing.broadcast,
-        answers.SessionsAnswer, 202, models.publish_body, refusals=(503,), idempotent=True, large=True,
+        answers.SessionsAnswer, 202, models.publish_body, refusals=(409, 503), idempotent=True, large=True,
     ),
     Operation(
         "send", "POST", f"{TENANT}/users/{{user}}/send", "Send to every session of a user", publishing.send,
-        answers.SessionsAnswer, 202, models.publish_body, refusals=(503,), idempotent=True, large=True,
+        answers.SessionsAnswer, 202, models.publish_body, refusals=(409, 503), idempotent=True, large=True,
     ),
     Operation(
         "join", "POST", f"{TENANT}/rooms/{{room}}/members", "Join sessions to a room", sessions.join,

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from actors import Scheduler
 from wsprism.policy.log_limit import LimitedLog
 from wsprism.transport.api.calls import Call, GatewayControl
-from wsprism.transport.api.idempotency import Answered, Idempotency
+from wsprism.transport.api.idempotency import LIFETIME_S, Answered, Idempotency
 from wsprism.transport.api.keys import ApiKey, ApiKeys
 from wsprism.transport.api.openapi import document_json
 from wsprism.transport.api.problems import Problem
@@ -57,6 +57,7 @@ class Api:
     def stop(self) -> None:
         """Watch no more; idempotent."""
         self._rates.stop()
+        self._idempotency.stop()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Raises nothing but CancelledError."""
@@ -120,6 +121,7 @@ class Api:
             return once
         if once is None:
             return await _carry_out(operation, call)
+        call = replace(call, timeout_s=LIFETIME_S)
         return await self._idempotency.once(
             (call.tenant.id, operation.path.format(**call.path), once), raw, lambda: _carry_out(operation, call)
         )

@@ -12,10 +12,17 @@ __all__ = ["Probes"]
 
 
 class Probes:
-    """``render`` gives the metrics as ``content_type``."""
+    """``render`` gives the metrics as ``content_type``. ``failed``: nobody can be served until a restart."""
 
-    def __init__(self, draining: Callable[[], bool], render: Callable[[], Awaitable[bytes]], content_type: str) -> None:
+    def __init__(
+        self,
+        draining: Callable[[], bool],
+        failed: Callable[[], bool],
+        render: Callable[[], Awaitable[bytes]],
+        content_type: str,
+    ) -> None:
         self._draining = draining
+        self._failed = failed
         self._render = render
         self._content_type = content_type
 
@@ -35,6 +42,8 @@ class Probes:
     async def _readyz(self, _: web.BaseRequest) -> web.StreamResponse:
         if self._draining():
             return web.json_response({"status": "draining"}, status=503)
+        if self._failed():
+            return web.json_response({"status": "failed"}, status=503)
         return web.json_response({"status": "ready"})
 
     async def _metrics(self, _: web.BaseRequest) -> web.StreamResponse:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ class Calls:
         self.made = 0
         self._answers = answers
 
-    def __call__(self) -> Awaitable[Answered | Problem]:
+    def __call__(self) -> Coroutine[Any, Any, Answered | Problem]:
         return self._call()
 
     async def _call(self) -> Answered | Problem:
@@ -93,21 +94,58 @@ async def test_when_the_first_fails_those_that_wait_are_told_and_the_next_is_mad
     assert await memory.once(KEY, b"x", calls) == DONE
 
 
-async def test_the_first_caller_may_go_away() -> None:
+async def test_the_first_caller_may_go_away_and_the_call_goes_on() -> None:
+    memory, _ = table()
+    calls = Calls(DONE)
+    first, second = [asyncio.ensure_future(memory.once(KEY, b"x", calls)) for _ in range(2)]
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await second == DONE
+    assert calls.made == 1
+
+
+async def test_a_call_that_takes_longer_is_under_way_until_it_has_ended_and_is_then_remembered() -> None:
+    memory = Idempotency(ManualScheduler().now, patience_s=0.01)
+    gate: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+    made = 0
+
+    async def call() -> Answered:
+        nonlocal made
+        made += 1
+        return await gate
+
+    first, beside = await asyncio.gather(memory.once(KEY, b"x", call), memory.once(KEY, b"x", call))
+    again = await memory.once(KEY, b"x", call)
+    other = await memory.once(KEY, b"y", call)
+    for problem, status in ((first, 503), (beside, 409), (again, 409), (other, 422)):
+        assert isinstance(problem, Problem)
+        assert problem.status == status
+    assert isinstance(again, Problem)
+    assert again.headers["Retry-After"] == "1"
+    gate.set_result(DONE)
+    await asyncio.sleep(0.01)
+    assert await memory.once(KEY, b"x", call) == DONE
+    assert made == 1
+
+
+async def test_calls_under_way_are_bounded_and_end_with_the_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsprism.transport.api.idempotency.MAX_UNDER_WAY", 1)
     memory, _ = table()
 
     async def never() -> Answered:
         await asyncio.get_running_loop().create_future()
         return DONE
 
-    first, second = [asyncio.ensure_future(memory.once(KEY, b"x", never)) for _ in range(2)]
+    first = asyncio.ensure_future(memory.once(KEY, b"x", never))
     await asyncio.sleep(0)
-    first.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    answer = await second
-    assert isinstance(answer, Problem)
-    assert answer.status == 503
+    refused = await memory.once(("other", "/", "k"), b"x", never)
+    memory.stop()
+    ended = await first
+    for problem in (refused, ended):
+        assert isinstance(problem, Problem)
+        assert problem.status == 503
 
 
 async def test_answers_are_forgotten_after_ten_minutes() -> None:
