@@ -105,7 +105,8 @@ async def test_a_log_in_json_has_no_other_lines_in_its_file(tmp_path: Path) -> N
     said = [json.loads(line)["message"] for line in log.read_text().splitlines()]
     assert said[0].startswith("🚀 wsPrism Gateway active at ")
     code, out, _ = await serve_through_the_shell(tmp_path, "")
-    assert (code, out.decode().splitlines()[1]) == (0, 'Loaded configuration for tenant: "acme"')
+    assert code == 0
+    assert 'Loaded configuration for tenant: "acme"' in out.decode().splitlines()
 
 
 async def test_a_start_that_fails_says_so_in_json_too(tmp_path: Path) -> None:
