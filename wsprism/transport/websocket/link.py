@@ -92,7 +92,7 @@ class Link(asyncio.BufferedProtocol):
             self.abort()
             return
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-        self._connection.deliver([Attached(self)])
+        self._connection.deliver_control(Attached(self))
         self.outlet.flusher.flush_now(self.outlet)  # leaves in one packet with the answer to the handshake
 
     def read(self) -> None:

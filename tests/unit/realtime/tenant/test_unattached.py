@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.realtime_support import World
+from wsprism.realtime.messages import TransportLost
 
 
 async def test_a_session_whose_socket_never_comes_is_gone_after_ten_seconds() -> None:
@@ -30,3 +31,16 @@ async def test_every_session_has_a_greater_generation_than_the_one_before() -> N
     world = World()
     generations = [(await world.connect("ann", "tab")).session.generation for _ in range(3)]
     assert 0 < generations[0] < generations[1] < generations[2]
+
+
+async def test_a_client_that_fills_its_mailbox_and_vanishes_does_not_stay() -> None:
+    world = World()
+    peer = await world.connect()
+    connection = peer.session.connection
+    while connection.tell(b"\x01\x01\x00x"):
+        pass
+    peer.outlet.lost()
+    assert connection.deliver_control(TransportLost("gone"))
+    world.settle()
+    assert not connection.alive
+    assert world.tenant.sessions == 0
