@@ -14,7 +14,7 @@ from pathlib import Path
 
 from setuptools import Distribution, Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 _BUILDS = {"bdist_wheel", "build", "build_ext", "install"}
 _PROBE = '#include <Python.h>\nPyMODINIT_FUNC PyInit_probe(void) { return PyModule_New("probe"); }\n'
@@ -46,7 +46,7 @@ def has_compiler() -> bool:
         try:
             command.ensure_finalized()
             command.run()
-        except (BaseError, OSError):
+        except (BaseError, CCompilerError, OSError):
             return False
     return True
 
