@@ -70,6 +70,6 @@ def test_all_members_see_one_order_whatever_interleaves(
             assert own == [f"{sender}.{number}" for number in range(sent[sender])]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room, "FAN_OUT_SIZE", fan_out_size)
+        patch.setattr(room, "FAN_OUT_WORK", fan_out_size)
         patch.setattr(room, "_GATHERING_SIZE", 2)
         asyncio.run(run())

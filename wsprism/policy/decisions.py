@@ -32,6 +32,8 @@ class Reason(StrEnum):
     REVOCATIONS_FULL = "revocations_full"
     REVOKED = "revoked"
     ROOM_FULL = "room_full"
+    ROOM_HOT_SHED = "room_hot_shed"
+    SERVICE_FAULT = "service_fault"
     TENANT_FULL = "tenant_full"
     TICKET_UNJUDGED = "ticket_unjudged"
     TOO_MANY_ROOMS = "too_many_rooms"
@@ -58,9 +60,9 @@ class DecisionCounters:
     def __init__(self) -> None:
         self._counts = dict.fromkeys(Reason, 0)
 
-    def count(self, reason: Reason) -> None:
-        """One more."""
-        self._counts[reason] += 1
+    def count(self, reason: Reason, times: int = 1) -> None:
+        """One more, or several."""
+        self._counts[reason] += times
 
     def __getitem__(self, reason: Reason) -> int:
         return self._counts[reason]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.protocol.traces import ConnectionTrace, MessageTrace
     from wsprism.realtime.outbound.wire import WireFormat
+    from wsprism.realtime.room.inbox import Inbox
     from wsprism.realtime.rules import TenantContext
     from wsprism.realtime.session import Session
 
@@ -187,7 +188,7 @@ class JoinAccepted:
     """Room to connection: joined; ``sys.joined`` stands in its queue already."""
 
     room: str
-    ref: ActorRef
+    inbox: Inbox
     asked: bool
 
 
@@ -234,11 +235,14 @@ class MembersQuery:
 
 
 class ExtPublication(msgspec.Struct, gc=False):
-    """An ext message for every member. ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``."""
+    """An ext message for every member. ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``.
+
+    ``data`` is JSON, made where somebody can be blamed when it cannot be said in JSON: nothing fails in the room.
+    """
 
     svc: str
     type: str
-    data: Any
+    data: bytes
     sender: Any = None
     seq: int | None = None
     ack: bool = False
@@ -270,9 +274,10 @@ class SampledPublication:
 
 
 def is_hot(message: object) -> bool:
-    """Whether a room may shed it for a newer one."""
-    kind = type(message)
-    return kind is HotPublication or (kind is SampledPublication and is_hot(message.publication))  # type: ignore[attr-defined]
+    """Whether a room may shed it for a newer one: not when its sender waits for an answer."""
+    if isinstance(message, SampledPublication):
+        message = message.publication
+    return isinstance(message, HotPublication) and not message.ack
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pytest
 from tests.realtime_support import Peer, World
 from wsprism.protocol.trace import TraceParent
 from wsprism.protocol.traces import MAX_EVENTS, ConnectionTrace, MessageTrace
-from wsprism.realtime.room.actor import FAN_OUT_SIZE
+from wsprism.realtime.room.actor import FAN_OUT_WORK
 from wsprism.realtime.sampling import ASKED_FOR_RPS, Sampler
 
 SAMPLED = f"00-{'a' * 32}-{'b' * 16}-01"
@@ -120,11 +120,11 @@ async def test_a_sampled_publication_keeps_its_place_in_the_order() -> None:
 
 async def test_in_a_room_that_is_fanned_out_in_slices_it_is_followed_to_the_last_member(recorder: Recorder) -> None:
     one = world(recorder)
-    peers = [await a_member(one, user=f"u{n}") for n in range(FAN_OUT_SIZE + 1)]
+    peers = [await a_member(one, user=f"u{n}") for n in range(FAN_OUT_WORK + 1)]
     recorder.messages.clear()
     peers[0].chat("hi all")
     (trace,) = recorder.messages
-    assert trace.stages[4].attributes["members"] == FAN_OUT_SIZE + 1
+    assert trace.stages[4].attributes["members"] == FAN_OUT_WORK + 1
     assert trace.outcome == "written"
     assert peers[-1].types() == ["msg"]
 

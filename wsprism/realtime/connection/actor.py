@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
-from actors import Actor, ActorRef
+from actors import Actor
 from qos import Frame, Lane
 from wsprism.errors import InternalError
 from wsprism.policy.decisions import Denied, Reason
@@ -25,7 +25,7 @@ from wsprism.protocol.hot import ACK_REQUESTED as HOT_ACK_REQUESTED
 from wsprism.protocol.hot import HotFault, decode_hot, with_sender
 from wsprism.protocol.traces import MessageTrace
 from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation, size_in_bytes
-from wsprism.realtime.connection.carry_out import CARRY_OUT, tell_sampled
+from wsprism.realtime.connection.carry_out import CARRY_OUT, ROOM_OVERLOADED
 from wsprism.realtime.connection.refresh import ask_for_refresh, refresh
 from wsprism.realtime.messages import (
     Attached,
@@ -41,6 +41,7 @@ from wsprism.realtime.messages import (
     RulesChanged,
     TransportLost,
 )
+from wsprism.realtime.room.inbox import Inbox
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 
@@ -110,7 +111,7 @@ class Connection(Actor):
         self._limiter = tenant.rate_limiter()
         self._sampler = tenant.sampler
         self.trace: MessageTrace | None = None
-        self.rooms: dict[str, ActorRef] = {}
+        self.rooms: dict[str, Inbox] = {}
         self.awaiting: str | None = None
         self._held_back: list[str | bytes] = []
         self._held_back_bytes = 0
@@ -285,12 +286,15 @@ class Connection(Actor):
             self._refuse_hot(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", frame.seq)
             return
         conflation = rules.conflation
-        key = (room, conflation.key_for(session, frame.opcode, frame.payload)) if conflation.active else None
+        key = None
+        if conflation.active:
+            key = (room, service_id, conflation.key_for(session, frame.opcode, frame.payload))
         publication = HotPublication(ready, key, session, service.echo, frame.seq, ack)
-        if self.trace is None:
-            self.rooms[room].tell(publication)
-        else:
-            tell_sampled(self.rooms[room], publication, self.trace)
+        if not self.rooms[room].publish(publication, self.trace):
+            counters.decisions.count(Reason.MAILBOX_FULL)
+            if ack:
+                notice = sysmsg.error(ErrorCode.RESOURCE_EXHAUSTED, ROOM_OVERLOADED, session.trace_id, frame.seq)
+                self._outlet.send(notice, Lane.CONTROL)
 
     def _on_ping(self, ping: Ping) -> None:
         if self.state is State.OPEN and self._may_send_control_frame():
@@ -349,7 +353,7 @@ class Connection(Actor):
     def _on_join_accepted(self, message: JoinAccepted) -> None:
         room = message.room
         self.rooms.pop(room, None)
-        self.rooms[room] = message.ref
+        self.rooms[room] = message.inbox
         self.session.active_room = room
         self._note("joined", room=room)
         if message.asked:
@@ -362,7 +366,8 @@ class Connection(Actor):
         self._settle(message.room)
 
     def _on_left(self, message: Left) -> None:
-        if self.rooms.get(message.room) is message.ref:
+        inbox = self.rooms.get(message.room)
+        if inbox is not None and inbox.ref is message.ref:
             self._forget_room(message.room)
         self.session.has_left(message.ref)
         self._note("left", room=message.room)

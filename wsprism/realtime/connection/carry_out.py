@@ -6,30 +6,33 @@ Functions, because an idle connection should hold no more than it must. ``Connec
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from wsprism.effects import JoinRoom, LeaveRoom, ListMembers, Publish, Refuse, Reply
 from wsprism.policy.decisions import Reason
+from wsprism.policy.log_limit import LimitedLog
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
-from wsprism.protocol.envelope import ACK_REQUESTED, Envelope
+from wsprism.protocol.envelope import ACK_REQUESTED, JSON, Envelope
 from wsprism.realtime.messages import (
     ExtPublication,
-    HotPublication,
     JoinRequest,
     LeaveRequest,
     MembersQuery,
     PublishToRoom,
-    SampledPublication,
 )
 
 if TYPE_CHECKING:
-    from actors import ActorRef
-    from wsprism.protocol.traces import MessageTrace
     from wsprism.realtime.connection.actor import Connection
 
-__all__ = ["CARRY_OUT", "tell_sampled"]
+__all__ = ["CARRY_OUT", "ROOM_OVERLOADED"]
+
+_faults = LimitedLog(logging.getLogger("wsprism.connection"), time.monotonic)
+
+ROOM_OVERLOADED: Final = "the room is overloaded"
 
 
 def _publish(connection: Connection, effect: Publish, envelope: Envelope) -> None:
@@ -41,19 +44,25 @@ def _publish(connection: Connection, effect: Publish, envelope: Envelope) -> Non
     if connection.session.principal.read_only:
         connection.refuse(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", seq)
         return
+    try:
+        data = JSON.encode(effect.data)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        connection.refuse(Reason.SERVICE_FAULT, ErrorCode.INTERNAL, "the service failed", seq)
+        _faults.log(effect.svc, "a service published what JSON cannot say", level=logging.ERROR, service=effect.svc)
+        return
     publication = ExtPublication(
         effect.svc,
         effect.type,
-        effect.data,
+        data,
         connection.session,
         seq,
         envelope.flags & ACK_REQUESTED != 0,
     )
-    ref = connection.rooms.get(room)
+    inbox = connection.rooms.get(room)
     if connection.session.muted and not connection.session.may_say_in(room):
-        ref = None
-    if ref is not None:
-        taken = ref.tell(publication) if connection.trace is None else tell_sampled(ref, publication, connection.trace)
+        inbox = None
+    if inbox is not None:
+        taken = inbox.publish(publication, connection.trace)
     elif connection.tenant_context.rules.publish_requires_membership:
         connection.refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
         return
@@ -63,13 +72,7 @@ def _publish(connection: Connection, effect: Publish, envelope: Envelope) -> Non
     else:
         taken = connection.tenant_context.ref.tell(PublishToRoom(room, publication))
     if not taken:
-        connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", seq)
-
-
-def tell_sampled(room: ActorRef, publication: ExtPublication | HotPublication, trace: MessageTrace) -> bool:
-    """``room.tell``, with the trace that goes on in the room."""
-    trace.handed_on = room.tell(SampledPublication(publication, trace))
-    return trace.handed_on
+        connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, ROOM_OVERLOADED, seq)
 
 
 def _reply(connection: Connection, effect: Reply, envelope: Envelope) -> None:
@@ -104,8 +107,8 @@ def _ask_tenant(connection: Connection, request: JoinRequest | LeaveRequest, roo
 
 def _list_members(connection: Connection, effect: ListMembers, envelope: Envelope) -> None:
     room = _joined_room(connection, effect.room, envelope.seq)
-    if room is not None and not connection.rooms[room].tell(MembersQuery(connection.session, envelope.seq)):
-        connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, "the room is overloaded", envelope.seq)
+    if room is not None and not connection.rooms[room].ref.tell(MembersQuery(connection.session, envelope.seq)):
+        connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, ROOM_OVERLOADED, envelope.seq)
 
 
 def _joined_room(connection: Connection, named: str | None, seq: int | None) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from qos import Block, Frame, Lane
 from wsprism.protocol import sysmsg
@@ -22,8 +25,16 @@ def frame_of(publication: ExtPublication | HotPublication, wire: WireFormat, roo
     """``publication`` as the frame of every receiver of ``wire``; ``room``: it was published there."""
     if isinstance(publication, HotPublication):
         return Frame(publication.frame, _HOT, publication.key)
-    message = sysmsg.publication(publication.svc, publication.type, room, publication.data)
-    return Frame(wire.encode(message), _RELIABLE, None)
+    svc, kind, data = publication.svc, publication.type, publication.data
+    if wire.codec.binary:
+        return Frame(wire.encode(sysmsg.publication(svc, kind, room, msgspec.json.decode(data))), _RELIABLE, None)
+    return Frame(wire.wrap(b"".join((_json_head(svc, kind, room), data, b"}")), binary=False), _RELIABLE, None)
+
+
+@lru_cache(maxsize=4096)
+def _json_head(svc: str, kind: str, room: str | None) -> bytes:
+    """A publication in JSON up to its data: the same for all of one type in a room."""
+    return msgspec.json.encode(sysmsg.publication(svc, kind, room, None)).removesuffix(b"null}")
 
 
 def blocks_of(frames: list[Frame]) -> list[Block]:

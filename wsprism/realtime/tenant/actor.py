@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
@@ -29,7 +30,6 @@ from wsprism.realtime.messages import (
     Narrowed,
     NextSlice,
     OpenSession,
-    PublicationList,
     PublishToRoom,
     RemoveTenant,
     Revoke,
@@ -42,6 +42,7 @@ from wsprism.realtime.messages import (
 from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.outbound.outlet import Closing, Outlet
 from wsprism.realtime.room.actor import Room
+from wsprism.realtime.room.inbox import Inbox
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 from wsprism.realtime.slices import ActorSlices
@@ -297,14 +298,16 @@ class Tenant(Actor):
 
     def _open_room(self, name: str) -> RoomEntry:
         roster: Roster = {}
+        users: Counter[str] = Counter()
+        inbox = Inbox()
         self._names += 1
-        ref = self.context.spawn(
-            lambda: Room(name, roster, self.flusher),
+        inbox.ref = self.context.spawn(
+            lambda: Room(name, roster, users, inbox, self.tenant, self.flusher),
             name=f"room-{self._names}",
             mailbox=_ROOM_MAILBOX,
             supervision=_RESTARTED_EVER_LATER,
         )
-        return self.registry.open_room(name, ref, roster)
+        return self.registry.open_room(name, inbox, roster, users)
 
     def _leave(self, message: LeaveRequest) -> None:
         session = message.session
@@ -329,7 +332,7 @@ class Tenant(Actor):
         if sender is not None and sender.ended:
             return
         if entry is not None:
-            if not entry.ref.tell(PublicationList((publication,))) and sender is not None:
+            if not entry.inbox.publish(publication) and sender is not None:
                 self.tenant.counters.decisions.count(Reason.MAILBOX_FULL)
                 code = ErrorCode.RESOURCE_EXHAUSTED
                 notice = sysmsg.error(code, "the room is overloaded", sender.trace_id, publication.seq)

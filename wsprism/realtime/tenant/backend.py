@@ -13,7 +13,6 @@ from qos import Block, Verdict
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.messages import (
-    PublicationList,
     Publications,
 )
 from wsprism.realtime.room.blocks import blocks_of, frame_of
@@ -55,7 +54,7 @@ class BackendCalls:
         entry = self._tenant.registry.rooms.get(message.room)
         if entry is None:
             return 0
-        if not entry.ref.tell(PublicationList(message.publications)):
+        if not entry.inbox.publish_all(message.publications):
             self._tenant.tenant.counters.decisions.count(_OVERLOADED.reason)
             return _OVERLOADED
         return len(entry.sessions)

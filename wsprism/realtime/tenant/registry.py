@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -17,6 +17,7 @@ from wsprism.realtime.tenant.numbered import Numbered
 
 if TYPE_CHECKING:
     from actors import ActorRef
+    from wsprism.realtime.room.inbox import Inbox
     from wsprism.realtime.session import Session
 
 __all__ = ["RoomEntry", "Roster", "SessionRegistry"]
@@ -30,12 +31,13 @@ _NO_SESSIONS: Final[Mapping[str, Session]] = MappingProxyType({})
 
 @dataclass(slots=True)
 class RoomEntry:
-    """One live room: its actor, the roster it shares with it, and who is in it."""
+    """One live room: its actor and the way into it, the roster it shares with it, and who is in it."""
 
     ref: ActorRef
+    inbox: Inbox
     roster: Roster
     sessions: Numbered[Session]
-    users: Counter[str] = field(default_factory=Counter)
+    users: Counter[str]
 
 
 class SessionRegistry:
@@ -95,9 +97,9 @@ class SessionRegistry:
         if not of_user:
             del self._by_user[session.user]
 
-    def open_room(self, name: str, ref: ActorRef, roster: Roster) -> RoomEntry:
+    def open_room(self, name: str, inbox: Inbox, roster: Roster, users: Counter[str]) -> RoomEntry:
         """Make the entry of a room that has no members yet."""
-        entry = self.rooms[name] = RoomEntry(ref, roster, Numbered(self._numbers))
+        entry = self.rooms[name] = RoomEntry(inbox.ref, inbox, roster, Numbered(self._numbers), users)
         self.rooms_in_order.add(name)
         return entry
 

@@ -68,9 +68,10 @@ def _publications(
 def _ext(item: ExtItem, rules: TenantRules, room: str | None) -> ExtPublication | Problem:
     if not is_portable(item.data):
         return _fault("/data", "holds a number out of range, or nests too deep")
-    size_bytes = len(JSON.encode(sysmsg.publication(item.svc, item.type, room, item.data)))
+    data = JSON.encode(item.data)
+    size_bytes = len(JSON.encode(sysmsg.publication(item.svc, item.type, room, None))) - len(b"null") + len(data)
     too_large = _too_large(size_bytes, rules, "/data")
-    return too_large or ExtPublication(item.svc, item.type, item.data)
+    return too_large or ExtPublication(item.svc, item.type, data)
 
 
 def _hot(item: HotItem, rules: TenantRules, room: str | None) -> HotPublication | Problem:
@@ -82,7 +83,9 @@ def _hot(item: HotItem, rules: TenantRules, room: str | None) -> HotPublication 
     if too_large is not None:
         return too_large
     conflation = rules.conflation
-    key = (room, conflation.key_for(_BACKEND, frame.opcode, frame.payload)) if conflation.active else None
+    key = None
+    if conflation.active:
+        key = (room, frame.service_id, conflation.key_for(_BACKEND, frame.opcode, frame.payload))
     return HotPublication(binary_frame(raw), key)
 
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from qos import Lane
+from qos import Frame, Lane
 from tests.native import replace_constant
 from tests.realtime_support import Holding, Peer, World
 from wsprism.effects import Publish
+from wsprism.policy.decisions import Reason
 from wsprism.ports import ServiceContext
 from wsprism.protocol.envelope import JSON, MSGPACK, Envelope
 from wsprism.realtime.messages import ExtPublication, HotPublication
 from wsprism.realtime.outbound.wire import WireFormat, wire_format
 from wsprism.realtime.room import actor as room
+from wsprism.realtime.room import inbox
+from wsprism.realtime.room.blocks import frame_of
 from wsprism.realtime.tenant import actor as tenant
+from wsprism.services import EchoService, RelayService
 
 LOBBY = "lobby"
+CRASHES: Any = ExtPublication("crash", "msg", cast(bytes, object()))
+"""Breaks a promise of the code: no publication that comes from anybody does."""
 
 
 class Bad:
@@ -99,7 +106,7 @@ async def test_one_turn_leaves_in_one_write_per_member() -> None:
 
 @pytest.fixture
 def slices_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    replace_constant(monkeypatch, room, "FAN_OUT_SIZE", 2)
+    replace_constant(monkeypatch, room, "FAN_OUT_WORK", 2)
 
 
 @pytest.mark.usefixtures("slices_of_two")
@@ -154,17 +161,73 @@ async def test_who_joins_or_leaves_during_a_fan_out_is_in_no_doubt() -> None:
 
 
 @pytest.mark.usefixtures("slices_of_two")
-async def test_too_much_published_during_a_fan_out_has_it_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    replace_constant(monkeypatch, room, "_MAX_WAITING", 3)
+async def test_too_much_that_waits_for_a_fan_out_is_refused_to_its_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_constant(monkeypatch, inbox, "MAX_WAITING", 3)
     world = World()
     crowd = await members(world, *[f"u{number}" for number in range(9)])
     deliver(crowd[0], send("0"))
     world.scheduler.run_once()
-    deliver(crowd[0], *[send(str(number)) for number in range(1, 4)])
-    world.scheduler.run_once()
-    assert told(crowd[8]) == ["0"]
+    deliver(crowd[0], *[send(str(number), seq=number) for number in range(1, 6)])
     world.settle()
-    assert told(crowd[8]) == ["1", "2", "3"]
+    assert told(crowd[8]) == ["0", "1", "2", "3"]
+    assert told(crowd[0]) == ["0", "error", "error", "1", "2", "3"]
+    deliver(crowd[0], send("again"))
+    world.settle()
+    assert told(crowd[8]) == ["again"]
+
+
+async def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_constant(monkeypatch, inbox, "MAX_WAITING_BYTES", 100)
+    world = World()
+    ann, bob = await members(world, "ann", "bob")
+    deliver(ann, send("x" * 200), send("small", seq=7))
+    world.settle()
+    assert told(bob) == ["x" * 200]
+    assert told(ann) == ["error", "x" * 200]
+
+
+async def test_of_more_hot_frames_than_anybody_would_get_the_oldest_are_shed() -> None:
+    world = World(qos={"hot_max_frames": 4}, hot={1: EchoService()})
+    ann, bob = await members(world, "ann", "bob")
+    deliver(ann, *[b"\x01\x00\x00" + bytes([number]) for number in range(20)], send("kept"))
+    world.settle()
+    heard = told(bob)
+    assert heard == [*[b"\x01\x00\x00" + bytes([number]) for number in range(16, 20)], "kept"]
+    assert world.tenant.counters.decisions[Reason.ROOM_HOT_SHED] == 16
+
+
+async def test_who_is_left_out_shares_every_block_but_the_one_with_its_own_frame() -> None:
+    world = World(hot={1: RelayService()}, qos={"hot_max_frames": 100_000})
+    peers = await members(world, *[f"u{number}" for number in range(40)])
+    for number, peer in enumerate(peers):
+        deliver(peer, b"\x01\x00\x00" + bytes([number]) * 1000)
+    world.settle()
+    for number, peer in enumerate(peers):
+        expected = [b"\x01\x00\x00" + bytes([other]) * 1000 for other in range(40) if other != number]
+        assert told(peer) == expected
+
+
+async def test_joins_leaves_and_questions_have_their_places_among_the_messages_of_one_turn() -> None:
+    world = World()
+    ann, bob = await members(world, "ann", "bob")
+    cid = await world.connect("cid")
+    cid.heard()
+    deliver(ann, send("1"))
+    deliver(cid, command("join"))
+    world.scheduler.run_once()
+    deliver(ann, send("2"))
+    deliver(bob, command("members"), command("leave"))
+    world.scheduler.run_once()
+    deliver(ann, send("3"))
+    world.settle()
+    assert [one for one in told(ann) if one != "members"] == ["1", "2", "3"]
+    heard = told(cid)
+    assert heard[0] == "joined"
+    assert heard[1:] == [one for one in ("1", "2", "3") if one in heard]
+    assert heard[-1] == "3"
+    left = told(bob)
+    assert left[-1] == "left"
+    assert left[-2] == "members"
 
 
 # Gathering while writes are held
@@ -221,7 +284,7 @@ async def test_who_leaves_while_a_room_gathers_gets_what_was_published_before() 
 
 @pytest.mark.usefixtures("gathers")
 async def test_a_room_does_not_gather_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    replace_constant(monkeypatch, room, "_MAX_WAITING", 2)
+    replace_constant(monkeypatch, room, "_MOST_GATHERED", 2)
     world = World(pacer=Holding())
     ann, *_ = await held(world, "ann", "bob", "cid")
     offered = world.tenant.counters.lanes.offered[Lane.RELIABLE]
@@ -354,10 +417,20 @@ async def test_a_room_that_was_left_by_all_begins_anew() -> None:
 # Crashes
 
 
-async def test_a_crashed_room_goes_on_with_its_members_who_are_told() -> None:
+async def test_what_a_service_publishes_and_json_cannot_say_is_refused_to_the_sender_alone() -> None:
     world = World(ext={"crash": Bad()})
     ann, bob = await members(world, "ann", "bob")
-    ann.say({"v": 1, "svc": "crash", "type": "send"})
+    ann.say({"v": 1, "svc": "crash", "type": "send", "seq": 4}, send("still"))
+    assert told(ann) == ["error", "still"]
+    assert told(bob) == ["still"]
+    assert not world.failures
+
+
+async def test_a_crashed_room_goes_on_with_its_members_who_are_told() -> None:
+    world = World()
+    ann, bob = await members(world, "ann", "bob")
+    world.tenant.registry.rooms[LOBBY].ref.tell(CRASHES)
+    world.settle()
     for peer in (ann, bob):
         assert peer.errors() == [("INTERNAL", None)]
         assert peer.closed_with() is None
@@ -375,7 +448,7 @@ async def test_joins_and_leaves_behind_a_publication_that_crashes_the_room_are_n
     cid.heard()
     deliver(cid, command("join"))
     deliver(bob, command("leave"))
-    world.tenant.registry.rooms[LOBBY].ref.tell(ExtPublication("crash", "msg", object()))
+    world.tenant.registry.rooms[LOBBY].ref.tell(CRASHES)
     world.settle()
     assert len(world.failures) == 1
     assert "joined" in told(cid)
@@ -392,7 +465,7 @@ async def test_a_room_that_is_closed_behind_a_publication_that_crashes_it_ends()
     (ann,) = await members(world, "ann")
     before = world.system.statistics().actors
     deliver(ann, command("leave"))
-    world.tenant.registry.rooms[LOBBY].ref.tell(ExtPublication("crash", "msg", object()))
+    world.tenant.registry.rooms[LOBBY].ref.tell(CRASHES)
     ann.vanish()
     assert len(world.failures) == 1
     assert world.tenant.rooms == 0
@@ -417,17 +490,16 @@ async def test_msgpack_and_json_members_share_the_order() -> None:
 
 async def test_a_publication_is_encoded_once_per_format_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[tuple[str, object]] = []
-    encode = WireFormat.encode
+    make = frame_of
 
-    def counting(self: WireFormat, message: Any) -> bytes:
-        if message["svc"] == "chat":
-            encoded.append((self.codec.name, message["data"]["msg"]))
-        return encode(self, message)
+    def counting(publication: Any, wire: WireFormat, room: str | None) -> Frame:
+        encoded.append((wire.codec.name, json.loads(publication.data)["msg"]))
+        return make(publication, wire, room)
 
     world = World()
     ann, *_ = await members(world, "ann", "bob", "cid")
     await members(world, "dan", "eve", wire=wire_format(MSGPACK, deflated=False))
-    monkeypatch.setattr(WireFormat, "encode", counting)
+    replace_constant(monkeypatch, room, "frame_of", counting)
     ann.say(send("1"), send("2"))
     assert sorted(encoded) == [("json", "1"), ("json", "2"), ("msgpack", "1"), ("msgpack", "2")]
 
@@ -455,7 +527,7 @@ async def test_a_full_mailbox_sheds_its_oldest_hot_frame_and_refuses_an_ext_mess
     ann, bob = await members(world, "ann", "bob")
     room = world.tenant.registry.rooms[LOBBY].ref
     room.tell(HotPublication(b"\x82\x01A", None))
-    while room.tell(ExtPublication("chat", "msg", {"msg": "x"})) and room.pending < 64:
+    while room.tell(ExtPublication("chat", "msg", b'{"msg":"x"}')) and room.pending < 64:
         pass
     assert room.tell(HotPublication(b"\x82\x01B", None))
     deliver(ann, send("refused", seq=2))

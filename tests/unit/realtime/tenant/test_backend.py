@@ -9,7 +9,7 @@ import pytest
 
 from tests.realtime_support import Peer, World
 from wsprism.policy.decisions import Denied, Reason
-from wsprism.protocol.envelope import MSGPACK
+from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.frames import binary_frame
 from wsprism.realtime.messages import (
     ExtPublication,
@@ -18,7 +18,7 @@ from wsprism.realtime.messages import (
     PublicationList,
 )
 from wsprism.realtime.outbound.wire import wire_format
-from wsprism.realtime.room.actor import FAN_OUT_SIZE
+from wsprism.realtime.room.actor import FAN_OUT_WORK
 from wsprism.realtime.slices import SLICE_ITEMS
 from wsprism.realtime.tenant.backend_messages import (
     AmbiguousSid,
@@ -34,7 +34,7 @@ HOT = HotPublication(binary_frame(b"\x01\x02\x00x"), None)
 
 
 def ext(data: Any) -> ExtPublication:
-    return ExtPublication("news", "item", data)
+    return ExtPublication("news", "item", JSON.encode(data))
 
 
 def heard_data(peer: Peer) -> list[Any]:
@@ -89,7 +89,7 @@ async def test_a_list_stands_in_the_rooms_one_order_with_nothing_in_between() ->
 
 async def test_a_list_keeps_together_while_a_large_room_is_told_in_slices() -> None:
     world = World()
-    peers = await lobby(world, *[f"u{number}" for number in range(FAN_OUT_SIZE + 5)])
+    peers = await lobby(world, *[f"u{number}" for number in range(FAN_OUT_WORK + 5)])
     room = world.tenant.registry.rooms["lobby"].ref
     asked = []
     for number in range(5):

@@ -234,7 +234,9 @@ async def test_a_stranger_is_told_when_the_room_is_overloaded() -> None:
     member.heard()
     stranger.heard()
     fill_mailbox_of(world, "lobby")
-    world.tenant.ref.deliver([PublishToRoom("lobby", ExtPublication("chat", "msg", 1, sender=stranger.session, seq=9))])
+    world.tenant.ref.deliver(
+        [PublishToRoom("lobby", ExtPublication("chat", "msg", b"1", sender=stranger.session, seq=9))]
+    )
     world.settle()
     assert stranger.errors() == [("RESOURCE_EXHAUSTED", 9)]
     assert world.tenant.counters.decisions[Reason.MAILBOX_FULL] == 1
@@ -242,7 +244,7 @@ async def test_a_stranger_is_told_when_the_room_is_overloaded() -> None:
 
 def fill_mailbox_of(world: World, room: str) -> None:
     ref = world.tenant.registry.rooms[room].ref
-    while ref.tell(ExtPublication("chat", "msg", 0)):
+    while ref.tell(ExtPublication("chat", "msg", b"0")):
         pass
 
 

@@ -1,0 +1,69 @@
+"""The way into a room: what is published is counted until it is on its way to the members, and bounded.
+
+A connection that is a member, the tenant and its backend all publish through ``Inbox.publish``. Too much that waits, in
+messages or bytes, is refused to whoever can be told; hot frames that nobody waits for give way to newer ones there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from wsprism.realtime.messages import ExtPublication, HotPublication, PublicationList, SampledPublication
+
+if TYPE_CHECKING:
+    from actors import ActorRef
+    from wsprism.protocol.traces import MessageTrace
+    from wsprism.realtime.messages import Publications
+
+__all__ = ["MAX_WAITING", "MAX_WAITING_BYTES", "Inbox"]
+
+MAX_WAITING: Final = 16_384
+MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
+"""Publications that wait in one room. A single one is always taken."""
+
+
+class Inbox:
+    """One per room, made just before it; ``ref`` is the room's."""
+
+    __slots__ = ("ref", "waiting", "waiting_bytes")
+
+    def __init__(self) -> None:
+        self.ref: ActorRef
+        self.waiting = 0
+        self.waiting_bytes = 0
+
+    def publish(self, publication: ExtPublication | HotPublication, trace: MessageTrace | None = None) -> bool:
+        """Put it behind everything published so far. False: too much waits, and it will not be heard."""
+        size_bytes = size_of(publication)
+        if self.waiting and (self.waiting >= MAX_WAITING or self.waiting_bytes + size_bytes > MAX_WAITING_BYTES):
+            return False
+        if trace is None:
+            taken = self.ref.tell(publication)
+        else:
+            trace.handed_on = taken = self.ref.tell(SampledPublication(publication, trace))
+        if taken:
+            self.waiting += 1
+            self.waiting_bytes += size_bytes
+        return taken
+
+    def publish_all(self, publications: Publications) -> bool:
+        """Put all of them there, with nothing in between, or none."""
+        size_bytes = sum(map(size_of, publications))
+        many = len(publications)
+        if self.waiting and (self.waiting + many > MAX_WAITING or self.waiting_bytes + size_bytes > MAX_WAITING_BYTES):
+            return False
+        if not self.ref.tell(PublicationList(publications)):
+            return False
+        self.waiting += many
+        self.waiting_bytes += size_bytes
+        return True
+
+    def gone(self, count: int, size_bytes: int) -> None:
+        """So much is on its way to the members, or was given up. For the room."""
+        self.waiting -= count
+        self.waiting_bytes -= size_bytes
+
+
+def size_of(publication: ExtPublication | HotPublication) -> int:
+    """What it counts in bytes while it waits."""
+    return len(publication.frame if isinstance(publication, HotPublication) else publication.data)
