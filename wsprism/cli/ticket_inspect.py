@@ -65,12 +65,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def decode(ticket: str) -> dict[str, Any] | None:
     """``header`` and ``claims`` as they stand in the token, nothing checked; None when it is no JWT."""
+    import msgspec
+
+    from wsprism.protocol.outside_json import decode_json
+
     parts = ticket.split(".")
     if len(parts) != 3:
         return None
     try:
-        header, claims = (json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in parts[:2])
-    except (ValueError, binascii.Error, RecursionError):
+        header, claims = (decode_json(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in parts[:2])
+    except (msgspec.DecodeError, ValueError, binascii.Error):
         return None
     return {"header": header, "claims": claims} if isinstance(header, dict) and isinstance(claims, dict) else None
 

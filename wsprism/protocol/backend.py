@@ -147,5 +147,5 @@ def _decision(body: bytes, kind: type[A]) -> A | str:
         if no.allow is False:
             return kind(allow=False, msg=no.msg[:MAX_MSG_CHARACTERS] if isinstance(no.msg, str) else None)
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.DecodeError:
         return "the answer is not what it must be"

@@ -15,6 +15,7 @@ from wsprism.protocol import faults
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.faults import DataFault, EnvelopeFault
 from wsprism.protocol.frames import binary_frame, text_frame
+from wsprism.protocol.msgpack_nesting import msgpack_before_nesting, msgpack_nests_too_deep
 from wsprism.protocol.nesting import MAX_DEPTH, is_portable, json_nests_too_deep
 
 __all__ = [
@@ -134,6 +135,12 @@ _scalars_before_nesting = re.compile(
 ).match
 
 
+def _before_nesting(text: str) -> str | None:
+    """A message of the plain fields that stand before the first that nests; None where no object begins."""
+    found = _scalars_before_nesting(text)
+    return f'{found[0]}"":0}}' if found else None
+
+
 def is_name(text: str) -> bool:
     """Whether `text` may be a `svc` or a `type`."""
     return 0 < len(text) <= MAX_NAME_LENGTH and _is_odd_name(text) is None
@@ -199,24 +206,17 @@ class _Codec:
             probe = self._probe(payload)
         except msgspec.ValidationError:
             return _NOT_AN_OBJECT
-        except RecursionError:
-            return self._explain_too_deep(payload)
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return _MALFORMED
         seq = self._seq(probe)
         if self._integer(probe.v) not in (None, 1):
             return EnvelopeFault(ErrorCode.UNSUPPORTED_VERSION, faults.UNSUPPORTED, seq)
         return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.describe_envelope_error(str(error)), seq)
 
-    def _explain_too_deep(self, payload: str | bytes) -> EnvelopeFault:
-        """The fault of a message that is too deep to be parsed."""
-        prefix = self._before_nesting(payload)
-        seq = None if prefix is None else self._seq(self._probe(prefix))
+    def _too_deep(self, before: str | bytes | None) -> EnvelopeFault:
+        """The fault of a message that nests too deep; `before` holds the plain fields that stand before what nests."""
+        seq = None if before is None else _Codec.read_seq(self, before)
         return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.TOO_DEEP, seq)
-
-    def _before_nesting(self, payload: str | bytes) -> str | None:  # noqa: ARG002
-        """A message of the plain fields that stand before what nests, to read the seq from; None if not known."""
-        return None
 
     def _seq(self, probe: _Probe) -> int | None:
         seq = self._integer(probe.seq)
@@ -244,25 +244,23 @@ class JsonCodec(_Codec):
             text = payload if isinstance(payload, str) else payload.decode()
         except UnicodeDecodeError:
             return _MALFORMED
+        if len(text) >= 2 * MAX_DEPTH and json_nests_too_deep(text):
+            return self._too_deep(_before_nesting(text))
         try:
             message = self._decode(text)
         except msgspec.ValidationError as error:
             return self._explain(error, text)
-        except RecursionError:
-            return self._explain_too_deep(text)
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return _MALFORMED
-        data = message.data
-        if data is not None and len(data) >= 2 * MAX_DEPTH and json_nests_too_deep(text):
-            return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.TOO_DEEP, message.seq)
         return _fault_in(message) or message
+
+    def read_seq(self, payload: str | bytes) -> int | None:
+        if isinstance(payload, str) and len(payload) >= 2 * MAX_DEPTH and json_nests_too_deep(payload):
+            return super().read_seq(_before_nesting(payload) or "")
+        return super().read_seq(payload)
 
     def frame(self, payload: bytes) -> bytes:
         return text_frame(payload)
-
-    def _before_nesting(self, payload: str | bytes) -> str | None:
-        found = _scalars_before_nesting(payload) if isinstance(payload, str) else None
-        return f'{found[0]}"":0}}' if found else None
 
 
 class MsgpackCodec(_Codec):
@@ -281,13 +279,17 @@ class MsgpackCodec(_Codec):
     def decode(self, payload: str | bytes) -> Envelope | EnvelopeFault:
         if isinstance(payload, str):
             return _NOT_BINARY
+        read = self._read(payload)
+        if type(read) is EnvelopeFault and msgpack_nests_too_deep(payload):
+            return self._too_deep(msgpack_before_nesting(payload))
+        return read
+
+    def _read(self, payload: bytes) -> Envelope | EnvelopeFault:
         try:
             message = self._decode(payload)
         except msgspec.ValidationError as error:
             return self._explain(error, payload)
-        except RecursionError:
-            return self._explain_too_deep(payload)
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return _MALFORMED
         data = message.data
         if data is not None and self.decode_data(data) is _DATA_NOT_PORTABLE:

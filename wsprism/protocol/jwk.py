@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from wsprism.protocol.nesting import MAX_DEPTH
+from wsprism.protocol.outside_json import decode_json
+
 __all__ = ["SIGNATURES", "KeySet", "VerificationKey", "misfit", "parse_key_set", "parse_public_key", "secret_misfit"]
 
 VerificationKey = bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
@@ -116,15 +119,15 @@ def parse_key_set(body: bytes, algorithms: Iterable[str]) -> KeySet | None:
     """
     allowed = frozenset(algorithms)
     try:
-        published = msgspec.json.decode(body, type=_JwkSet).keys
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        published = decode_json(body, _JwkSet, max_depth=2 * MAX_DEPTH).keys
+    except msgspec.DecodeError:
         return None
     found = KeySet()
     for raw in published[:_MAX_KEYS]:
         try:
-            jwk = msgspec.json.decode(raw, type=_Jwk)
-            members = msgspec.json.decode(raw, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            jwk = decode_json(bytes(raw), _Jwk)
+            members = decode_json(bytes(raw), dict[str, Any])
+        except msgspec.DecodeError:
             continue
         if jwk.use not in (None, "sig") or (jwk.key_ops is not None and "verify" not in jwk.key_ops):
             continue

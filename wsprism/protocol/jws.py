@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from wsprism.protocol.jwk import SIGNATURES, VerificationKey
+from wsprism.protocol.outside_json import decode_json
 
 __all__ = ["UnverifiedToken", "claimed_issuer", "parse_token", "verified_claims"]
 
@@ -48,8 +49,8 @@ def parse_token(token: str) -> UnverifiedToken | None:
     if header_bytes is None or payload is None or signature is None:
         return None
     try:
-        header = msgspec.json.decode(header_bytes, type=_Header)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        header = decode_json(header_bytes, _Header)
+    except msgspec.DecodeError:
         return None
     if header.crit is not msgspec.UNSET:
         return None
@@ -59,8 +60,8 @@ def parse_token(token: str) -> UnverifiedToken | None:
 def claimed_issuer(token: UnverifiedToken) -> Any:
     """The ``iss`` that the token claims, verified or not: good for refusing it, for nothing else."""
     try:
-        return msgspec.json.decode(token.payload, type=_Issuer).iss
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_json(token.payload, _Issuer).iss
+    except msgspec.DecodeError:
         return None
 
 
@@ -69,8 +70,8 @@ def verified_claims(token: UnverifiedToken, key: VerificationKey) -> dict[str, A
     if not SIGNATURES[token.algorithm].verify(token.signing_input, key, token.signature):
         return None
     try:
-        return msgspec.json.decode(token.payload, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_json(token.payload, dict[str, Any])
+    except msgspec.DecodeError:
         return None
 
 

@@ -1,7 +1,7 @@
 """How deep a message nests, and whether decoded data is what JSON can say.
 
 Owns MAX_DEPTH and the two checks that the parser's own guards do not make: exact depth, and values that one of the two
-encodings has and the other has not. Called by the codecs in envelope.py only.
+encodings has and the other has not. The parser's guard is the interpreter's stack: each version has another.
 """
 
 import math
@@ -21,7 +21,7 @@ _PORTABLE = _SCALARS | {list, dict}
 _STR_ONLY = frozenset({str})
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
-_strings = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_strings = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = [0] * 256
 for _bracket in b"[{":
@@ -30,12 +30,12 @@ for _bracket in b"]}":
     _STEP[_bracket] = -1
 
 
-def json_nests_too_deep(text: str) -> bool:
-    """Whether `text`, which must be well-formed JSON, nests more than MAX_DEPTH levels. Linear in its length."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+def json_nests_too_deep(text: str, max_depth: int = MAX_DEPTH) -> bool:
+    """Whether `text`, well-formed JSON or not, opens more than `max_depth` levels. Linear in its length."""
+    if text.count("[") + text.count("{") <= max_depth:
         return False
-    brackets = _strings.sub("", text).encode().translate(None, _NOT_BRACKETS)
-    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > MAX_DEPTH
+    brackets = _strings.sub("", text).encode(errors="replace").translate(None, _NOT_BRACKETS)
+    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > max_depth
 
 
 def is_portable(value: object) -> bool:

@@ -1,7 +1,6 @@
 """The codecs beyond the vectors: typed data, frames, wording of faults, and the parser's own guards."""
 
-import sys
-from typing import Any
+import time
 
 import msgspec
 import pytest
@@ -13,12 +12,13 @@ from wsprism.protocol import (
     DataFault,
     Envelope,
     EnvelopeFault,
+    ErrorCode,
     ExtCodec,
     is_name,
     is_room_name,
 )
-from wsprism.protocol.envelope import JsonCodec, MsgpackCodec
 from wsprism.protocol.faults import RULES, describe_envelope_error
+from wsprism.protocol.msgpack_nesting import msgpack_before_nesting, msgpack_nests_too_deep
 from wsprism.protocol.nesting import is_portable, json_nests_too_deep
 
 
@@ -114,22 +114,64 @@ def test_message_that_is_no_object_is_told_so(codec: ExtCodec) -> None:
     assert fault.msg == "message must be an object with v, svc and type"
 
 
-@pytest.mark.parametrize("codec", [JsonCodec(), MsgpackCodec()])
-def test_depth_limit_holds_however_deep_the_stack_is(codec: ExtCodec) -> None:
-    """The parser's guard is the interpreter's recursion limit: near it, a message is refused and never raises."""
-    payload = codec.encode({**HEAD, "data": nested(MAX_DEPTH - 2)})
+def message_with(codec: ExtCodec, fields: dict[str, object], levels: int) -> bytes:
+    """A message whose `data`, its last field, is that many arrays, one in the other."""
+    whole = codec.encode({**HEAD, **fields, "data": None})
+    if codec.name == "json":
+        return whole[:-5] + b"[" * levels + b"]" * levels + b"}"
+    return whole[:-1] + b"\x91" * levels + b"\xc0"
 
-    def descend(levels: int) -> Any:
-        return descend(levels - 1) if levels else codec.decode(payload)
 
-    limit = sys.getrecursionlimit()
-    try:
-        sys.setrecursionlimit(300)
-        used = len_of_stack()
-        assert isinstance(descend(300 - used - 20), EnvelopeFault)
-    finally:
-        sys.setrecursionlimit(limit)
-    assert isinstance(codec.decode(payload), Envelope)
+@pytest.mark.parametrize("levels", [MAX_DEPTH, 150, 900, 1_100, 9_000, 60_000])
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(("fields", "seq"), [({"seq": 7}, 7), ({}, None)])
+def test_what_nests_too_deep_is_told_alike_however_deep(
+    codec: ExtCodec, levels: int, fields: dict[str, object], seq: int | None
+) -> None:
+    """The parser's own guard is the interpreter's stack, another one in each version: no answer may show it."""
+    assert isinstance(codec.decode(message_with(codec, fields, MAX_DEPTH - 1)), Envelope)
+    deep = message_with(codec, fields, levels)
+    for payload in (deep, deep[:-1]):
+        assert codec.decode(payload) == EnvelopeFault(ErrorCode.BAD_REQUEST, "message nests too deep", seq)
+
+
+def test_every_kind_of_messagepack_value_is_passed_over_in_full() -> None:
+    values = [1, -1, None, True, 2**7, 2**15, 2**31, 2**63, -(2**7), -(2**15), -(2**31), -(2**63), 0.5, b"\x91" * 99]
+    texts = ["x" * size for size in (0, 31, 32, 255, 256, 65_536)]
+    extensions = [msgspec.msgpack.Ext(5, b"\x91" * size) for size in (0, 1, 2, 4, 8, 16, 17, 256, 65_536)]
+    whole = [values, [[0] * 16, [0] * 65_536], {"a": dict.fromkeys(map(str, range(20)), 0)}, texts, extensions, {}]
+    packed = msgspec.msgpack.encode(whole)
+    assert not msgpack_nests_too_deep(packed)
+    assert not msgpack_nests_too_deep(b"\x91" * (MAX_DEPTH - 3) + packed)
+    assert msgpack_nests_too_deep(b"\x91" * (MAX_DEPTH - 2) + packed)
+    assert not msgpack_nests_too_deep(packed + b"\x91" * 100)
+
+
+@pytest.mark.parametrize(
+    ("packed", "fields"),
+    [
+        (b"", None),
+        (b"\x91\x90", None),
+        (b"\x83\xa1a\x01\xa1b\x90\xa1c\x01", {"a": 1}),
+        (b"\x83\xa1a\x01\x90", {"a": 1}),
+        (b"\x82\xa1a\x01\xa1b", {"a": 1}),
+        (b"\x80", {}),
+    ],
+)
+def test_the_plain_fields_before_what_nests(packed: bytes, fields: object) -> None:
+    found = msgpack_before_nesting(packed)
+    assert (found if found is None else msgspec.msgpack.decode(found)) == fields
+
+
+def test_a_text_that_never_ends_is_counted_in_one_pass() -> None:
+    begun = time.process_time()
+    assert json_nests_too_deep("[" * 65 + '\\"' * 200_000)
+    assert time.process_time() - begun < 1
+
+
+def test_nonsense_before_what_nests_gives_no_seq() -> None:
+    fault = JSON.decode('{"seq":1,"v":1.2.3,"data":' + "[" * 5000)
+    assert fault == EnvelopeFault(ErrorCode.BAD_REQUEST, "message nests too deep", None)
 
 
 def test_seq_of_a_message_too_deep_to_parse_is_read_when_it_stands_first() -> None:
@@ -190,15 +232,6 @@ def nested(levels: int, inner: object = None) -> object:
     return value
 
 
-def len_of_stack() -> int:
-    frame = sys._getframe()
-    depth = 0
-    while frame is not None:
-        depth += 1
-        frame = frame.f_back  # type: ignore[assignment]
-    return depth
-
-
 @pytest.mark.parametrize(
     ("text", "seq"),
     [
@@ -219,6 +252,13 @@ def test_the_seq_of_an_unheard_message_is_read_if_there_is_one(text: str, seq: i
     except (msgspec.DecodeError, RecursionError):
         packed = b"\xc1"
     assert MSGPACK.read_seq(packed) == seq
+
+
+def test_the_seq_of_an_unheard_message_that_nests_too_deep_is_read_when_it_stands_first() -> None:
+    for levels in (MAX_DEPTH, 900, 9_000, 60_000):
+        deep = "[" * levels + "]" * levels
+        assert JSON.read_seq(f'{{"seq":7,"data":{deep}}}') == 7
+        assert JSON.read_seq(f'{{"data":{deep},"seq":7}}') is None
 
 
 def test_the_seq_is_none_where_the_encoding_is_wrong() -> None:

@@ -10,6 +10,8 @@ import msgspec
 
 from wsprism.adapters.backend.desk import Answered, Route
 from wsprism.protocol.backend import question_body, rfc3339
+from wsprism.protocol.nesting import MAX_DEPTH
+from wsprism.protocol.outside_json import decode_json
 
 __all__ = ["DecisionService", "MessageService", "PendingQuestion"]
 
@@ -106,8 +108,8 @@ class MessageService:
 
     def _read_several(self, body: bytes, count: int) -> list[Any] | str:
         try:
-            answers = msgspec.json.decode(body, type=_Answers).answers
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            answers = decode_json(body, _Answers, max_depth=2 * MAX_DEPTH).answers
+        except msgspec.DecodeError:
             return "the answer is not what it must be"
         if len(answers) != count:
             return f"the answer has {len(answers)} answers for {count} messages"

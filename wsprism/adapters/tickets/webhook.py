@@ -18,6 +18,7 @@ import msgspec
 from wsprism.adapters.http import HttpAnswer, HttpClient, HttpFailure, Outage
 from wsprism.adapters.tickets.principals import is_unix_time, principal_of
 from wsprism.ports import Principal, TicketRefusal, TicketRequest
+from wsprism.protocol.outside_json import decode_json
 from wsprism.protocol.standard_webhooks import signature_headers
 from wsprism.settings import WebhookAuth
 
@@ -89,8 +90,8 @@ def _principal_in(answer: HttpAnswer | HttpFailure, unix_now: float) -> Principa
     if answer.status != 200:
         return f"status {answer.status}"
     try:
-        verdict = msgspec.json.decode(answer.body, type=_Verdict)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        verdict = decode_json(answer.body, _Verdict)
+    except msgspec.DecodeError:
         return "the answer is not what it must be"
     expires_at = _unix_time(verdict.expires_at)
     if isinstance(expires_at, str):

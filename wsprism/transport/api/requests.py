@@ -12,6 +12,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from wsprism.protocol.nesting import MAX_DEPTH
+from wsprism.protocol.outside_json import decode_json
 from wsprism.transport.api.problems import Problem
 
 __all__ = ["MAX_BODY_BYTES", "check_body", "read_body", "read_idempotency_key", "read_query"]
@@ -56,8 +58,8 @@ async def read_body(request: web.BaseRequest, max_bytes: int) -> bytes | Problem
 def check_body(raw: bytes, adapter: TypeAdapter[Any]) -> Any:
     """The body as the model wants it, or the ``Problem`` with its faults. Of a repeated key the last counts."""
     try:
-        plain = msgspec.json.decode(raw.decode())
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        plain = decode_json(raw, max_depth=2 * MAX_DEPTH)  # `data` in it is counted by itself
+    except msgspec.DecodeError:
         return _NOT_JSON
     try:
         return adapter.validate_python(plain)
