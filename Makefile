@@ -1,8 +1,11 @@
 # One environment for everything: make VENV=/elsewhere uses another one.
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Tests at the same time; those marked `alone` measure the machine and come afterwards, one by one.
+JOBS ?= $(shell nproc)
+PYTEST = $(BIN)/python -m pytest
 
-.PHONY: run test check check-compiled format docs clean
+.PHONY: run test check check-compiled test-python format docs clean
 
 $(BIN)/pytest:
 	python3 -m venv $(VENV)
@@ -12,7 +15,7 @@ run: $(BIN)/pytest
 	$(BIN)/python -m wsprism --config config/wsprism.yaml
 
 test: $(BIN)/pytest
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # What CI runs.
 check: $(BIN)/pytest
@@ -20,13 +23,19 @@ check: $(BIN)/pytest
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(PYTEST) -n $(JOBS) -m "not alone" --cov --cov-report=
+	$(PYTEST) -m alone --cov --cov-append --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='actors/*,qos/*,wsprism/protocol/*,wsprism/policy/*' --fail-under=95
 
 # The tests on the compiled install, in an environment of its own; needs a C compiler.
 check-compiled:
 	.ci/check-compiled
+
+# What CI runs on the other Pythons.
+test-python: $(BIN)/pytest
+	$(PYTEST) -n $(JOBS) -m "not alone" tests/unit tests/property tests/faults
+	$(PYTEST) -m alone tests/unit tests/property tests/faults
 
 format: $(BIN)/pytest
 	$(BIN)/ruff format .

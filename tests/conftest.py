@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 import yaml
 from hypothesis import settings
 
@@ -31,6 +33,19 @@ ACME: dict[str, object] = {
     },
     "services": {"ext": {"chat": "chat"}, "hot": {1: "echo", 2: {"kind": "relay", "include_sender": True}}},
 }
+
+Loops = dict[str, Callable[[], asyncio.AbstractEventLoop]]
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Loops:
+    """A gateway in this process is tested on both loops: on uvloop, which production has, and on asyncio's own.
+
+    What a socket does there differs in many a detail. Others say so with the mark ``both_loops``.
+    """
+    if "start_gateway" in getattr(item, "fixturenames", ()) or item.get_closest_marker("both_loops"):
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
+
 
 StartGateway = Callable[..., Awaitable["Running"]]
 

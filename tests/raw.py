@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Self
+
+from tests.masked import KEY
 
 __all__ = ["RawClient", "client_frame", "handshake"]
 
@@ -32,8 +33,7 @@ def client_frame(payload: bytes, opcode: int = 1, *, fin: bool = True, masked: b
         head += bytes([mask_bit | 127]) + size.to_bytes(8, "big")
     if not masked:
         return head + payload
-    key = os.urandom(4)
-    return head + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+    return head + KEY + bytes(byte ^ KEY[at % 4] for at, byte in enumerate(payload))
 
 
 class RawClient:

@@ -8,6 +8,8 @@ import pytest
 
 from load import connection_memory
 
+pytestmark = pytest.mark.alone
+
 
 def test_an_idle_connection_costs_some_kibibytes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.client import Client, until
 from tests.conftest import StartGateway
@@ -113,6 +114,7 @@ async def test_without_a_grace_clients_are_still_told_and_closed_1001(tmp_path: 
         client.abort()
 
 
+@pytest.mark.alone
 async def test_2000_clients_that_obey_the_hint_come_back_spread_out(tmp_path: Path) -> None:
     """They leave one gateway and come to another, which is where the storm would be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -6,7 +6,11 @@ import asyncio
 from pathlib import Path
 from statistics import median
 
+import pytest
+
 from tests.process import GatewayCommand
+
+pytestmark = pytest.mark.alone
 
 CONFIG = """
 version: 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from aiohttp import WSMsgType
 
 from tests.client import Client
 from tests.conftest import StartGateway
+
+pytestmark = pytest.mark.alone
 
 
 async def test_ext_overtakes_hot_frames_that_gather_for_a_tick(start_gateway: StartGateway) -> None:

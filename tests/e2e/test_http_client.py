@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer, unused_port
 
 from tests.certificates import make_certificate
 from wsprism.adapters import http
-from wsprism.adapters.http import HttpAnswer, HttpClient, HttpFailure
+from wsprism.adapters.http import HttpAnswer, HttpClient, HttpFailure, Trouble
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -69,7 +69,7 @@ async def test_a_slow_answer_and_one_that_trickles_end_in_time(client: HttpClien
 
     for handler in (slow, trickling):
         async with asyncio.timeout(5):
-            assert await answer_of(client, handler) == HttpFailure("no answer in time")
+            assert await answer_of(client, handler) == HttpFailure("no answer in time", Trouble.TIMEOUT)
 
 
 async def test_questions_that_could_only_wait_for_each_other_are_not_asked(
@@ -82,9 +82,9 @@ async def test_questions_that_could_only_wait_for_each_other_are_not_asked(
         return web.Response()
 
     answers = await asyncio.gather(*(answer_of(client, slow) for _ in range(5)))
-    assert answers.count(HttpFailure("no answer in time")) == 2
-    assert answers.count(HttpFailure("too many questions at once")) == 3
-    assert await client.get("http://127.0.0.1:1/") == HttpFailure("ClientConnectorError")
+    assert answers.count(HttpFailure("no answer in time", Trouble.TIMEOUT)) == 2
+    assert answers.count(HttpFailure("too many questions at once", Trouble.TOO_MANY)) == 3
+    assert await client.get("http://127.0.0.1:1/") == HttpFailure("ClientConnectorError", Trouble.UNREACHABLE)
 
 
 async def test_a_redirect_is_an_answer_and_is_not_followed(client: HttpClient) -> None:
@@ -122,11 +122,13 @@ async def test_a_server_that_cannot_prove_who_it_is_is_not_asked(client: HttpCli
     await server.start_server(ssl=context)
     answer = await client.post(str(server.make_url("/")), b"{}", {})
     await server.close()
-    assert (answer, asked) == (HttpFailure("ClientConnectorCertificateError"), [])
+    assert (answer, asked) == (HttpFailure("ClientConnectorCertificateError", Trouble.UNREACHABLE), [])
 
 
 async def test_nobody_there_is_a_failure(client: HttpClient) -> None:
-    assert await client.get(f"http://127.0.0.1:{unused_port()}/") == HttpFailure("ClientConnectorError")
+    assert await client.get(f"http://127.0.0.1:{unused_port()}/") == HttpFailure(
+        "ClientConnectorError", Trouble.UNREACHABLE
+    )
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])

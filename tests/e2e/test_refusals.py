@@ -84,9 +84,8 @@ async def test_a_page_of_another_origin_is_refused_and_a_client_without_one_is_n
     assert (await handshake(gateway, path))[0] == 401
 
 
-async def test_a_user_id_that_no_hot_frame_could_carry_is_refused(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(acme={"auth": {"kind": "tokens", "tokens": {"long": "ü" * 128, "fits": "ü" * 127}}})
-    assert (await handshake(gateway, "/v1/ws?tenant=acme&ticket=long"))[0] == 401
+async def test_a_user_id_as_long_as_a_hot_frame_can_carry_is_let_in(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(acme={"auth": {"kind": "tokens", "tokens": {"fits": "ü" * 127}}})
     async with Client(gateway.base, ticket="fits") as client:
         assert client.authed["data"]["user"] == "ü" * 127
 

@@ -12,10 +12,13 @@ import signal
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.client import until
 from tests.process import GatewayCommand
 from tests.raw import client_frame, handshake
+
+pytestmark = pytest.mark.alone
 
 CONNECTIONS, SECONDS = (int(part) for part in os.environ.get("WSPRISM_SOAK", "200x4").split("x"))
 ROOMS = 10

@@ -13,7 +13,7 @@ from tests.conftest import StartGateway
 from tests.masked import BINARY, FIN, TEXT, frame
 from tests.raw import handshake
 
-pytestmark = pytest.mark.both_loops
+pytestmark = [pytest.mark.both_loops, pytest.mark.alone]
 
 SOCKETS = 20
 POURED = frame(FIN | BINARY, b"\x01\x01\x00" + b"x" * 3997) * 64

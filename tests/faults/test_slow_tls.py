@@ -15,7 +15,7 @@ from tests.conftest import StartGateway
 from tests.masked import FIN, TEXT, frame
 from tests.raw import handshake
 
-pytestmark = pytest.mark.both_loops
+pytestmark = [pytest.mark.both_loops, pytest.mark.alone]
 
 TIMEOUT_MS = 400
 READ_BYTES = 4096

@@ -6,10 +6,14 @@ import asyncio
 import random
 import statistics
 
+import pytest
+
 from tests.client import Client, until
 from tests.conftest import StartGateway
 from tests.faults.test_slow_reader import slow_client
 from tests.raw import RawClient, client_frame
+
+pytestmark = pytest.mark.alone
 
 JOIN = client_frame(b'{"v":1,"svc":"room","type":"join","room":"r"}')
 

@@ -1,3 +1,0 @@
-"""Tests with real sockets run on the event loop that they ask for."""
-
-from tests.loops import pytest_asyncio_loop_factories as pytest_asyncio_loop_factories
