@@ -13,7 +13,7 @@ from tests.client import Client, until
 from tests.conftest import ACME, Running, StartGateway
 from tests.raw import RawClient, client_frame, handshake
 from wsprism.policy.decisions import Reason
-from wsprism.ports import TicketRequest
+from wsprism.ports import TicketRefusal, TicketRequest
 
 
 def join(room: str, seq: int = 0) -> bytes:
@@ -122,10 +122,11 @@ async def test_handshakes_that_wait_for_a_slow_judge_are_bounded_for_each_tenant
     judged = asyncio.Event()
     judging = 0
 
-    async def slowly(_: TicketRequest) -> None:
+    async def slowly(_: TicketRequest) -> TicketRefusal:
         nonlocal judging
         judging += 1
         await judged.wait()
+        return TicketRefusal.REFUSED
 
     monkeypatch.setattr(acme.authenticator, "authenticate", slowly)
     waiting = [asyncio.create_task(status(gateway)) for _ in range(5)]
