@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import statistics
+import time
 
 import pytest
 
@@ -109,15 +110,14 @@ async def test_a_reader_at_zero_bytes_a_second_does_not_slow_the_others(start_ga
 
     async def round_trips(client: Client) -> float:
         """The best of five medians: what this machine does beside it does not count."""
-        loop = asyncio.get_running_loop()
         medians = []
         for _ in range(5):
             took = []
             for _ in range(100):
-                started = loop.time()
+                started = time.perf_counter()  # uvloop's own clock has steps of a millisecond
                 await client.ws.send_bytes(b"\x01\x01\x00" + b"h" * 1000)
                 await client.receive_hot()
-                took.append(loop.time() - started)
+                took.append(time.perf_counter() - started)
             medians.append(statistics.median(took))
         return min(medians)
 
