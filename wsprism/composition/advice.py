@@ -26,6 +26,7 @@ from wsprism.settings import (
     Settings,
     TenantSettings,
     WebhookAuth,
+    WebhookServiceSettings,
 )
 
 __all__ = ["Advice", "advise", "log_advice"]
@@ -62,6 +63,8 @@ def advise(settings: Settings) -> Iterator[Advice]:
                 yield Advice(tenant.id, (*path, "auth", number, *key), message)
             if isinstance(auth, OneTimeAuth) and not _can_mint(settings.gateway.internal, tenant.id):
                 yield Advice(tenant.id, (*path, "auth", number), NOBODY_MINTS)
+        for where_in_it, warning in _of_backend(tenant):
+            yield Advice(tenant.id, (*path, *where_in_it), warning)
         for number, origin in enumerate(tenant.allowed_origins or ()):
             if _is_wide(origin):
                 where_it_is = (*path, "allowed_origins", number)
@@ -101,6 +104,27 @@ def _of_gateway(
                 "the key may touch no tenant: name some, or write all",
                 None,
             )
+
+
+def _of_backend(tenant: TenantSettings) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    backend = tenant.backend
+    for name, service in tenant.services.ext.items():
+        if isinstance(service, WebhookServiceSettings) and service.url is not None:
+            for key, message in _of_url("url", service.url):
+                yield ("services", "ext", name, *key), message
+    if backend is None:
+        return
+    for key, message in _of_url("url", backend.url) if backend.url is not None else ():
+        yield ("backend", *key), message
+    for size in (len(key) for key in backend.signing_keys() if len(key) < MIN_SECRET_BYTES):
+        yield ("backend", "secret"), next(_of_secret(size, MIN_SECRET_BYTES))[1]
+    if backend.ask and backend.on_failure == "allow":
+        yield (
+            ("backend", "on_failure"),
+            f"while the backend is away, {' and '.join(backend.ask)} are allowed to everybody",
+        )
+    if backend.event_rooms is not None and not backend.events:
+        yield ("backend", "event_rooms"), "names rooms of events, and backend.events names none"
 
 
 def _can_mint(internal: InternalSettings, tenant: str) -> bool:

@@ -39,6 +39,7 @@ NEEDS_RESTART: Final = (
     "gateway.internal.listen",
     "gateway.limits.max_header_bytes",
     "gateway.metrics",
+    "gateway.state_file",
     "gateway.tracing",
 )
 """Keys whose new value waits for the next start, with everything below them."""

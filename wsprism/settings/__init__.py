@@ -2,6 +2,7 @@
 
 from wsprism.config_file import Fault, ListenAddress, SettingsError
 from wsprism.settings.auth import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TokensAuth, WebhookAuth
+from wsprism.settings.backend import BackendSettings, WebhookServiceSettings
 from wsprism.settings.changes import Change, compare, keep
 from wsprism.settings.files import Digests, changed_files, file_digests, named_files
 from wsprism.settings.loader import load_settings
@@ -17,11 +18,13 @@ from wsprism.settings.models import (
     TlsSettings,
 )
 from wsprism.settings.plain import configuration_hash, masked
+from wsprism.settings.rooms import RoomSettings
 from wsprism.settings.schema import json_schema
 from wsprism.settings.tenants import TenantSettings
 
 __all__ = [
     "AuthSettings",
+    "BackendSettings",
     "Change",
     "DevAuth",
     "Digests",
@@ -36,12 +39,14 @@ __all__ = [
     "ListenAddress",
     "LoggingSettings",
     "OneTimeAuth",
+    "RoomSettings",
     "Settings",
     "SettingsError",
     "TenantSettings",
     "TlsSettings",
     "TokensAuth",
     "WebhookAuth",
+    "WebhookServiceSettings",
     "changed_files",
     "compare",
     "configuration_hash",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -13,24 +12,11 @@ from wsprism.policy.users import is_user_id
 from wsprism.protocol.jwk import VerificationKey, misfit, parse_public_key, secret_misfit
 from wsprism.protocol.standard_webhooks import parse_secret
 from wsprism.settings.base import HOLDS_SECRETS, Model, Secret, Text, read_text, to_tuple
+from wsprism.settings.urls import Url, WebhookSecret
 
 __all__ = ["Auth", "AuthSettings", "DevAuth", "JwtAuth", "OneTimeAuth", "TokensAuth", "WebhookAuth"]
 
 Algorithm = Literal["HS256", "HS384", "HS512", "RS256", "PS256", "ES256", "EdDSA"]
-
-
-def _url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        is_whole = bool(parts.hostname) and parts.port != 0 and parts.username is None
-    except ValueError:
-        is_whole = False
-    if not is_whole:
-        raise PydanticCustomError("url", "must be http(s)://host[:port]/path, without a user and password in it")
-    return value
-
-
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]"), AfterValidator(_url)]
 
 
 def _pem(value: str) -> str:
@@ -48,12 +34,6 @@ def _read_key(value: Any, info: ValidationInfo) -> Any:
 
 PublicKey = Annotated[str, AfterValidator(_pem)]
 PublicKeyFile = Annotated[str, BeforeValidator(_read_key), AfterValidator(_pem)]
-
-
-def _webhook_secret(value: SecretStr) -> SecretStr:
-    if parse_secret(value.get_secret_value()) is None:
-        raise PydanticCustomError("webhook_secret", "must be whsec_ and the key in base64, found something else")
-    return value
 
 
 def _user(value: str) -> str:
@@ -102,6 +82,7 @@ class JwtAuth(Model):
     tenant_claim: Text | None = Field(None, description="the claim that must name this tenant")
     rooms_claim: Text = Field("rooms", description="the claim with the patterns of rooms that may be joined")
     read_only_claim: Text = Field("read_only", description="the claim that forbids publishing")
+    info_claim: Text | None = Field(None, description="the claim with what presence shows of the user; unset: nothing")
     jwks_lifetime_s: int = Field(300, ge=1, description="how long fetched keys are used")
     jwks_min_refresh_s: int = Field(10, ge=1, description="the least time between two fetches")
 
@@ -161,9 +142,7 @@ class WebhookAuth(Model):
     kind: Literal["webhook"] = Field(description="the backend decides")
     url: Url = Field(description="where to ask")
     timeout_ms: int = Field(2000, ge=50, le=60000, description="after which the ticket is refused")
-    secret: Annotated[Secret, AfterValidator(_webhook_secret)] = Field(
-        description="signs the question (Standard Webhooks), `whsec_…`"
-    )
+    secret: WebhookSecret = Field(description="signs the question (Standard Webhooks), `whsec_…`")
 
     def key(self) -> bytes:
         """The key in ``secret``."""

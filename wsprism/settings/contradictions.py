@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from wsprism.settings.backend import WebhookServiceSettings
 from wsprism.settings.models import Settings
 from wsprism.settings.problems import shown
+from wsprism.settings.tenants import TenantSettings
 
 __all__ = ["contradictions"]
 
@@ -18,6 +20,31 @@ Path = tuple[str | int, ...]
 
 def contradictions(settings: Settings) -> Iterator[tuple[Path, str]]:
     """The path of the key and what is wrong with it, for everything that could never work."""
+    yield from _of_addresses(settings)
+    for number, tenant in enumerate(settings.tenants):
+        for path, problem in (*_of_rooms(tenant), *_of_services(tenant)):
+            yield ("tenants", number, *path), problem
+
+
+def _of_rooms(tenant: TenantSettings) -> Iterator[tuple[Path, str]]:
+    if tenant.qos.conflate == "none":
+        for number, room in enumerate(tenant.rooms):
+            if room.snapshot is not None:
+                yield ("rooms", number, "snapshot"), "needs qos.conflate: sender, sender_opcode or key:<n>, found none"
+
+
+def _of_services(tenant: TenantSettings) -> Iterator[tuple[Path, str]]:
+    backend = tenant.backend
+    for name, service in tenant.services.ext.items():
+        if not isinstance(service, WebhookServiceSettings):
+            continue
+        if service.url is not None and (backend is None or backend.secret is None):
+            yield ("services", "ext", name, "url"), "needs backend.secret of its tenant: every call is signed"
+        elif service.url is None and (backend is None or (backend.url is None and not backend.stream)):
+            yield ("services", "ext", name), "needs a url, or the backend of its tenant (backend.url, backend.stream)"
+
+
+def _of_addresses(settings: Settings) -> Iterator[tuple[Path, str]]:
     public, internal = settings.gateway.listen, settings.gateway.internal.listen
     for path, address in ((("gateway", "listen"), public), (("gateway", "internal", "listen"), internal)):
         if address is not None and len((address.path or "").encode()) > _LONGEST_SOCKET_PATH_BYTES:

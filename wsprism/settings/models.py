@@ -245,6 +245,10 @@ class GatewaySettings(Model):
     )
     handshake_limit: HandshakeLimitSettings = Field(HandshakeLimitSettings(), description="limits on handshakes")
     compression: bool = Field(False, description="negotiate permessage-deflate, without context takeover")
+    explain_refusals: Literal["browsers", "always", "never"] = Field(
+        "browsers", description="to whom a refusal is told after the upgrade, where a page can read it"
+    )
+    state_file: FilePath | None = Field(None, description="where state outlives a restart (SQLite); unset: nowhere")
     flush: FlushSettings = Field(FlushSettings(), description="pacing of writes")
     diagnostics: DiagnosticsSettings = Field(DiagnosticsSettings(), description="for conformance suites")
     internal: InternalSettings = Field(InternalSettings(), description="the internal listener")

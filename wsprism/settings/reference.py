@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from wsprism.config_file import ListenAddress
 from wsprism.settings.auth import AuthSettings
+from wsprism.settings.backend import WebhookServiceSettings
 from wsprism.settings.models import Settings
 from wsprism.settings.schema import json_schema
 from wsprism.settings.shape import models_in
@@ -57,6 +58,8 @@ def reference() -> str:
     for model in get_args(get_args(HotServiceSettings)[0]):
         lines += ["", f"### {_kind(model)}", "", (model.__doc__ or "").strip(), ""]
         lines += ["| key | default | values | meaning |", "|---|---|---|---|", *_rows(model, "")]
+    lines += ["", "## services.ext of kind webhook", "", (WebhookServiceSettings.__doc__ or "").strip(), ""]
+    lines += ["| key | default | values | meaning |", "|---|---|---|---|", *_rows(WebhookServiceSettings, "")]
     return "\n".join(lines) + "\n"
 
 
@@ -80,6 +83,8 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
             rows.append(f"| {path} | none | see below | {field.description} |")
         elif len(inner) == 1 and get_origin(field.annotation) is not dict:
             several = get_origin(field.annotation) is tuple
+            if field.default is None:
+                rows.append(f"| {path} | unset | mapping | {field.description} |")
             if several:
                 rows.append(f"| {path} | {'required' if field.is_required() else '[]'} | list | {field.description} |")
             rows += _rows(inner[0], path + ("[]." if several else "."))

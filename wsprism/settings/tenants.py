@@ -20,7 +20,9 @@ from wsprism.policy.allowlist import AllowlistError, ExtAllowlist, HotAllowlist
 from wsprism.policy.origins import is_origin_entry
 from wsprism.protocol.envelope import is_name
 from wsprism.settings.auth import Auth
+from wsprism.settings.backend import BackendSettings, WebhookServiceSettings
 from wsprism.settings.base import Count, Model, to_tuple
+from wsprism.settings.rooms import RoomSettings
 
 __all__ = ["LimitsSettings", "PolicySettings", "QosSettings", "ServicesSettings", "SessionsSettings", "TenantSettings"]
 
@@ -37,6 +39,9 @@ class LimitsSettings(Model):
     max_rooms_total: Count = Field(0, description="rooms of the tenant")
     max_users_per_room: Count = Field(0, description="different users in one room")
     max_rooms_per_user: Count = Field(0, description="different rooms of one user")
+    max_history_bytes: Count = Field(67_108_864, description="bytes of all histories; the least used goes first")
+    max_history_rooms: Count = Field(10_000, description="histories; the least used goes first")
+    max_backend_bytes: Count = Field(16_777_216, description="bytes that wait for the backend, or for its answers")
 
 
 class SessionsSettings(Model):
@@ -96,6 +101,7 @@ class PolicySettings(Model):
     hot_error_mode: Literal["sys_error", "silent"] = Field("sys_error", description="whether a hot error is answered")
     hot_requires_active_room: bool = Field(True, description="false: without a room a frame returns to its sender")
     hot_framing: Literal["compact", "versioned"] = Field("compact", description="the header of hot frames")
+    hot_room_numbers: bool = Field(False, description="whether every hot frame to a client has its room's number")
     publish_requires_membership: bool = Field(True, description="only members publish into a room")
     allow_msgpack: bool = Field(True, description="whether `wsprism.v1.msgpack` is negotiated")
 
@@ -162,6 +168,7 @@ def _expand_ids(value: Any) -> Any:
     }
 
 
+ExtServiceSettings = Annotated[ChatSettings | WebhookServiceSettings, Discriminator("kind")]
 HotId = Annotated[int, Field(ge=0, le=255)]
 HotServiceSettings = Annotated[EchoSettings | RelaySettings, Discriminator("kind")]
 
@@ -170,9 +177,9 @@ class ServicesSettings(Model):
     """What messages can reach. `room` and `sys` are always there."""
 
     ext: Annotated[
-        dict[str, ChatSettings],
-        BeforeValidator(_expand, json_schema_input_type=dict[str, ChatSettings | Literal["chat"]]),
-    ] = Field({"chat": ChatSettings(kind="chat")}, description="name of the service to its kind (`chat`)")
+        dict[str, ExtServiceSettings],
+        BeforeValidator(_expand, json_schema_input_type=dict[str, ExtServiceSettings | Literal["chat", "webhook"]]),
+    ] = Field({"chat": ChatSettings(kind="chat")}, description="name of the service to its kind (`chat`, `webhook`)")
     hot: Annotated[
         dict[HotId, HotServiceSettings],
         BeforeValidator(_expand_ids, json_schema_input_type=dict[str, HotServiceSettings | Literal["echo", "relay"]]),
@@ -180,7 +187,7 @@ class ServicesSettings(Model):
 
     @field_validator("ext")
     @classmethod
-    def _own_names(cls, value: dict[str, ChatSettings]) -> dict[str, ChatSettings]:
+    def _own_names(cls, value: dict[str, ExtServiceSettings]) -> dict[str, ExtServiceSettings]:
         odd = [name for name in value if not is_name(name)]
         if odd:
             words = {"names": ", ".join(map(repr, odd))}
@@ -214,6 +221,10 @@ class TenantSettings(Model):
     qos: QosSettings = Field(QosSettings(), description="outbound queues")
     auth: Auth = Field((), description="how tickets are judged; none: every ticket is refused")
     services: ServicesSettings = Field(ServicesSettings(), description="what messages can reach")
+    rooms: Annotated[tuple[RoomSettings, ...], BeforeValidator(to_tuple)] = Field(
+        (), description="what rooms remember, by their names"
+    )
+    backend: BackendSettings | None = Field(None, description="what the backend is asked and told; unset: nothing")
     allowed_origins: Origins | None = Field(None, description="origins of browsers; unset: any")
 
     @field_validator("id")

@@ -50,7 +50,14 @@ def foreign_words() -> re.Pattern[str]:
         "does not appear to be",
         "host bits set",
     )
-    more += ("Value error", "Assertion failed", "greater than or equal", "less than or equal", "pattern", "_Empty")
+    more += (
+        "Value error",
+        "Assertion failed",
+        "greater than or equal",
+        "less than or equal",
+        "match pattern",
+        "_Empty",
+    )
     return re.compile("|".join([*long, *more]))
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from tests.keys import public_pem, signing_key
 from wsprism.config_file import Document
-from wsprism.settings import Settings, SettingsError, load_settings
+from wsprism.settings import Settings, SettingsError, WebhookServiceSettings, load_settings
 from wsprism.settings.auth import AuthSettings
 from wsprism.settings.loader import settings_in
 from wsprism.settings.shape import models_in
@@ -34,6 +34,7 @@ def whole() -> dict[str, Any]:
         "user_claim": "sub",
     }
     all_of_jwt |= {"tenant_claim": "t", "rooms_claim": "rooms", "read_only_claim": "ro"}
+    all_of_jwt |= {"info_claim": "info"}
     all_of_jwt |= {"jwks_lifetime_s": 300, "jwks_min_refresh_s": 10, "algorithms": ["HS256"], "secret": SECRET}
     jwt = {"kind": "jwt", "algorithms": ["ES256"]}
     auths: list[dict[str, Any]] = [
@@ -49,6 +50,7 @@ def whole() -> dict[str, Any]:
     data = {
         "version": 1,
         "gateway": {
+            "state_file": "state.db",
             "internal": {"listen": "127.0.0.1:1", "api_keys": [{"name": "ops", "key": SECRET, "tenants": ["acme"]}]},
             "tls": {"cert_file": "cert.pem", "key_file": "key.pem", "min_version": "1.3"},
             "diagnostics": {"echo_path": "/echo"},
@@ -62,9 +64,21 @@ def whole() -> dict[str, Any]:
                 "id": "acme",
                 "allowed_origins": ["https://a.example"],
                 "auth": auths,
+                "qos": {"conflate": "sender"},
+                "rooms": [{"match": "game:*", "history": {}, "snapshot": {"delete_opcodes": [1]}}],
+                "backend": {
+                    "url": "https://backend/",
+                    "secret": [WHSEC],
+                    "ask": ["connect"],
+                    "events": ["joined"],
+                    "event_rooms": ["match:*"],
+                },
                 "policy": {"ext_allowlist": ["room:join"], "hot_allowlist": ["1:*"]},
                 "services": {
-                    "ext": {"chat": {"kind": "chat"}},
+                    "ext": {
+                        "chat": {"kind": "chat"},
+                        "orders": {"kind": "webhook", "url": "https://orders/", "timeout_ms": 50},
+                    },
                     "hot": {"1": {"kind": "echo"}, "2": {"kind": "relay"}},
                 },
             }
@@ -87,6 +101,9 @@ def _fill(data: dict[str, Any], model: type[BaseModel]) -> None:
                 _fill(one, below[0])
         elif name not in data and not field.is_required() and field.default is not None:
             data[name] = str(field.default) if name == "listen" else copy.deepcopy(field.default)
+    for ext in data.get("ext", {}).values():
+        if ext["kind"] == "webhook":
+            _fill(ext, WebhookServiceSettings)
     for hot in data.get("hot", {}).values():
         hot.setdefault("include_sender", False)
 
