@@ -45,6 +45,8 @@ MAX_NAME_LENGTH = 64
 MAX_ROOM_LENGTH = 128
 MAX_SEQ = 2**53 - 1
 MAX_FLAGS = 2**32 - 1
+MAX_ID_LENGTH = 64
+_VISIBLE_ASCII = rf"^[!-~]{{1,{MAX_ID_LENGTH}}}\Z"
 
 T = TypeVar("T")
 
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     _Flags = int
     _Seq = int | None
     _Room = str | None
+    _Id = str | None
     _Trace = str | None
     _Data = msgspec.Raw | None
 else:
@@ -61,6 +64,7 @@ else:
     _Flags = Annotated[int, msgspec.Meta(ge=0, le=MAX_FLAGS)]
     _Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
     _Room = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ROOM_LENGTH)]
+    _Id = Annotated[str, msgspec.Meta(pattern=_VISIBLE_ASCII)]
     _Trace = str
     _Data = msgspec.Raw
 
@@ -78,6 +82,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     flags: _Flags = 0
     seq: _Seq = None
     room: _Room = None
+    id: _Id = None
     trace: _Trace = None
     data: _Data = None
 

@@ -35,6 +35,7 @@ RULES = {
     "flags": "flags must be an integer from 0 to 4294967295",
     "seq": "seq must be an integer from 0 to 9007199254740991",
     "room": "room must be 1-128 characters without control characters",
+    "id": "id must be 1-64 visible ASCII characters",
     "trace": "trace must be a string",
 }
 """Field of the envelope -> its rule, as a client is told it."""

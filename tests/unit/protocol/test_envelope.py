@@ -89,7 +89,7 @@ def test_frame_kind_follows_the_codec() -> None:
     assert MSGPACK.frame(b"\x80") == b"\x82\x01\x80"
 
 
-@pytest.mark.parametrize("field", ["v", "svc", "type", "flags", "seq", "room", "trace"])
+@pytest.mark.parametrize("field", ["v", "svc", "type", "flags", "seq", "room", "id", "trace"])
 def test_fault_names_the_rule_of_its_field(field: str) -> None:
     assert fault_of(**{field: [1]}).msg == RULES[field]
 
