@@ -361,7 +361,8 @@ async def test_info_config_and_log_level(backend: Backend, gateway: tuple[Runnin
     assert info["uptime_s"] > 0
     shown = (await backend.get("/v1/config")).json
     assert shown["tenants"][0]["id"] == "acme"
-    assert shown["gateway"]["internal"]["api_keys"][0] == {"name": "admin", "key": "********", "tenants": "all"}
+    key = {"name": "admin", "key": "********", "tenants": "all", "read_only": False}
+    assert shown["gateway"]["internal"]["api_keys"][0] == key
     assert (await backend.call("PUT", "/v1/log-level", {"component": "tenant", "level": "debug"})).status == 200
     assert (await backend.call("PUT", "/v1/log-level", {"component": "tenant", "level": "info"})).status == 200
     whole = await backend.call("PUT", "/v1/log-level", {"component": "wsprism.tenant", "level": "info"})
