@@ -1,50 +1,107 @@
-"""What a service may ask the gateway to do: small values, carried out by the connection that got the message.
+"""What a message may bring about: the one vocabulary of services, plugins, modules and backends (docs/effects.md).
 
-Structs, because one is made per message: they cost a sixth of a frozen dataclass.
+Values, carried out by the connection that got the message; a list of them is carried out in its order. ``read_effects``
+makes them of JSON, all or none: names, sizes and forms are checked before anything is carried out. Structs, because one
+is made per message: they cost a sixth of a frozen dataclass.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+import binascii
+from typing import Any, Final
 
 import msgspec
 
 from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.envelope import MAX_NAME_LENGTH, is_name, is_room_name
+from wsprism.protocol.hot import Framing, HotFault, decode_hot
+from wsprism.protocol.nesting import json_nests_too_deep
 
-__all__ = ["Effect", "JoinRoom", "LeaveRoom", "ListMembers", "Publish", "Refuse", "Reply"]
+__all__ = [
+    "MAX_EFFECTS",
+    "AskBackend",
+    "Disconnect",
+    "Effect",
+    "JoinRoom",
+    "LeaveRoom",
+    "ListMembers",
+    "Publish",
+    "PublishHot",
+    "Refuse",
+    "Reply",
+    "Send",
+    "SendHot",
+    "read_effects",
+]
+
+MAX_EFFECTS: Final = 64
+MAX_MSG_CHARACTERS: Final = 200
+MAX_REASON_BYTES: Final = 123
+_MAX_USER_BYTES: Final = 255
+_DISCONNECT_CODES: Final = range(4000, 5000)
+_GATEWAYS_OWN: Final = frozenset({"sys", "room"})
+_CODES: Final = {code.value: code for code in ErrorCode}
 
 
 class Publish(msgspec.Struct, frozen=True, gc=False):
-    """Publish ``data`` (anything JSON can hold) to every member of ``room`` (None: the active room)."""
+    """Publish ``data`` (anything JSON can hold) to every member of ``room`` (None: the message's, else the active one).
+
+    ``svc`` None: as the service that answers.
+    """
 
     room: str | None
-    svc: str
+    svc: str | None
     type: str
     data: Any
+
+
+class PublishHot(msgspec.Struct, frozen=True, gc=False):
+    """The same on the hot lane: a whole frame in the tenant's framing."""
+
+    room: str | None
+    frame: bytes
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
-    """Answer the sender alone, with the message's ``seq``."""
+    """Answer the sender alone, with the message's ``seq``; ``type`` None: the message's own."""
 
-    svc: str
+    data: Any
+    type: str | None = None
+
+
+class Send(msgspec.Struct, frozen=True, gc=False):
+    """To all sessions of a user, or to the one with this ``sid``."""
+
+    user: str
+    sid: str | None
+    svc: str | None
     type: str
     data: Any
 
 
+class SendHot(msgspec.Struct, frozen=True, gc=False):
+    """The same on the hot lane."""
+
+    user: str
+    sid: str | None
+    frame: bytes
+
+
 class JoinRoom(msgspec.Struct, frozen=True, gc=False):
-    """Join ``room`` and make it the active one."""
+    """The sender joins ``room``, which becomes its active one."""
 
     room: str
 
 
 class LeaveRoom(msgspec.Struct, frozen=True, gc=False):
-    """Leave ``room`` (None: the active room)."""
+    """The sender leaves ``room`` (None: the active one)."""
 
     room: str | None
 
 
 class ListMembers(msgspec.Struct, frozen=True, gc=False):
-    """Tell the sender how many users and sessions ``room`` (None: the active room) has."""
+    """Tell the sender how many users and sessions ``room`` (None: the active room) has. The gateway's own."""
 
     room: str | None
 
@@ -56,4 +113,223 @@ class Refuse(msgspec.Struct, frozen=True, gc=False):
     msg: str
 
 
-Effect = Publish | Reply | JoinRoom | LeaveRoom | ListMembers | Refuse
+class Disconnect(msgspec.Struct, frozen=True, gc=False):
+    """Close the sender's connection, after everything else of the list."""
+
+    code: int = 4500
+    reason: str = ""
+
+
+class AskBackend(msgspec.Struct, frozen=True, gc=False):
+    """The tenant's backend answers this message later, with effects of its own."""
+
+
+Effect = (
+    Publish
+    | PublishHot
+    | Reply
+    | Send
+    | SendHot
+    | JoinRoom
+    | LeaveRoom
+    | ListMembers
+    | Refuse
+    | Disconnect
+    | AskBackend
+)
+
+
+_ABSENT: Final = msgspec.Raw()
+
+
+class _Publish(msgspec.Struct, forbid_unknown_fields=True):
+    room: str | None = None
+    svc: str | None = None
+    type: str | None = None
+    data: msgspec.Raw = _ABSENT
+    hot: str | None = None
+
+
+class _Send(msgspec.Struct, forbid_unknown_fields=True):
+    user: str
+    sid: str | None = None
+    svc: str | None = None
+    type: str | None = None
+    data: msgspec.Raw = _ABSENT
+    hot: str | None = None
+
+
+class _Room(msgspec.Struct, forbid_unknown_fields=True):
+    room: str
+
+
+class _Refuse(msgspec.Struct, forbid_unknown_fields=True):
+    code: str
+    msg: str
+
+
+class _Disconnect(msgspec.Struct, forbid_unknown_fields=True):
+    code: int = 4500
+    reason: str = ""
+
+
+class _Effect(msgspec.Struct, forbid_unknown_fields=True):
+    reply: msgspec.Raw = _ABSENT
+    type: str | None = None
+    publish: _Publish | None = None
+    send: _Send | None = None
+    join: _Room | None = None
+    leave: _Room | None = None
+    refuse: _Refuse | None = None
+    disconnect: _Disconnect | None = None
+
+
+class _Answer(msgspec.Struct, forbid_unknown_fields=True):
+    effects: list[_Effect]
+
+
+class _Fault(Exception):
+    """Why a list of effects is not one; never leaves this module."""
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+def read_effects(
+    body: bytes, *, framing: Framing, max_bytes: int, max_effects: int = MAX_EFFECTS
+) -> list[Effect] | str:
+    """The effects of ``{"effects": [...]}``, or for an operator what is wrong with it. Data stays raw JSON.
+
+    ``max_bytes`` bounds the data of each message, ``framing`` is the tenant's.
+    """
+    try:
+        text = body.decode()
+        if json_nests_too_deep(text):
+            return "the effects nest too deep"
+        answer = _decode(text)
+    except UnicodeDecodeError:
+        return "the effects are not UTF-8"
+    except msgspec.ValidationError as error:
+        return f"the effects are not what they must be: {_in_short(str(error))}"
+    except (msgspec.DecodeError, RecursionError):
+        return "the effects are not JSON"
+    if len(answer.effects) > max_effects:
+        return f"there are {len(answer.effects)} effects; {max_effects} are allowed"
+    try:
+        effects = [_one(number, raw, framing, max_bytes) for number, raw in enumerate(answer.effects)]
+    except _Fault as fault:
+        return str(fault)
+    if len(effects) > 1 and any(isinstance(one, Refuse) for one in effects):
+        return "refuse stands alone in its list"
+    if any(isinstance(one, Disconnect) for one in effects):  # it comes after all the others
+        effects.sort(key=lambda one: isinstance(one, Disconnect))
+    return effects
+
+
+def _one(number: int, raw: _Effect, framing: Framing, max_bytes: int) -> Effect:
+    where = f"effects[{number}]"
+    found: list[Effect] = []
+    if bytes(raw.reply):
+        _check_size(where, raw.reply, max_bytes)
+        found.append(Reply(raw.reply, None if raw.type is None else _name(f"{where}.type", raw.type)))
+    elif raw.type is not None:
+        raise _Fault(f"{where}.type belongs to reply")
+    if raw.publish is not None:
+        found.append(_publish(f"{where}.publish", raw.publish, framing, max_bytes))
+    if raw.send is not None:
+        found.append(_send(f"{where}.send", raw.send, framing, max_bytes))
+    if raw.join is not None:
+        found.append(JoinRoom(_room(f"{where}.join.room", raw.join.room)))
+    if raw.leave is not None:
+        found.append(LeaveRoom(_room(f"{where}.leave.room", raw.leave.room)))
+    if raw.refuse is not None:
+        found.append(_refuse(f"{where}.refuse", raw.refuse))
+    if raw.disconnect is not None:
+        found.append(_disconnect(f"{where}.disconnect", raw.disconnect))
+    if len(found) != 1:
+        raise _Fault(f"{where} must be exactly one of reply, publish, send, join, leave, refuse, disconnect")
+    return found[0]
+
+
+def _publish(where: str, raw: _Publish, framing: Framing, max_bytes: int) -> Publish | PublishHot:
+    room = None if raw.room is None else _room(f"{where}.room", raw.room)
+    if raw.hot is not None:
+        if raw.svc is not None or raw.type is not None or bytes(raw.data):
+            raise _Fault(f"{where} has hot, which goes with room only")
+        return PublishHot(room, _frame(f"{where}.hot", raw.hot, framing, max_bytes))
+    svc, kind, data = _message(where, raw, max_bytes)
+    return Publish(room, svc, kind, data)
+
+
+def _send(where: str, raw: _Send, framing: Framing, max_bytes: int) -> Send | SendHot:
+    if not raw.user or len(raw.user.encode("utf-8", "surrogatepass")) > _MAX_USER_BYTES:
+        raise _Fault(f"{where}.user must be a user id of 1-{_MAX_USER_BYTES} bytes")
+    if raw.hot is not None:
+        if raw.svc is not None or raw.type is not None or bytes(raw.data):
+            raise _Fault(f"{where} has hot, which goes with user and sid only")
+        return SendHot(raw.user, raw.sid, _frame(f"{where}.hot", raw.hot, framing, max_bytes))
+    svc, kind, data = _message(where, raw, max_bytes)
+    return Send(raw.user, raw.sid, svc, kind, data)
+
+
+def _message(where: str, raw: _Publish | _Send, max_bytes: int) -> tuple[str | None, str, Any]:
+    if raw.type is None:
+        raise _Fault(f"{where}.type is missing")
+    svc = None if raw.svc is None else _name(f"{where}.svc", raw.svc)
+    if svc in _GATEWAYS_OWN:
+        raise _Fault(f"{where}.svc is {svc}, which is the gateway's own")
+    _check_size(where, raw.data, max_bytes)
+    return svc, _name(f"{where}.type", raw.type), raw.data if bytes(raw.data) else None
+
+
+def _frame(where: str, text: str, framing: Framing, max_bytes: int) -> bytes:
+    try:
+        frame = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise _Fault(f"{where} is not base64") from None
+    if len(frame) > max_bytes:
+        raise _Fault(f"{where} has {len(frame)} bytes; {max_bytes} are allowed")
+    read = decode_hot(frame, framing)
+    if isinstance(read, HotFault):
+        raise _Fault(f"{where}: {read.reason}")
+    return frame
+
+
+def _refuse(where: str, raw: _Refuse) -> Refuse:
+    code = _CODES.get(raw.code)
+    if code is None:
+        raise _Fault(f"{where}.code must be one of {', '.join(_CODES)}")
+    if len(raw.msg) > MAX_MSG_CHARACTERS:
+        raise _Fault(f"{where}.msg has {len(raw.msg)} characters; {MAX_MSG_CHARACTERS} are allowed")
+    return Refuse(code, raw.msg)
+
+
+def _disconnect(where: str, raw: _Disconnect) -> Disconnect:
+    if raw.code not in _DISCONNECT_CODES:
+        raise _Fault(f"{where}.code must be from 4000 to 4999, found {raw.code}")
+    if len(raw.reason.encode("utf-8", "surrogatepass")) > MAX_REASON_BYTES:
+        raise _Fault(f"{where}.reason has more than {MAX_REASON_BYTES} bytes")
+    return Disconnect(raw.code, raw.reason)
+
+
+def _name(where: str, text: str) -> str:
+    if not is_name(text):
+        raise _Fault(f"{where} must be 1-{MAX_NAME_LENGTH} characters of A-Z a-z 0-9 _ . -")
+    return text
+
+
+def _room(where: str, text: str) -> str:
+    if not is_room_name(text):
+        raise _Fault(f"{where} must be 1-128 characters without control characters")
+    return text
+
+
+def _check_size(where: str, data: msgspec.Raw, max_bytes: int) -> None:
+    size_bytes = len(bytes(data))
+    if size_bytes > max_bytes:
+        raise _Fault(f"{where} has {size_bytes} bytes of data; {max_bytes} are allowed")
+
+
+def _in_short(error: str) -> str:
+    """The parser's own words name the place; they are shown to operators only."""
+    return error.replace("$.effects", "effects").replace("`", "")[:200]

@@ -12,11 +12,14 @@ from enum import Enum, StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
+from wsprism.protocol.backend import SessionFacts
 from wsprism.protocol.envelope import Envelope
 from wsprism.protocol.traces import ConnectionTrace, MessageTrace
 
 __all__ = [
     "Authenticator",
+    "BackendLine",
+    "BackendPort",
     "CallResult",
     "Clock",
     "ExtService",
@@ -110,6 +113,58 @@ class Unanswered:
     why: str
 
 
+class BackendLine(Protocol):
+    """Where one connection's messages to one service wait for their turn, in their order."""
+
+    @property
+    def pending(self) -> int:
+        """Messages that have no answer yet."""
+        ...
+
+
+class BackendPort(Protocol):
+    """A tenant's backend. No method waits; answers come by a callback, in a later turn of the loop.
+
+    A value that is returned at once says why nothing was asked, and then no callback comes.
+    """
+
+    @property
+    def asks(self) -> frozenset[str]:
+        """Decisions that it wants to make: ``connect``, ``join``."""
+        ...
+
+    def line(self, service: str) -> Any:
+        """A new ``BackendLine`` for a webhook service; None: there is none of this name."""
+        ...
+
+    def withdraw(self, line: Any) -> None:
+        """Its connection has ended: what has not been asked is forgotten."""
+        ...
+
+    def ask_message(
+        self,
+        service: str,
+        line: Any,
+        session: SessionFacts,
+        message: Mapping[str, Any],
+        data_bytes: int,
+        answered: Callable[[Any], object],
+        traceparent: str | None = None,
+    ) -> CallResult | None:
+        """Have a message answered by a list of effects, or ``Unanswered``."""
+        ...
+
+    def ask_join(
+        self,
+        fields: Mapping[str, Any],
+        data_bytes: int,
+        answered: Callable[[Any], object],
+        traceparent: str | None = None,
+    ) -> CallResult | None:
+        """Have a join decided by a ``JoinAnswer``, or ``Unanswered``."""
+        ...
+
+
 class Transport(Protocol):
     """What a connection needs of a socket. No method waits."""
 
@@ -172,8 +227,10 @@ class ServiceContext(Protocol):
 class ExtService(Protocol):
     """A service of the ext lane: one message in, effects out, without waiting."""
 
-    types: frozenset[str]
-    """The message types it answers."""
+    @property
+    def types(self) -> frozenset[str] | None:
+        """The message types it answers; None: any."""
+        ...
 
     def handle(self, context: ServiceContext, envelope: Envelope) -> object:
         """What is to happen: one of ``wsprism.realtime.effects``, or None."""

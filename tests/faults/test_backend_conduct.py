@@ -31,6 +31,9 @@ PLAN = BackendPlan(
     failures=1000,
     pause_s=0.2,
     asks=frozenset({"connect", "join"}),
+    on_failure_allow=False,
+    events=frozenset(),
+    event_rooms=None,
     news=NewsBounds(10, 100, 1 << 20, 60.0),
     news_delay_s=0.01,
     services={"game": ServicePlan(None, None), "orders": ServicePlan(None, None, batch=8)},
@@ -58,6 +61,7 @@ async def gateway_side(url: str, **changes: Any) -> AsyncIterator[HttpBackend]:
 async def message(side: HttpBackend, number: int = 0, line: Line[Any] | None = None, service: str = "game") -> Any:
     answer = asyncio.get_running_loop().create_future()
     line = line or side.line(service)
+    assert line is not None
     body = {"svc": service, "type": "move", "data": msgspec.Raw(str(number).encode())}
     refused = side.ask_message(service, line, ANN, body, 1, answer.set_result)
     return refused if refused is not None else await answer
@@ -329,6 +333,7 @@ async def test_a_connection_that_ends_takes_what_it_has_not_asked_with_it() -> N
         line = side.line("game")
         tasks = [asyncio.ensure_future(message(side, number, line)) for number in range(5)]
         await until(lambda: there.under_way == 1)
+        assert line is not None
         side.desk.withdraw(line)
         release.set()
         assert await tasks[0] == []
@@ -360,7 +365,7 @@ async def test_a_batch_is_sent_again_under_its_id_until_it_is_taken() -> None:
         side.news.tell("joined", ANN, {"room": "match:1"})
         await until(lambda: len(there.asked) >= 3)
         there.answer = reply(status=204)
-        await until(lambda: not len(side.news.queue))  # type: ignore[union-attr]
+        await until(lambda: not len(side.news.queue))
         assert len({one["id"] for one in there.asked}) == 1
         assert len({headers["webhook-id"] for headers in there.headers}) == 1
 

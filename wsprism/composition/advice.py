@@ -180,8 +180,9 @@ def _unknown_entries(tenant: TenantSettings) -> Iterator[tuple[tuple[str, int], 
     for number, entry in enumerate(tenant.policy.ext_allowlist):
         svc, _, message_type = entry.partition(":")
         service = services.ext.get(svc)
-        if svc != "sys" and (service is None or message_type not in service.types | {"*"}):
-            yield ("ext_allowlist", number), entry
+        if svc == "sys" or (service is not None and (service.types is None or message_type in service.types | {"*"})):
+            continue
+        yield ("ext_allowlist", number), entry
     for number, entry in enumerate(tenant.policy.hot_allowlist):
         if int(entry.partition(":")[0]) not in services.hot:
             yield ("hot_allowlist", number), entry

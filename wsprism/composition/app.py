@@ -174,6 +174,7 @@ class GatewayProcess:
         self._parts.gateway = self._system.spawn(
             lambda: Gateway(tuple(self._tenants.values()), self.flusher), name="gateway"
         )
+        self._parts.backends.configure(self.settings.tenants, self._tenants)
         gateway = self.settings.gateway
         if self._internal is not None and gateway.internal.listen is not None:
             await self._internal.start(gateway.internal.listen)
@@ -245,6 +246,9 @@ class GatewayProcess:
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self._upgrader.wait_until_empty()
         await self._system.stop(_STOP_TIMEOUT_S)
+        left = await self._parts.backends.close(self.settings.gateway.drain_grace_ms / 1000)
+        if left:
+            _log.warning("news were not taken by their backend", extra={"events": left})
         await self._server.stop()
         for tenant in self._tenants.values():
             await tenant.authenticator.close()

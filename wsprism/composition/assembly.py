@@ -12,7 +12,7 @@ from wsprism.ports import ExtService, HotService
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, TenantRules, compile_rules
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.one_time import OneTimeTickets
-from wsprism.services import ChatService, EchoService, RelayService, RoomService
+from wsprism.services import ChatService, EchoService, RelayService, RoomService, WebhookService
 from wsprism.settings import FlushSettings, HandshakeLimitSettings, HttpLimitsSettings, TenantSettings
 from wsprism.transport.http.gate import HttpLimits
 
@@ -43,8 +43,7 @@ def build_services(settings: TenantSettings) -> ServiceRegistry:
     """What a tenant's messages can reach; ``room`` is always there."""
     ext: dict[str, ExtService] = {"room": RoomService()}
     for name, ext_settings in settings.services.ext.items():
-        if ext_settings.kind == "chat":
-            ext[name] = ChatService(name)
+        ext[name] = ChatService(name) if ext_settings.kind == "chat" else WebhookService()
     hot: dict[int, HotService] = {}
     for service_id, hot_settings in settings.services.hot.items():
         kind = EchoService if hot_settings.kind == "echo" else RelayService

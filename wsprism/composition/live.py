@@ -13,6 +13,7 @@ from typing import Final
 from actors import ActorRef, Scheduler
 from wsprism.adapters.tickets.authenticators import build_authenticator
 from wsprism.composition.assembly import build_handshake_limiter, build_http_limits, build_pacer, build_rules
+from wsprism.composition.backends import Backends
 from wsprism.errors import OperatorError
 from wsprism.policy.proxies import TrustedProxies
 from wsprism.ports import Authenticator
@@ -78,6 +79,7 @@ class LiveParts:
     ) -> None:
         self.gateway: ActorRef
         self.servers: Sequence[HttpServer] = ()
+        self.backends = Backends(scheduler)
         self._tenants = tenants
         self._new_tenant = new_tenant
         self._scheduler = scheduler
@@ -147,6 +149,7 @@ class LiveParts:
             if any(key.startswith(_HELD_BY_CONNECTIONS) for key in switch.keys_of(tenant.id)):
                 tenant.ref.tell_control(RulesChanged())
         self._switch_gateway(switch)
+        self.backends.configure(switch.settings.tenants, self._tenants)
         self._retire(replaced)
 
     def _switch_gateway(self, switch: Switch) -> None:

@@ -15,6 +15,9 @@ class Reason(StrEnum):
     """Why something was refused; a metric's label, so the set is closed."""
 
     AUTH_FAILED = "auth_failed"
+    BACKEND_BUSY = "backend_busy"
+    BACKEND_FAILED = "backend_failed"
+    BACKEND_REFUSED = "backend_refused"
     BAD_REQUEST = "bad_request"
     BAD_REQUEST_HOT = "bad_request_hot"
     HANDSHAKE_GLOBAL = "handshake_global"

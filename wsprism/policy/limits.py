@@ -24,6 +24,8 @@ class Limits:
     max_rooms_total: int = 0
     max_users_per_room: int = 0
     max_rooms_per_user: int = 0
+    max_backend_bytes: int = 65_536
+    """Of one message of the backend: those of clients are bounded by ``max_frame_bytes``."""
 
     def may_open_session(self, sessions_total: int) -> Denied | None:
         """One more session, when there are ``sessions_total``?"""

@@ -46,12 +46,12 @@ class SessionFacts(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ConnectAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """To ``connect``. ``data`` is told to the client, ``info`` is public, ``metadata`` private."""
+    """To ``connect``. ``data`` is told to the client, ``info`` is public, ``metadata`` private. Empty: absent."""
 
     allow: bool
     rooms: list[str] | None = None
-    data: msgspec.Raw | None = None
-    info: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
+    info: msgspec.Raw = msgspec.Raw()
     metadata: dict[str, Any] | None = None
     msg: str | None = None
 
@@ -60,8 +60,8 @@ class JoinAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """To ``join``. ``read_only``: the session may not publish in this room."""
 
     allow: bool
-    data: msgspec.Raw | None = None
-    info: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
+    info: msgspec.Raw = msgspec.Raw()
     read_only: bool | None = None
     msg: str | None = None
 

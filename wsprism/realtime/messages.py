@@ -10,10 +10,11 @@ import msgspec
 
 from wsprism.policy.decisions import Denied
 from wsprism.policy.revocation import Revocable
-from wsprism.ports import Principal, TicketRefusal, Transport
+from wsprism.ports import Principal, TicketRefusal, Transport, Unanswered
 
 if TYPE_CHECKING:
     from actors import ActorRef
+    from wsprism.effects import Effect
     from wsprism.protocol.traces import ConnectionTrace, MessageTrace
     from wsprism.realtime.outbound.wire import WireFormat
     from wsprism.realtime.room.inbox import Inbox
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddTenants",
+    "Answered",
     "Attached",
     "CloseConnection",
     "CloseRoom",
@@ -38,6 +40,7 @@ __all__ = [
     "Narrowed",
     "NextSlice",
     "OpenSession",
+    "Origin",
     "PublicationList",
     "Publications",
     "PublishToRoom",
@@ -232,6 +235,25 @@ class MembersQuery:
 
     session: Session
     seq: int | None
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """What is remembered of a client's message whose effects come later: as much of its envelope as they need."""
+
+    svc: str
+    type: str
+    seq: int | None
+    flags: int
+    room: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """To a connection, or to its tenant when it has ended: ``result`` are effects, or why there are none."""
+
+    session: Session
+    origin: Origin
+    result: list[Effect] | Unanswered
 
 
 class ExtPublication(msgspec.Struct, gc=False):

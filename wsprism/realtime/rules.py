@@ -26,7 +26,7 @@ from wsprism.realtime.tenant.registry import SessionRegistry
 
 if TYPE_CHECKING:
     from actors import ActorRef
-    from wsprism.ports import Authenticator, ExtService, HotService
+    from wsprism.ports import Authenticator, BackendPort, ExtService, HotService
     from wsprism.settings import TenantSettings
 
 __all__ = ["ServiceRegistry", "TenantContext", "TenantRules", "compile_rules"]
@@ -76,6 +76,7 @@ class TenantContext:
 
     __slots__ = (
         "authenticator",
+        "backend",
         "bucket",
         "counters",
         "generations",
@@ -112,6 +113,7 @@ class TenantContext:
         self.counters = TenantCounters()
         self.registry = SessionRegistry()
         self.generations = 0
+        self.backend: BackendPort | None = None
         self.ref: ActorRef
         self.removed = False
         self.rules = rules
@@ -167,6 +169,7 @@ def compile_rules(settings: TenantSettings, services: ServiceRegistry) -> Tenant
             max_rooms_total=limits.max_rooms_total,
             max_users_per_room=limits.max_users_per_room,
             max_rooms_per_user=limits.max_rooms_per_user,
+            max_backend_bytes=limits.max_backend_bytes,
         ),
         sessions=SessionPolicy(
             max_sessions_per_user=policy.sessions.max_sessions_per_user,

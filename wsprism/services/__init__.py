@@ -3,5 +3,6 @@
 from wsprism.services.chat import ChatService
 from wsprism.services.hot import EchoService, RelayService
 from wsprism.services.room import RoomService
+from wsprism.services.webhook import WebhookService
 
-__all__ = ["ChatService", "EchoService", "RelayService", "RoomService"]
+__all__ = ["ChatService", "EchoService", "RelayService", "RoomService", "WebhookService"]

@@ -41,7 +41,7 @@ class LimitsSettings(Model):
     max_rooms_per_user: Count = Field(0, description="different rooms of one user")
     max_history_bytes: Count = Field(67_108_864, description="bytes of all histories; the least used goes first")
     max_history_rooms: Count = Field(10_000, description="histories; the least used goes first")
-    max_backend_bytes: Count = Field(16_777_216, description="bytes that wait for the backend, or for its answers")
+    max_backend_bytes: int = Field(65_536, ge=1024, le=16_777_216, description="bytes of a message of the backend")
 
 
 class SessionsSettings(Model):

@@ -37,8 +37,10 @@ __all__ = ["BackendPlan", "HttpBackend", "ServicePlan"]
 _log = logging.getLogger("wsprism.backend")
 
 MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
-MAX_NEWS_BYTES: Final = 64 * 1024 * 1024
-"""Bounds in bytes beside the configured ones in numbers: of what waits to be asked, and to be told."""
+"""Bound in bytes beside the configured number of questions that wait."""
+
+MAX_CONNECTIONS: Final = 1025
+"""As many as questions may be under way, and one for news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,9 @@ class BackendPlan:
     failures: int
     pause_s: float
     asks: frozenset[str]
+    on_failure_allow: bool
+    events: frozenset[str]
+    event_rooms: tuple[str, ...] | None
     news: NewsBounds
     news_delay_s: float
     services: Mapping[str, ServicePlan]
@@ -82,41 +87,58 @@ class HttpBackend:
         unix_now: Callable[[], float] = time.time,
     ) -> None:
         self.tenant = tenant
-        self.plan = plan
         self.counters = BackendCounters()
         self.last_failure: str | None = None
         self._scheduler = scheduler
         self._node = node
         self._unix_now = unix_now
-        self._client = HttpClient(
-            timeout_s=plan.timeout_s, max_bytes=MAX_ANSWER_BYTES, connections=plan.max_in_flight + 1
-        )
+        self._read_effects = read_effects
+        self._client = HttpClient(timeout_s=plan.timeout_s, max_bytes=MAX_ANSWER_BYTES, connections=MAX_CONNECTIONS)
         self._outages: dict[str, Outage] = {}
         self._endpoints: list[Endpoint] = []
-        bounds = QuestionBounds.of(plan.max_in_flight, plan.max_waiting, MAX_WAITING_BYTES, decisions=bool(plan.asks))
-        self.desk = Desk(bounds, scheduler, self.counters)
+        self._retired: list[Endpoint] = []
+        self.desk = Desk(_bounds(plan), scheduler, self.counters)
+        self.news = News(NewsQueue(plan.news), self._send_news, plan.news_delay_s, scheduler.now, unix_now)
+        self.apply(plan)
+
+    def apply(self, plan: BackendPlan) -> None:
+        """Ask and tell by ``plan`` from the next call on; what waits, and news, are kept."""
+        self.plan = plan
+        self.desk.questions.bounds = _bounds(plan)
+        self.news.queue.bounds = plan.news
+        self.news.max_delay_s = plan.news_delay_s
+        old, self._endpoints = self._endpoints, []
+        self._retired += old
         self._decisions: dict[str, DecisionService] = {}
-        self.news: News | None = None
+        self._news_endpoint: Endpoint | None = None
         if plan.url is not None:
-            own = self._endpoint(plan.url, plan.timeout_s)
+            own = self._news_endpoint = self._endpoint(plan.url, plan.timeout_s, old)
             for kind, read in (("connect", decode_connect), ("join", decode_join), ("ping", _any_answer)):
-                self._decisions[kind] = DecisionService(kind, tenant, own, read, unix_now)
-            self._news_endpoint = own
-            self.news = News(NewsQueue(plan.news), self._send_news, plan.news_delay_s, scheduler.now, unix_now)
+                self._decisions[kind] = DecisionService(kind, self.tenant, own, read, self._unix_now)
         self._services = {
-            name: MessageService(tenant, self._endpoint_of(one), one.batch, read_effects, unix_now)
+            name: MessageService(
+                self.tenant, self._endpoint_of(one, old), one.batch, self._read_effects, self._unix_now
+            )
             for name, one in plan.services.items()
         }
 
     def start(self) -> None:
         """Begin to deliver news."""
-        if self.news is not None:
-            self.news.start()
+        self.news.start()
 
-    def line(self, service: str) -> Line[PendingQuestion]:
+    @property
+    def asks(self) -> frozenset[str]:
+        """Decisions that it wants to make."""
+        return self.plan.asks
+
+    def line(self, service: str) -> Line[PendingQuestion] | None:
         """Where one connection's messages to a webhook service wait."""
-        plan = self.plan.services[service]
-        return Line(plan.abreast, plan.batch)
+        plan = self.plan.services.get(service)
+        return None if plan is None else Line(plan.abreast, plan.batch)
+
+    def withdraw(self, line: Line[PendingQuestion]) -> None:
+        """Its connection has ended."""
+        self.desk.withdraw(line)
 
     def ask_message(
         self,
@@ -157,9 +179,9 @@ class HttpBackend:
 
     async def close(self, grace_s: float = 0.0) -> int:
         """Hand on the news that wait, within ``grace_s``, and let go of everything; how many events are left."""
-        left = await self.news.finish(grace_s) if self.news is not None else 0
+        left = await self.news.finish(grace_s if self._news_endpoint is not None else 0.0)
         self.desk.close()
-        for endpoint in self._endpoints:
+        for endpoint in (*self._endpoints, *self._retired):
             await endpoint.close()
         await self._client.close()
         return left
@@ -181,14 +203,16 @@ class HttpBackend:
         deadline = self._scheduler.now() + self.plan.timeout_s
         return self.desk.ask(None, PendingQuestion(service, fields, data_bytes, deadline, answered, traceparent))
 
-    def _endpoint_of(self, service: ServicePlan) -> Endpoint:
+    def _endpoint_of(self, service: ServicePlan, old: Sequence[Endpoint]) -> Endpoint:
         url = service.url or self.plan.url
         assert url is not None, "the settings ask for one of them"
-        return self._endpoint(url, service.timeout_s or self.plan.timeout_s)
+        return self._endpoint(url, service.timeout_s or self.plan.timeout_s, old)
 
-    def _endpoint(self, url: str, timeout_s: float) -> Endpoint:
-        """Of one url there is one breaker, whoever asks and however long they wait."""
-        breaker = next((one.breaker for one in self._endpoints if one.url == url), None)
+    def _endpoint(self, url: str, timeout_s: float, old: Sequence[Endpoint]) -> Endpoint:
+        """Of one url there is one breaker, whoever asks and however long they wait; a reload keeps it."""
+        breaker = next((one.breaker for one in (*self._endpoints, *old) if one.url == url), None)
+        if breaker is not None:
+            breaker.configure(self.plan.failures, self.plan.pause_s)
         endpoint = Endpoint(
             url,
             self.plan.keys,
@@ -222,6 +246,8 @@ class HttpBackend:
             batch.missed,
             batch.events,
         )
+        if self._news_endpoint is None:
+            return False
         answer = await self._news_endpoint.post(batch.id, body, {})
         if isinstance(answer, HttpAnswer) and 200 <= answer.status < 300:
             self._tell_outage(self._news_endpoint, None)
@@ -229,6 +255,10 @@ class HttpBackend:
         why = f"status {answer.status}" if isinstance(answer, HttpAnswer) else answer.why
         self._tell_outage(self._news_endpoint, Unanswered(CallResult.INVALID, why))
         return False
+
+
+def _bounds(plan: BackendPlan) -> QuestionBounds:
+    return QuestionBounds.of(plan.max_in_flight, plan.max_waiting, MAX_WAITING_BYTES, decisions=bool(plan.asks))
 
 
 def _any_answer(body: bytes) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import Any
 
 from actors import Actor
@@ -17,21 +16,26 @@ from qos import Frame, Lane
 from wsprism.errors import InternalError
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.ratelimit import TokenBucket
+from wsprism.ports import BackendLine, Unanswered
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode
-from wsprism.protocol.envelope import Envelope, EnvelopeFault
-from wsprism.protocol.frames import binary_frame, close_frame, pong_frame
-from wsprism.protocol.hot import ACK_REQUESTED as HOT_ACK_REQUESTED
-from wsprism.protocol.hot import HotFault, decode_hot, with_sender
+from wsprism.protocol.envelope import Envelope
+from wsprism.protocol.frames import close_frame, pong_frame
 from wsprism.protocol.traces import MessageTrace
-from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation, size_in_bytes
-from wsprism.realtime.connection.carry_out import CARRY_OUT, ROOM_OVERLOADED
-from wsprism.realtime.connection.refresh import ask_for_refresh, refresh
+from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
+from wsprism.realtime.connection.carry_out import carry_out
+from wsprism.realtime.connection.ext_lane import hear_ext
+from wsprism.realtime.connection.held_back import Decision, HeldBack, Said
+from wsprism.realtime.connection.hot_lane import hear_hot
+from wsprism.realtime.connection.later import refuse_unanswered
+from wsprism.realtime.connection.refresh import refresh
+from wsprism.realtime.connection.refusals import TellLeftOut, refuse, tell_left_out
+from wsprism.realtime.connection.state import NEXT, State
 from wsprism.realtime.messages import (
+    Answered,
     Attached,
     CloseConnection,
     Draining,
-    HotPublication,
     JoinAccepted,
     JoinDenied,
     LeaveDenied,
@@ -48,10 +52,6 @@ from wsprism.realtime.session import Session
 __all__ = ["Connection", "State"]
 
 _log = logging.getLogger("wsprism.connection")
-
-_MAX_HELD_BACK = 256
-_MAX_HELD_BACK_BYTES = 64 * 1024
-"""Reached by either, nothing more is read from the socket until the join or leave under way is decided."""
 
 _CONTROL_FRAMES_PER_S = 50
 _CONTROL_FRAMES_BURST = 256
@@ -73,25 +73,7 @@ _JOIN_DENIALS = {
 }
 
 
-class State(Enum):
-    """A connection's life. Transitions: see ``_NEXT``."""
-
-    OPENING = auto()
-    """The session is registered; the socket is being upgraded."""
-    OPEN = auto()
-    CLOSING = auto()
-    """A Close is on its way; what the client says is no longer heard."""
-    CLOSED = auto()
-
-
 _OPEN = State.OPEN
-
-_NEXT = {
-    State.OPENING: {State.OPEN, State.CLOSING, State.CLOSED},
-    State.OPEN: {State.CLOSING, State.CLOSED},
-    State.CLOSING: {State.CLOSED},
-    State.CLOSED: set[State](),
-}
 
 
 class Connection(Actor):
@@ -105,18 +87,20 @@ class Connection(Actor):
         self.close_reason = ""
         self._refused = refused
         self._outlet = session.outlet
-        self._codec = session.outlet.format.codec
-        self._binary = self._codec.binary
+        self.codec = session.outlet.format.codec
+        self._binary = self.codec.binary
         self._counters = tenant.counters
-        self._limiter = tenant.rate_limiter()
+        self.limiter = tenant.rate_limiter()
         self._sampler = tenant.sampler
         self.trace: MessageTrace | None = None
         self.rooms: dict[str, Inbox] = {}
-        self.awaiting: str | None = None
-        self._held_back: list[str | bytes] = []
-        self._held_back_bytes = 0
+        self._lines: dict[str, BackendLine] | None = None
+        self.awaiting: Decision | None = None
+        self._held_back: HeldBack | None = None
         self._control_frames: TokenBucket | None = None
-        self._faults_in_row = 0
+        self.faults_in_row = 0
+        self.left_out = 0
+        self.left_out_code = ErrorCode.RATE_LIMITED
         self.refreshing = False
         self.refreshes: TokenBucket | None = None
 
@@ -142,13 +126,13 @@ class Connection(Actor):
         return self.session.active_room
 
     def decode_data(self, envelope: Envelope, type: Any = Any) -> Any:
-        return self._codec.decode_data(envelope.data, type)
+        return self.codec.decode_data(envelope.data, type)
 
     def receive(self, message: object) -> None:
         kind = message.__class__
         if kind is str or kind is bytes:
             if self.awaiting is not None:
-                self._hold_back(message)  # type: ignore[arg-type]
+                self.hold_back(message)  # type: ignore[arg-type]
             elif self.state is not _OPEN or self.session.ended:
                 return
             else:
@@ -157,7 +141,7 @@ class Connection(Actor):
                 if sampler.remaining < 0:
                     self.trace = sampler.begin(self.tenant_context.id, self.session)
                 if kind is str:
-                    self._on_ext(message)  # type: ignore[arg-type]
+                    hear_ext(self, message)  # type: ignore[arg-type]
                 else:
                     self._on_message(message)  # type: ignore[arg-type]
                 if self.trace is not None:
@@ -165,136 +149,42 @@ class Connection(Actor):
         else:
             _HANDLERS[kind](self, message)
 
+    def line_of(self, svc: str) -> BackendLine | None:
+        """Where its messages to a webhook service wait; None: there is no such service at the backend (any more)."""
+        lines, backend = self._lines, self.tenant_context.backend
+        line = None if lines is None else lines.get(svc)
+        if line is None and backend is not None:
+            line = backend.line(svc)
+            if line is not None:
+                if self._lines is None:
+                    self._lines = {}
+                self._lines[svc] = line
+        return line
+
     def on_failure(self, error: Exception) -> None:  # noqa: ARG002 (the supervisor reports it)
         """This connection alone ends; its client is told so without a detail."""
         if self.state in (State.OPENING, State.OPEN):
             notice = sysmsg.error(ErrorCode.INTERNAL, "internal error", self.session.trace_id)
-            self._close(CloseConnection(CloseCode.INTERNAL_ERROR, "internal error", notice))
+            self.close(CloseConnection(CloseCode.INTERNAL_ERROR, "internal error", notice))
 
     def on_stop(self) -> None:
         """Stopped from above: the socket goes too."""
         if self.state in (State.OPENING, State.OPEN):
-            self._close(CloseConnection(CloseCode.INTERNAL_ERROR, "internal error", discard=True))
+            self.close(CloseConnection(CloseCode.INTERNAL_ERROR, "internal error", discard=True))
         if self.state is not State.CLOSED:
             self._log_closed()
+        backend = self.tenant_context.backend
+        if self._lines is not None and backend is not None:
+            for line in self._lines.values():
+                backend.withdraw(line)
 
     # What the client says
 
     def _on_message(self, message: str | bytes) -> None:
         if isinstance(message, str) or (self._binary and _begins_with_map(message)):
-            self._on_ext(message)
+            hear_ext(self, message)
         else:
-            self._on_hot(message)
-
-    def _on_ext(self, payload: str | bytes) -> None:
-        counters = self._counters
-        counters.messages_in_ext += 1
-        counters.bytes_in_ext += size_in_bytes(payload)
-        now = self.tenant_context.now()
-        if not self._limiter.allow(now):
-            seq = self._codec.read_seq(payload)
-            self.refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many messages", seq)
-            self._close_if_too_long_over_limit(now)
-            return
-        envelope = self._codec.decode(payload)
-        if isinstance(envelope, EnvelopeFault):
-            self._on_fault(envelope)
-            return
-        self._faults_in_row = 0
-        if envelope.trace is not None:
-            self.trace = self._sampler.follow(self.trace, envelope.trace, self.tenant_context.id, self.session)
-        svc = envelope.svc
-        if svc == "sys":
-            self._on_sys(envelope)
-            return
-        rules = self.tenant_context.rules
-        if not rules.ext_allowlist.allows(svc, envelope.type):
-            self.refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
-            return
-        service = rules.services.ext.get(svc)
-        if service is None or envelope.type not in service.types:
-            self.refuse(Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, "no such service", envelope.seq)
-            return
-        counters.messages_by_ext_service[svc] += 1
-        if self.trace is not None:
-            self.trace.mark("policy")
-        effect = service.handle(self, envelope)
-        if self.trace is not None:
-            self.trace.mark("service", service=svc, type=envelope.type)
-        if effect is not None:
-            CARRY_OUT[type(effect)](self, effect, envelope)
-
-    def _on_fault(self, fault: EnvelopeFault) -> None:
-        reason = Reason.UNSUPPORTED_VERSION if fault.code is ErrorCode.UNSUPPORTED_VERSION else Reason.BAD_REQUEST
-        self.refuse(reason, fault.code, fault.msg, fault.seq)
-        self._faults_in_row += 1
-        most = self.tenant_context.rules.max_protocol_errors
-        if most and self._faults_in_row >= most:
-            self._close(CloseConnection(CloseCode.PROTOCOL_ERRORS, "too many protocol errors"))
-
-    def _on_sys(self, envelope: Envelope) -> None:
-        if envelope.type == "ping":
-            self._outlet.send(sysmsg.pong(envelope.data, self.session.trace_id, envelope.seq))
-        elif envelope.type == "refresh":
-            ask_for_refresh(self, envelope)
-        else:
-            self.refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
-
-    def _on_hot(self, raw: bytes) -> None:
-        if self.trace is not None:
-            self.trace.lane = "hot"
-        counters = self._counters
-        counters.messages_in_hot += 1
-        counters.bytes_in_hot += len(raw)
-        now = self.tenant_context.now()
-        if not self._limiter.allow(now):
-            counters.decisions.count(Reason.RATE_LIMITED_HOT)
-            self._close_if_too_long_over_limit(now)
-            return
-        rules = self.tenant_context.rules
-        frame = decode_hot(raw, rules.hot_framing)
-        if isinstance(frame, HotFault):
-            self._refuse_hot(Reason.BAD_REQUEST_HOT, ErrorCode.BAD_REQUEST, frame.reason)
-            return
-        service_id = frame.service_id
-        if not rules.hot_allowlist.allows(service_id, frame.opcode):
-            self._refuse_hot(Reason.NOT_ALLOWED_HOT, ErrorCode.NOT_ALLOWED, "opcode not allowed", frame.seq)
-            return
-        service = rules.services.hot.get(service_id)
-        if service is None:
-            self._refuse_hot(Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, "no such service", frame.seq)
-            return
-        if self.session.principal.read_only:
-            self._refuse_hot(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", frame.seq)
-            return
-        counters.messages_by_hot_service[service_id] += 1
-        if self.trace is not None:
-            self.trace.mark("policy", service=str(service_id), opcode=frame.opcode)
-        session = self.session
-        ready = binary_frame(raw if not service.include_sender else with_sender(frame, session.user))
-        ack = bool(frame.flags & HOT_ACK_REQUESTED)
-        room = session.active_room
-        if room is None:
-            if rules.hot_requires_active_room:
-                self._refuse_hot(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", frame.seq)
-                return
-            self._outlet.offer(Frame(ready, Lane.HOT, None))
-            if ack:
-                self._outlet.send(sysmsg.ack(frame.seq, session.trace_id))
-            return
-        if session.muted and not session.may_say_in(room):
-            self._refuse_hot(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", frame.seq)
-            return
-        conflation = rules.conflation
-        key = None
-        if conflation.active:
-            key = (room, service_id, conflation.key_for(session, frame.opcode, frame.payload))
-        publication = HotPublication(ready, key, session, service.echo, frame.seq, ack)
-        if not self.rooms[room].publish(publication, self.trace):
-            counters.decisions.count(Reason.MAILBOX_FULL)
-            if ack:
-                notice = sysmsg.error(ErrorCode.RESOURCE_EXHAUSTED, ROOM_OVERLOADED, session.trace_id, frame.seq)
-                self._outlet.send(notice, Lane.CONTROL)
+            hear_hot(self, message)
 
     def _on_ping(self, ping: Ping) -> None:
         if self.state is State.OPEN and self._may_send_control_frame():
@@ -311,10 +201,13 @@ class Connection(Actor):
         if self._control_frames.take(now):
             return True
         self._counters.decisions.count(Reason.RATE_LIMITED_CONTROL)
-        self._close(CloseConnection(CloseCode.RATE_LIMITED, "too many control frames"))
+        self.close(CloseConnection(CloseCode.RATE_LIMITED, "too many control frames"))
         return False
 
     def _on_close_received(self, event: CloseReceived) -> None:
+        if self.awaiting is not None and self.is_open:
+            self.hold_back(event)
+            return
         if self.state in (State.OPENING, State.OPEN):
             self._move(State.CLOSING)
             known = event.code is not None and event.code < _FIRST_PRIVATE_CODE
@@ -324,7 +217,10 @@ class Connection(Actor):
         self._outlet.peer_closed()
 
     def _on_violation(self, violation: Violation) -> None:
-        self._close(CloseConnection(violation.code, violation.reason), linger=False)
+        if self.awaiting is not None and self.is_open:
+            self.hold_back(violation)
+            return
+        self.close(CloseConnection(violation.code, violation.reason), linger=False)
 
     # What other actors say
 
@@ -335,7 +231,7 @@ class Connection(Actor):
             return
         if refused is not None:
             notice = sysmsg.error(refused.code, "too many sessions of this user", session.trace_id)
-            self._close(CloseConnection(CloseCode.TOO_MANY_SESSIONS, "too many sessions", notice))
+            self.close(CloseConnection(CloseCode.TOO_MANY_SESSIONS, "too many sessions", notice))
             return
         self._move(State.OPEN)
         self._greet()
@@ -357,13 +253,13 @@ class Connection(Actor):
         self.session.active_room = room
         self._note("joined", room=room)
         if message.asked:
-            if self.awaiting == room and not self.session.principal.may_enter(room):
+            if self.awaiting is not None and not self.session.principal.may_enter(room):
                 self.put_out_of(room)  # a refresh has narrowed the ticket while the join was under way
-            self._settle(room)
+            self.settle(room)
 
     def _on_join_denied(self, message: JoinDenied) -> None:
         self.refuse(message.denied.reason, message.denied.code, _JOIN_DENIALS[message.denied.reason], message.seq)
-        self._settle(message.room)
+        self.settle(message.room)
 
     def _on_left(self, message: Left) -> None:
         inbox = self.rooms.get(message.room)
@@ -372,42 +268,58 @@ class Connection(Actor):
         self.session.has_left(message.ref)
         self._note("left", room=message.room)
         if message.asked:
-            self._settle(message.room)
+            self.settle(message.room)
 
     def _on_leave_denied(self, message: LeaveDenied) -> None:
-        if self.awaiting == message.room:
+        if self.awaiting is not None and self.awaiting.room == message.room:
             self.refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", message.seq)
-        self._settle(message.room)
+        self.settle(message.room)
 
     def _forget_room(self, room: str) -> None:
         self.rooms.pop(room, None)
         self.session.active_room = next(reversed(self.rooms), None)
 
-    def _settle(self, room: str) -> None:
+    def settle(self, room: str) -> None:
         """The join or leave under way is decided: hear what was kept back, up to the next one."""
-        if self.awaiting != room:
+        if self.awaiting is None or self.awaiting.room != room:
             return
         self.awaiting = None
         held_back = self._held_back
+        if held_back is None:
+            return
         while held_back and self._hears():
-            message = held_back.pop(0)
-            self._held_back_bytes -= size_in_bytes(message)
-            self._on_message(message)
-        if not self._holds_back_enough() and self._outlet.transport is not None:
+            said = held_back.next()
+            if isinstance(said, str | bytes):
+                if self.is_open:
+                    self._on_message(said)
+            else:
+                _HANDLERS[said.__class__](self, said)
+        if not held_back:
+            self._held_back = None
+        if not held_back.enough and self._outlet.transport is not None:
             self._outlet.transport.resume_reading()
 
     def _hears(self) -> bool:
-        """Whether the next message is for now; a message that is heard may change it."""
-        return self.awaiting is None and self.is_open
+        """Whether the next of what was kept back is for now; one that is heard may change it."""
+        return self.awaiting is None and self.state is not State.CLOSED
 
-    def _hold_back(self, message: str | bytes) -> None:
-        self._held_back.append(message)
-        self._held_back_bytes += size_in_bytes(message)
-        if self._holds_back_enough() and self._outlet.transport is not None:
+    def hold_back(self, said: Said) -> None:
+        """Keep what the client said or did until the decision under way is made."""
+        held_back = self._held_back
+        if held_back is None:
+            held_back = self._held_back = HeldBack()
+        held_back.add(said)
+        if held_back.enough and self._outlet.transport is not None:
             self._outlet.transport.pause_reading()
 
-    def _holds_back_enough(self) -> bool:
-        return len(self._held_back) >= _MAX_HELD_BACK or self._held_back_bytes >= _MAX_HELD_BACK_BYTES
+    def _on_answered(self, message: Answered) -> None:
+        """What a message has brought about. The client hears of it while it is heard itself; others in any case."""
+        if not self.is_open:
+            self.tenant_context.ref.tell_control(message)
+        elif isinstance(message.result, Unanswered):
+            refuse_unanswered(self, message.result, message.origin.seq)
+        else:
+            carry_out(self, message.result, message.origin)
 
     def _on_draining(self, message: Draining) -> None:
         if self.state is State.OPEN:
@@ -416,19 +328,23 @@ class Connection(Actor):
     def _on_rules_changed(self, _: RulesChanged) -> None:
         """Only what is held here follows; everything else is read from the rules with each message."""
         rules = self.tenant_context.rules
-        self.tenant_context.configure(self._limiter)
+        self.tenant_context.configure(self.limiter)
         self._outlet.configure(rules.queue_limits, rules.hot_flush_s)
         if self._outlet.transport is not None:
             self._outlet.transport.limit_message_bytes(rules.limits.max_frame_bytes)
 
     def _on_transport_lost(self, message: TransportLost) -> None:
+        if self.awaiting is not None and self._held_back and self.is_open:
+            self.hold_back(message)  # what was said before the end is heard before it
+            return
         if self.close_code is None:
             self.close_code, self.close_reason = _ABNORMAL_CLOSURE, message.reason
         self._log_closed()
         self._move(State.CLOSED)
         self.context.stop()
 
-    def _close(self, message: CloseConnection, *, linger: bool = True) -> None:
+    def close(self, message: CloseConnection, *, linger: bool = True) -> None:
+        """Begin to end it; nothing when that has begun already."""
         if self.state not in (State.OPENING, State.OPEN):
             return
         self._move(State.CLOSING)
@@ -453,20 +369,12 @@ class Connection(Actor):
 
     def refuse(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
         """Count a refusal and tell the client; ``msg`` must hold nothing internal."""
-        self._counters.decisions.count(reason)
-        if self.trace is not None:
-            self.trace.outcome = reason.value
-        self._outlet.send(sysmsg.error(code, msg, self.session.trace_id, seq), Lane.CONTROL)
+        refuse(self, reason, code, msg, seq)
 
-    def _refuse_hot(self, reason: Reason, code: ErrorCode, msg: str, seq: int | None = None) -> None:
-        if self.tenant_context.rules.hot_errors_silent:
-            self._counters.decisions.count(reason)
-        else:
-            self.refuse(reason, code, msg, seq)
-
-    def _close_if_too_long_over_limit(self, now: float) -> None:
-        if self._limiter.must_close(now):
-            self._close(CloseConnection(CloseCode.RATE_LIMITED, "rate limit kept being exceeded"))
+    def close_if_too_long_over_limit(self, now: float) -> None:
+        """A client that goes on above its rate for the configured time."""
+        if self.limiter.must_close(now):
+            self.close(CloseConnection(CloseCode.RATE_LIMITED, "rate limit kept being exceeded"))
 
     def put_out_of(self, room: str) -> None:
         """Out of a room that the ticket no longer allows: mute there at once, told ``sys.left`` by the room."""
@@ -474,7 +382,7 @@ class Connection(Actor):
         self.tenant_context.ref.tell_control(LeaveRequest(self.session, room, None))
 
     def _move(self, state: State) -> None:
-        if state not in _NEXT[self.state]:
+        if state not in NEXT[self.state]:
             raise InternalError(f"a connection cannot go from {self.state.name} to {state.name}")
         self.state = state
 
@@ -505,8 +413,9 @@ def _begins_with_map(message: bytes) -> bool:
 
 
 _HANDLERS: dict[type, Callable[[Connection, Any], None]] = {
+    Answered: Connection._on_answered,
     Attached: Connection._on_attached,
-    CloseConnection: Connection._close,
+    CloseConnection: Connection.close,
     CloseReceived: Connection._on_close_received,
     Draining: Connection._on_draining,
     JoinAccepted: Connection._on_join_accepted,
@@ -516,6 +425,7 @@ _HANDLERS: dict[type, Callable[[Connection, Any], None]] = {
     Ping: Connection._on_ping,
     Pong: Connection._on_pong,
     Refreshed: refresh,
+    TellLeftOut: tell_left_out,
     RulesChanged: Connection._on_rules_changed,
     TransportLost: Connection._on_transport_lost,
     Violation: Connection._on_violation,

@@ -38,8 +38,8 @@ class EchoConnection(Connection):
             counters.messages_in_ext += 1
             counters.bytes_in_ext += size_in_bytes(payload)
         now = self.tenant_context.now()
-        if not self._limiter.allow(now):
+        if not self.limiter.allow(now):
             counters.decisions.count(Reason.RATE_LIMITED_HOT if binary else Reason.RATE_LIMITED_EXT)
-            self._close_if_too_long_over_limit(now)
+            self.close_if_too_long_over_limit(now)
             return
         self._outlet.offer(Frame(self._outlet.format.wrap(payload, binary=binary), Lane.RELIABLE, None))

@@ -21,6 +21,7 @@ from wsprism.protocol.codes import CloseCode, ErrorCode, may_reconnect
 from wsprism.realtime.connection.actor import Connection
 from wsprism.realtime.connection.echo import EchoConnection
 from wsprism.realtime.messages import (
+    Answered,
     CloseConnection,
     CloseRoom,
     JoinDenied,
@@ -47,6 +48,7 @@ from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 from wsprism.realtime.slices import ActorSlices
 from wsprism.realtime.tenant.backend import HANDLED, BackendCalls
+from wsprism.realtime.tenant.effects import carry_out_for_others
 from wsprism.realtime.tenant.registry import RoomEntry, Roster, SessionRegistry
 
 __all__ = ["Tenant"]
@@ -354,6 +356,7 @@ def _named_by(session: Session, what: Revocable) -> str | None:
 
 
 _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
+    Answered: carry_out_for_others,
     JoinRequest: Tenant._join,
     LeaveRequest: Tenant._leave,
     Narrowed: Tenant._narrow,

@@ -61,7 +61,8 @@ class BackendCalls:
 
     def _send(self, message: SendForBackend) -> int | Deferred:
         registry = self._tenant.registry
-        sessions = _open(registry if message.user is None else registry.of_user(message.user))
+        meant: Iterable[Session] = registry if message.user is None else registry.of_user(message.user)
+        sessions = [one for one in _open(meant) if message.sid is None or one.sid == message.sid]
         deliver = _Delivery(message.publications, self._tenant.flusher)
         return self._slices.answer(sessions, deliver.offer, most=_SENT_AT_ONCE)
 

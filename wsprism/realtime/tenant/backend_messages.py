@@ -27,10 +27,14 @@ class PublishForBackend:
 
 @dataclass(frozen=True, slots=True)
 class SendForBackend:
-    """Backend to tenant: to every session of ``user`` (None: of the tenant). The answer is their number."""
+    """Backend to tenant: to every session of ``user`` (None: of the tenant), or to the one with this ``sid``.
+
+    The answer is their number.
+    """
 
     user: str | None
     publications: Publications
+    sid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

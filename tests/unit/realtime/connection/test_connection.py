@@ -13,7 +13,7 @@ from wsprism.ports import ServiceContext
 from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.protocol.envelope import MSGPACK, Envelope
 from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
-from wsprism.realtime.connection.actor import _NEXT, State
+from wsprism.realtime.connection.state import NEXT, State
 from wsprism.realtime.messages import CloseConnection
 from wsprism.realtime.outbound.wire import wire_format
 
@@ -36,10 +36,10 @@ async def connect(world: World, user: str = "u", room: str | None = None, **opti
 
 def test_a_life_goes_forward_only_and_every_state_can_end() -> None:
     order = list(State)
-    assert set(_NEXT) == set(order)
-    for state, following in _NEXT.items():
+    assert set(NEXT) == set(order)
+    for state, following in NEXT.items():
         assert all(order.index(after) > order.index(state) for after in following)
-    assert [state for state, following in _NEXT.items() if not following] == [State.CLOSED]
+    assert [state for state, following in NEXT.items() if not following] == [State.CLOSED]
 
 
 async def test_the_first_message_tells_the_client_who_it_is() -> None:
@@ -360,7 +360,7 @@ class Odd:
 
     def handle(self, context: ServiceContext, envelope: Envelope) -> Reply | Refuse | None:
         if envelope.type == "reply":
-            return Reply("crash", "answer", [context.tenant, context.user, context.sid, context.active_room])
+            return Reply([context.tenant, context.user, context.sid, context.active_room], "answer")
         if envelope.type == "refuse":
             return Refuse(ErrorCode.TIMEOUT, "too late")
         if envelope.type == "fail":

@@ -1,0 +1,88 @@
+"""The ext lane of a connection: one message in, checked from cheap to dear, and what its service makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wsprism.policy.decisions import Reason
+from wsprism.protocol import sysmsg
+from wsprism.protocol.codes import CloseCode, ErrorCode
+from wsprism.protocol.envelope import Envelope, EnvelopeFault
+from wsprism.protocol.websocket import size_in_bytes
+from wsprism.realtime.connection.carry_out import carry_out
+from wsprism.realtime.connection.refresh import ask_for_refresh
+from wsprism.realtime.messages import CloseConnection
+
+if TYPE_CHECKING:
+    from wsprism.realtime.connection.actor import Connection
+
+__all__ = ["hear_ext"]
+
+
+def hear_ext(connection: Connection, payload: str | bytes) -> None:
+    """Hear one message of the ext lane, to its end."""
+    tenant = connection.tenant_context
+    counters = tenant.counters
+    counters.messages_in_ext += 1
+    counters.bytes_in_ext += size_in_bytes(payload)
+    now = tenant.now()
+    if not connection.limiter.allow(now):
+        seq = connection.codec.read_seq(payload)
+        connection.refuse(Reason.RATE_LIMITED_EXT, ErrorCode.RATE_LIMITED, "too many messages", seq)
+        connection.close_if_too_long_over_limit(now)
+        return
+    envelope = connection.codec.decode(payload)
+    if isinstance(envelope, EnvelopeFault):
+        _hear_fault(connection, envelope)
+        return
+    connection.faults_in_row = 0
+    if envelope.trace is not None:
+        connection.trace = tenant.sampler.follow(connection.trace, envelope.trace, tenant.id, connection.session)
+    svc = envelope.svc
+    if svc == "sys":
+        _hear_sys(connection, envelope)
+        return
+    rules = tenant.rules
+    if not rules.ext_allowlist.allows(svc, envelope.type):
+        connection.refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
+        return
+    service = rules.services.ext.get(svc)
+    if service is None or (service.types is not None and envelope.type not in service.types):
+        _refuse_unknown(connection, envelope, service is not None)
+        return
+    counters.messages_by_ext_service[svc] += 1
+    if connection.trace is not None:
+        connection.trace.mark("policy")
+    effect: Any = service.handle(connection, envelope)
+    if connection.trace is not None:
+        connection.trace.mark("service", service=svc, type=envelope.type)
+    if effect is not None:
+        carry_out(connection, effect, envelope)
+
+
+def _refuse_unknown(connection: Connection, envelope: Envelope, service_is_known: bool) -> None:
+    """The names are the client's own, and within their bounds already."""
+    if service_is_known:
+        msg = f"service {envelope.svc} has no type {envelope.type}"
+    else:
+        msg = f"no such service: {envelope.svc}"
+    connection.refuse(Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, msg, envelope.seq)
+
+
+def _hear_fault(connection: Connection, fault: EnvelopeFault) -> None:
+    reason = Reason.UNSUPPORTED_VERSION if fault.code is ErrorCode.UNSUPPORTED_VERSION else Reason.BAD_REQUEST
+    connection.refuse(reason, fault.code, fault.msg, fault.seq)
+    connection.faults_in_row += 1
+    most = connection.tenant_context.rules.max_protocol_errors
+    if most and connection.faults_in_row >= most:
+        connection.close(CloseConnection(CloseCode.PROTOCOL_ERRORS, "too many protocol errors"))
+
+
+def _hear_sys(connection: Connection, envelope: Envelope) -> None:
+    if envelope.type == "ping":
+        session = connection.session
+        session.outlet.send(sysmsg.pong(envelope.data, session.trace_id, envelope.seq))
+    elif envelope.type == "refresh":
+        ask_for_refresh(connection, envelope)
+    else:
+        connection.refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)

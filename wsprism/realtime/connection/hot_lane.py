@@ -1,0 +1,86 @@
+"""The hot lane of a connection: one frame in, checked from cheap to dear, and on its way into a room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qos import Frame, Lane
+from wsprism.policy.decisions import Reason
+from wsprism.protocol import sysmsg
+from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.frames import binary_frame
+from wsprism.protocol.hot import ACK_REQUESTED, HotFault, decode_hot, with_sender
+from wsprism.realtime.connection.carry_out import ROOM_OVERLOADED
+from wsprism.realtime.messages import HotPublication
+
+if TYPE_CHECKING:
+    from wsprism.realtime.connection.actor import Connection
+
+__all__ = ["hear_hot"]
+
+
+def hear_hot(connection: Connection, raw: bytes) -> None:
+    """Hear one frame of the hot lane, to its end."""
+    if connection.trace is not None:
+        connection.trace.lane = "hot"
+    tenant = connection.tenant_context
+    counters = tenant.counters
+    counters.messages_in_hot += 1
+    counters.bytes_in_hot += len(raw)
+    now = tenant.now()
+    if not connection.limiter.allow(now):
+        counters.decisions.count(Reason.RATE_LIMITED_HOT)
+        connection.close_if_too_long_over_limit(now)
+        return
+    rules = tenant.rules
+    frame = decode_hot(raw, rules.hot_framing)
+    if isinstance(frame, HotFault):
+        _refuse(connection, Reason.BAD_REQUEST_HOT, ErrorCode.BAD_REQUEST, frame.reason, None)
+        return
+    service_id = frame.service_id
+    if not rules.hot_allowlist.allows(service_id, frame.opcode):
+        _refuse(connection, Reason.NOT_ALLOWED_HOT, ErrorCode.NOT_ALLOWED, "opcode not allowed", frame.seq)
+        return
+    service = rules.services.hot.get(service_id)
+    if service is None:
+        msg = f"no such service: {service_id}"
+        _refuse(connection, Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, msg, frame.seq)
+        return
+    session = connection.session
+    if session.principal.read_only:
+        _refuse(connection, Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", frame.seq)
+        return
+    counters.messages_by_hot_service[service_id] += 1
+    if connection.trace is not None:
+        connection.trace.mark("policy", service=str(service_id), opcode=frame.opcode)
+    ready = binary_frame(raw if not service.include_sender else with_sender(frame, session.user))
+    ack = bool(frame.flags & ACK_REQUESTED)
+    room = session.active_room
+    if room is None:
+        if rules.hot_requires_active_room:
+            _refuse(connection, Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", frame.seq)
+            return
+        session.outlet.offer(Frame(ready, Lane.HOT, None))
+        if ack:
+            session.outlet.send(sysmsg.ack(frame.seq, session.trace_id))
+        return
+    if session.muted and not session.may_say_in(room):
+        _refuse(connection, Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", frame.seq)
+        return
+    conflation = rules.conflation
+    key = None
+    if conflation.active:
+        key = (room, service_id, conflation.key_for(session, frame.opcode, frame.payload))
+    publication = HotPublication(ready, key, session, service.echo, frame.seq, ack)
+    if not connection.rooms[room].publish(publication, connection.trace):
+        if ack:
+            connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, ROOM_OVERLOADED, frame.seq)
+        else:
+            counters.decisions.count(Reason.MAILBOX_FULL)
+
+
+def _refuse(connection: Connection, reason: Reason, code: ErrorCode, msg: str, seq: int | None) -> None:
+    if connection.tenant_context.rules.hot_errors_silent:
+        connection.tenant_context.counters.decisions.count(reason)
+    else:
+        connection.refuse(reason, code, msg, seq)

@@ -1,0 +1,89 @@
+"""Answers that come later: a message is asked of the tenant's backend, and its effects are carried out when they come.
+
+The answer comes back as a message, so that no actor is touched from outside its turn. It survives its connection where
+it concerns others: then the tenant carries it out.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from wsprism.policy.decisions import Reason
+from wsprism.ports import CallResult, Unanswered
+from wsprism.protocol.backend import SessionFacts
+from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.envelope import DataFault, Envelope
+from wsprism.realtime.messages import Answered, Origin
+
+if TYPE_CHECKING:
+    from wsprism.protocol.traces import MessageTrace
+    from wsprism.realtime.connection.actor import Connection
+    from wsprism.realtime.session import Session
+
+__all__ = ["REFUSALS", "ask_backend", "facts_of", "refuse_unanswered", "traceparent_of"]
+
+REFUSALS: Final = {
+    CallResult.REFUSED: (Reason.BACKEND_REFUSED, ErrorCode.NOT_ALLOWED, "the backend says no"),
+    CallResult.TIMEOUT: (Reason.BACKEND_FAILED, ErrorCode.TIMEOUT, "the backend gave no answer in time"),
+    CallResult.UNREACHABLE: (Reason.BACKEND_FAILED, ErrorCode.UNAVAILABLE, "the backend is away"),
+    CallResult.INVALID: (Reason.BACKEND_FAILED, ErrorCode.INTERNAL, "the backend's answer cannot be used"),
+    CallResult.OVERLOADED: (Reason.BACKEND_BUSY, ErrorCode.RESOURCE_EXHAUSTED, "too much waits for the backend"),
+    CallResult.OPEN: (Reason.BACKEND_BUSY, ErrorCode.RESOURCE_EXHAUSTED, "the backend fails, and is not asked now"),
+}
+"""What a client is told when its message has no answer."""
+
+
+def ask_backend(connection: Connection, envelope: Envelope) -> None:
+    """Have the backend answer a message of a webhook service."""
+    backend = connection.tenant_context.backend
+    svc, seq = envelope.svc, envelope.seq
+    line = None if backend is None else connection.line_of(svc)
+    if backend is None or line is None:
+        connection.refuse(Reason.BACKEND_FAILED, ErrorCode.UNAVAILABLE, "the tenant has no backend now", seq)
+        return
+    message: dict[str, Any] = {"svc": svc, "type": envelope.type}
+    if envelope.room is not None:
+        message["room"] = envelope.room
+    if seq is not None:
+        message["seq"] = seq
+    data_bytes = 0
+    if envelope.data is not None:
+        data_bytes = len(bytes(envelope.data))
+        data: Any = envelope.data
+        if connection.codec.binary:
+            data = connection.codec.decode_data(envelope.data)
+            if isinstance(data, DataFault):
+                connection.refuse(Reason.BAD_REQUEST, ErrorCode.BAD_REQUEST, data.msg, seq)
+                return
+        message["data"] = data
+    session = connection.session
+    origin = Origin(svc, envelope.type, seq, envelope.flags, envelope.room)
+    ref, tenant = connection.context.ref, connection.tenant_context.ref
+
+    def answered(result: Any) -> None:
+        answer = Answered(session, origin, result)
+        if not (ref.alive and ref.tell_control(answer)):
+            tenant.tell_control(answer)
+
+    refused = backend.ask_message(
+        svc, line, facts_of(session), message, data_bytes, answered, traceparent_of(connection.trace)
+    )
+    if refused is not None:
+        connection.refuse(*REFUSALS[refused], seq)
+
+
+def refuse_unanswered(connection: Connection, answer: Unanswered, seq: int | None) -> None:
+    """Tell the client that its message has no answer, and why."""
+    connection.refuse(*REFUSALS[answer.result], seq)
+
+
+def facts_of(session: Session) -> SessionFacts:
+    """What a backend is told of a session."""
+    metadata = session.principal.metadata
+    return SessionFacts(session.user, session.sid, session.generation, metadata if metadata else None)
+
+
+def traceparent_of(trace: MessageTrace | None) -> str | None:
+    """The W3C header that has the backend's spans follow a sampled message's."""
+    return None if trace is None else f"00-{trace.session_trace_id}-{secrets.token_hex(8)}-01"
