@@ -201,7 +201,7 @@ class _Codec:
                 decode = self._decode_typed[type] = self._new_decoder(type).decode
             return decode(raw)
         except msgspec.ValidationError as error:
-            return DataFault(faults.describe_data_error(str(error)))
+            return DataFault(faults.describe_data_error(str(error), type))
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return _DATA_NOT_PORTABLE
 

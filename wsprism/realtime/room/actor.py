@@ -198,6 +198,7 @@ class Room(Actor):
         self._inbox.gone(len(publications), sum(map(size_of, publications)))
         if any(one.sender is not None and one.sender.muted for one in publications):
             self._drop_the_muted(turn)
+            publications = turn.publications
         turn.leave_out_own()
         members = self._group_members()
         wires = set(members)
