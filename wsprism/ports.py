@@ -24,6 +24,7 @@ __all__ = [
     "Clock",
     "ExtService",
     "HotService",
+    "NewsPort",
     "Principal",
     "ServiceContext",
     "TicketRefusal",
@@ -122,7 +123,19 @@ class BackendLine(Protocol):
         ...
 
 
-class BackendPort(Protocol):
+class NewsPort(Protocol):
+    """Who is told what happens in a tenant. No method waits."""
+
+    def tells(self, event: str, room: str | None = None) -> bool:
+        """Whether anybody wants to know of this event (of this room)."""
+        ...
+
+    def tell(self, event: str, session: SessionFacts | None, fields: Mapping[str, Any]) -> None:
+        """Hand on one event, which has just happened; fields that are None are left out."""
+        ...
+
+
+class BackendPort(NewsPort, Protocol):
     """A tenant's backend. No method waits; answers come by a callback, in a later turn of the loop.
 
     A value that is returned at once says why nothing was asked, and then no callback comes.

@@ -25,6 +25,9 @@ class Session:
     ``trace`` is there when the connection is sampled. ``generation`` grows with every session that is opened in the
     tenant: of two with the same user and sid the greater is the newer.
 
+    ``ended_with`` are the code and reason of its end, once its connection knows; ``superseded``: a newer session of
+    this user and sid has been opened since.
+
     ``muted`` says that something of what it says may no longer be heard, and that ``ended`` or ``may_say_in`` is to be
     asked: it was ended by the backend or the operator, put out of rooms by them, or its new ticket allows less. It is
     one look for each message, so that from the moment of their answer nothing that waits anywhere gets through.
@@ -34,6 +37,7 @@ class Session:
         "active_room",
         "connection",
         "ended",
+        "ended_with",
         "generation",
         "muted",
         "narrowing",
@@ -45,6 +49,7 @@ class Session:
         "remote_address",
         "rooms",
         "sid",
+        "superseded",
         "trace",
         "trace_id",
         "user",
@@ -81,6 +86,8 @@ class Session:
         self.connection: ActorRef
         self.muted = False
         self.ended = False
+        self.ended_with = (1006, "")
+        self.superseded = False
         self.narrowing = 0
         self.put_out_of: set[ActorRef] | None = None
 

@@ -10,6 +10,8 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, Final
 
 from actors import Scheduler
@@ -38,6 +40,8 @@ _log = logging.getLogger("wsprism.backend")
 
 MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 """Bound in bytes beside the configured number of questions that wait."""
+
+_ROOMS_REMEMBERED: Final = 4096
 
 MAX_CONNECTIONS: Final = 1025
 """As many as questions may be under way, and one for news."""
@@ -107,6 +111,7 @@ class HttpBackend:
         self.desk.questions.bounds = _bounds(plan)
         self.news.queue.bounds = plan.news
         self.news.max_delay_s = plan.news_delay_s
+        self._is_told_of = lru_cache(_ROOMS_REMEMBERED)(_matcher(plan.event_rooms or ()))
         old, self._endpoints = self._endpoints, []
         self._retired += old
         self._decisions: dict[str, DecisionService] = {}
@@ -130,6 +135,17 @@ class HttpBackend:
     def asks(self) -> frozenset[str]:
         """Decisions that it wants to make."""
         return self.plan.asks
+
+    def tells(self, event: str, room: str | None = None) -> bool:
+        """Whether the configuration wants it told."""
+        plan = self.plan
+        if event not in plan.events or self._news_endpoint is None:
+            return False
+        return room is None or plan.event_rooms is None or self._is_told_of(room)
+
+    def tell(self, event: str, session: SessionFacts | None, fields: Mapping[str, Any]) -> None:
+        """Queue one event."""
+        self.news.tell(event, session, fields)
 
     def line(self, service: str) -> Line[PendingQuestion] | None:
         """Where one connection's messages to a webhook service wait."""
@@ -255,6 +271,10 @@ class HttpBackend:
         why = f"status {answer.status}" if isinstance(answer, HttpAnswer) else answer.why
         self._tell_outage(self._news_endpoint, Unanswered(CallResult.INVALID, why))
         return False
+
+
+def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    return lambda room: any(fnmatchcase(room, pattern) for pattern in patterns)
 
 
 def _bounds(plan: BackendPlan) -> QuestionBounds:

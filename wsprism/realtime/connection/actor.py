@@ -399,6 +399,7 @@ class Connection(Actor):
     def _log_closed(self) -> None:
         code = self.close_code if self.close_code is not None else _ABNORMAL_CLOSURE
         self._counters.closed[code if code < _FIRST_PRIVATE_CODE or code in _OWN_CODES else CloseCode.KICKED] += 1
+        self.session.ended_with = (code, self.close_reason)
         lasted_s = round(self.tenant_context.now() - self.session.opened_at, 3)
         fields = {"code": code, "reason": self.close_reason, "lasted_s": lasted_s}
         if self.session.trace is not None:

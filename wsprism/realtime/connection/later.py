@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wsprism.policy.decisions import Reason
 from wsprism.ports import CallResult, Unanswered
-from wsprism.protocol.backend import SessionFacts
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault, Envelope
 from wsprism.realtime.messages import Answered, Origin
+from wsprism.realtime.tenant.news import facts_of
 
 if TYPE_CHECKING:
     from wsprism.protocol.traces import MessageTrace
     from wsprism.realtime.connection.actor import Connection
-    from wsprism.realtime.session import Session
 
-__all__ = ["REFUSALS", "ask_backend", "facts_of", "refuse_unanswered", "traceparent_of"]
+__all__ = ["REFUSALS", "ask_backend", "refuse_unanswered", "traceparent_of"]
 
 REFUSALS: Final = {
     CallResult.REFUSED: (Reason.BACKEND_REFUSED, ErrorCode.NOT_ALLOWED, "the backend says no"),
@@ -76,12 +75,6 @@ def ask_backend(connection: Connection, envelope: Envelope) -> None:
 def refuse_unanswered(connection: Connection, answer: Unanswered, seq: int | None) -> None:
     """Tell the client that its message has no answer, and why."""
     connection.refuse(*REFUSALS[answer.result], seq)
-
-
-def facts_of(session: Session) -> SessionFacts:
-    """What a backend is told of a session."""
-    metadata = session.principal.metadata
-    return SessionFacts(session.user, session.sid, session.generation, metadata if metadata else None)
 
 
 def traceparent_of(trace: MessageTrace | None) -> str | None:

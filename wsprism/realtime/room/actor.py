@@ -37,6 +37,7 @@ from wsprism.realtime.room.fan_out import Apart, FanOut
 from wsprism.realtime.room.inbox import Inbox, size_of
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
+from wsprism.realtime.tenant.news import tell_publication
 from wsprism.realtime.tenant.registry import Roster
 
 __all__ = ["Room"]
@@ -199,6 +200,11 @@ class Room(Actor):
         if any(one.sender is not None and one.sender.muted for one in publications):
             self._drop_the_muted(turn)
             publications = turn.publications
+        backend = self._tenant.backend
+        if backend is not None and backend.tells("publication", self.name):
+            for publication in publications:
+                if isinstance(publication, ExtPublication) and publication.sender is not None:
+                    tell_publication(backend, self.name, publication)
         turn.leave_out_own()
         members = self._group_members()
         wires = set(members)

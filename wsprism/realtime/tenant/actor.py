@@ -49,6 +49,7 @@ from wsprism.realtime.session import Session
 from wsprism.realtime.slices import ActorSlices
 from wsprism.realtime.tenant.backend import HANDLED, BackendCalls
 from wsprism.realtime.tenant.effects import carry_out_for_others
+from wsprism.realtime.tenant.news import News
 from wsprism.realtime.tenant.registry import RoomEntry, Roster, SessionRegistry
 
 __all__ = ["Tenant"]
@@ -85,6 +86,8 @@ class Tenant(Actor):
         self._connections = 0
         self._unattached: dict[ActorRef, tuple[float, Session]] = {}
         self._watches_unattached = False
+        self._ending: dict[ActorRef, Session] = {}
+        self._news = News(tenant)
 
     def on_start(self) -> None:
         self.tenant.ref = self.context.ref
@@ -124,6 +127,9 @@ class Tenant(Actor):
         else:
             self.tenant.counters.sessions_opened += 1
             self.registry.add(session)
+            if self.tenant.backend is not None:
+                self._ending[session.connection] = session
+                self._news.connected(session)
         return SessionOpened(session)
 
     def _connect(self, message: OpenSession, sid: str, refused: Denied | None) -> Session:
@@ -215,7 +221,7 @@ class Tenant(Actor):
 
         def leave(some: Sequence[str]) -> int:
             for room in some:
-                self.leave(session, room, None, announce=False)
+                self.leave(session, room, None, announce=False, why="disconnected")
             return len(some)
 
         if len(rooms) <= _ROOMS_LEFT_AT_ONCE:
@@ -231,7 +237,7 @@ class Tenant(Actor):
             principal = session.principal
             left = [room for room in some if before.may_enter(room) and not principal.may_enter(room)]
             for room in left:
-                self.leave(session, room, None, announce=True, asked=False)
+                self.leave(session, room, None, announce=True, asked=False, why="refreshed")
             return len(left)
 
         self.slices.begin(list(session.rooms), leave, lambda _: session.end_narrowing())
@@ -241,8 +247,16 @@ class Tenant(Actor):
         if session is not None:
             self._forget(session)
         self._unattached.pop(message.ref, None)
+        ended = self._ending.pop(message.ref, None)
+        if ended is not None:  # behind its rooms, which it may still be leaving
+            self.slices.begin((ended,), self._tell_disconnected)
         self._connections -= 1
         self._stop_once_removed()
+
+    def _tell_disconnected(self, sessions: Sequence[Session]) -> int:
+        for session in sessions:
+            self._news.disconnected(session)
+        return len(sessions)
 
     # Configuration
 
@@ -294,7 +308,9 @@ class Tenant(Actor):
         if denied is not None:
             return denied
         entry = entry or self._open_room(name)
-        registry.join(session, name)
+        if session not in entry.sessions:
+            registry.join(session, name)
+            self._news.joined(session, name, entry)
         entry.ref.tell_control(RoomJoin(session, seq, asked))
         return None
 
@@ -303,6 +319,7 @@ class Tenant(Actor):
         users: Counter[str] = Counter()
         inbox = Inbox()
         self._names += 1
+        self._news.room_opened(name)
         inbox.ref = self.context.spawn(
             lambda: Room(name, roster, users, inbox, self.tenant, self.flusher),
             name=f"room-{self._names}",
@@ -318,14 +335,25 @@ class Tenant(Actor):
         else:
             session.connection.tell_control(LeaveDenied(message.room, message.seq))
 
-    def leave(self, session: Session, room: str, seq: int | None, *, announce: bool, asked: bool = True) -> None:
+    def leave(
+        self,
+        session: Session,
+        room: str,
+        seq: int | None,
+        *,
+        announce: bool,
+        asked: bool = True,
+        why: str = "asked",
+    ) -> None:
         """Take a session out of a room that it is in. ``announce``: it stays connected and is told."""
         entry = self.registry.leave(session, room)
         if entry is None:
             return
         entry.ref.tell_control(RoomLeave(session, seq, announce, asked))
+        self._news.left(session, room, entry, why)
         if not entry.sessions:
             entry.ref.tell_control(CloseRoom())
+            self._news.room_closed(room)
 
     def _publish(self, message: PublishToRoom) -> None:
         entry = self.registry.rooms.get(message.room)

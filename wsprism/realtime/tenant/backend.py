@@ -96,7 +96,7 @@ class BackendCalls:
             members = [one for one in slice_ if message.room in one.rooms]
             for session in members:
                 session.put_out(self._tenant.registry.rooms[message.room].ref)
-                self._tenant.leave(session, message.room, None, announce=True, asked=False)
+                self._tenant.leave(session, message.room, None, announce=True, asked=False, why="removed")
             return len(members)
 
         return self._slices.answer(sessions, remove)
