@@ -61,10 +61,10 @@ async def test_every_effect_is_carried_out_in_order_and_then_acknowledged(start_
                 ("chat", "msg", None),
             ]
             assert {"v": 1, "svc": "game", "type": "you", "data": 2} in said
-            heard = [await ann.receive() for _ in range(3)]
+            heard = [await ann.receive() for _ in range(4)]
             types = [one["type"] for one in heard]
-            assert types.index("move") < types.index("ack")
-            assert "joined" in types
+            assert sorted(types) == ["ack", "joined", "move", "msg"]
+            assert types.index("move") < types.index("joined") < min(types.index("ack"), types.index("msg"))
             reply = next(one for one in heard if one["type"] == "move")
             assert reply == {"v": 1, "svc": "game", "type": "move", "seq": 7, "data": {"ok": True}}
             [question] = there.of_kind("message")

@@ -82,6 +82,8 @@ def _connection() -> Iterator[bytes]:
         yield head + join + settle + chat + hot + leave + settle + hot + close
         yield head + join + chat * 5 + record("fill") + hot * 9 + chat * 3 + record("wait", b"." * 200)
         yield head + join + settle + record("fill") + hot * 12 + record("neighbour") + record("drain") + settle + close
+        yield head + join + chat + close + settle
+        yield head + join + chat * 3 + leave + chat + record("eof") + settle
         yield head + fragments + refresh + refresh + settle + record("pong") + record("eof")
         yield head + record("text", b"nonsense") * 17 + settle
         yield head + (join + leave + chat) * 6 + record("compressed", b'{"v":1,"svc":"sys","type":"ping"}') + settle

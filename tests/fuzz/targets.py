@@ -54,7 +54,7 @@ def envelope(data: bytes) -> None:
         message = codec.decode(payload)
     if isinstance(message, EnvelopeFault):
         assert message.code in (ErrorCode.BAD_REQUEST, ErrorCode.UNSUPPORTED_VERSION)
-        assert message.msg.isascii()
+        assert message.msg.isprintable()
         assert len(message.msg) < _LONGEST_FAULT
         assert message.seq is None or 0 <= message.seq <= _MAX_SEQ
         return
@@ -69,6 +69,7 @@ def envelope(data: bytes) -> None:
     value = codec.decode_data(message.data)
     if isinstance(value, DataFault):
         assert len(value.msg) < _LONGEST_FAULT
+        assert value.msg.isprintable()
         return
     for other in (JSON, MSGPACK):
         assert other.decode_data(msgspec.Raw(other.encode(value))) == value

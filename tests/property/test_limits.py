@@ -78,7 +78,7 @@ class Driver:
             connection: Any = session.connection
             assert set(connection._actor.rooms) == set(session.rooms)
             assert connection._actor.active_room == session.active_room
-            assert connection._actor.awaiting is None
+            assert connection._actor.pending is None
 
     def end(self) -> None:
         for peer in self.peers:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.effects import Effect
     from wsprism.protocol.traces import ConnectionTrace, MessageTrace
+    from wsprism.realtime.decision import Decision
     from wsprism.realtime.outbound.wire import WireFormat
     from wsprism.realtime.room.inbox import Inbox
     from wsprism.realtime.rules import TenantContext
@@ -43,6 +44,7 @@ __all__ = [
     "Origin",
     "PublicationList",
     "Publications",
+    "PublishDecided",
     "PublishToRoom",
     "Refreshed",
     "RemoveTenant",
@@ -140,6 +142,7 @@ class JoinRequest:
     session: Session
     room: str
     seq: int | None
+    token: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ class LeaveRequest:
     session: Session
     room: str
     seq: int | None
+    token: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,24 +165,24 @@ class Narrowed:
 
 @dataclass(frozen=True, slots=True)
 class RoomJoin:
-    """Tenant to room: a checked join. ``asked``: by the session's own client, which waits for it."""
+    """Tenant to room: a checked join. ``token``: the session's connection waits for it."""
 
     session: Session
     seq: int | None
-    asked: bool = True
+    token: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RoomLeave:
     """Tenant to room: this session goes. ``announce``: it stays connected and is told ``sys.left``.
 
-    ``asked``: by the session's own client, which waits for it.
+    ``token``: the session's connection waits for it.
     """
 
     session: Session
     seq: int | None
     announce: bool
-    asked: bool = True
+    token: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +196,7 @@ class JoinAccepted:
 
     room: str
     inbox: Inbox
-    asked: bool
+    token: Decision | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +206,7 @@ class JoinDenied:
     room: str
     denied: Denied
     seq: int | None
+    token: Decision | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +223,7 @@ class Left:
 
     room: str
     ref: ActorRef
-    asked: bool
+    token: Decision | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +232,7 @@ class LeaveDenied:
 
     room: str
     seq: int | None
+    token: Decision | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,10 +310,25 @@ def is_hot(message: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PublishToRoom:
-    """To a room by name, through its tenant: for whoever holds no reference to it. Nobody hears it in an empty room."""
+    """To a room by name, through its tenant: for whoever holds no reference to it. Nobody hears it in an empty room.
+
+    ``asker`` (default: the sender) is told what became of it: when the room is full, and always with a ``token``.
+    """
 
     room: str
     publication: ExtPublication | HotPublication
+    asker: Session | None = None
+    seq: int | None = None
+    token: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishDecided:
+    """Tenant to connection: whether the room has taken it."""
+
+    taken: bool
+    seq: int | None
+    token: Decision | None
 
 
 @dataclass(frozen=True, slots=True)

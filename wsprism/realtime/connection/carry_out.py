@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -33,8 +33,9 @@ from wsprism.policy.log_limit import LimitedLog
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode, may_reconnect
 from wsprism.protocol.envelope import ACK_REQUESTED, JSON, Envelope
-from wsprism.realtime.connection.held_back import Decision
+from wsprism.realtime.connection.core import Core
 from wsprism.realtime.connection.later import ask_backend
+from wsprism.realtime.decision import Acknowledgement, Decision
 from wsprism.realtime.messages import (
     CloseConnection,
     ExtPublication,
@@ -42,15 +43,13 @@ from wsprism.realtime.messages import (
     LeaveRequest,
     MembersQuery,
     Origin,
+    PublishDecided,
     PublishToRoom,
 )
 from wsprism.realtime.room.publications import hot_publication
 from wsprism.realtime.tenant.backend_messages import SendForBackend
 
-if TYPE_CHECKING:
-    from wsprism.realtime.connection.actor import Connection
-
-__all__ = ["ROOM_OVERLOADED", "carry_out"]
+__all__ = ["ROOM_OVERLOADED", "carry_out", "on_publish_decided"]
 
 _faults = LimitedLog(logging.getLogger("wsprism.connection"), time.monotonic)
 
@@ -58,17 +57,60 @@ ROOM_OVERLOADED: Final = "the room is overloaded"
 _TENANT_OVERLOADED: Final = "the gateway is overloaded"
 
 
-def carry_out(connection: Connection, effects: Effect | list[Effect], origin: Envelope | Origin) -> None:
-    """One effect, or several in their order. An acknowledgement that was asked for comes behind them."""
-    if not isinstance(effects, list):
-        _CARRY_OUT[type(effects)](connection, effects, origin, origin.flags & ACK_REQUESTED != 0)
+class _List:
+    """Effects that are carried out together. ``moved``: one of them is a join or leave that is under way."""
+
+    __slots__ = ("acknowledgement", "moved")
+
+    def __init__(self, acknowledgement: Acknowledgement | None) -> None:
+        self.acknowledgement = acknowledgement
+        self.moved = False
+
+
+def carry_out(connection: Core, effects: Effect | Sequence[Effect], origin: Envelope | Origin) -> None:
+    """One effect, or several in their order: all of them or, when one cannot be said, none.
+
+    An acknowledgement that was asked for comes behind them, once every one of them is accepted. A disconnect comes
+    last.
+    """
+    if not isinstance(effects, list | tuple):
+        _CARRY_OUT[type(effects)](connection, effects, origin, None)
         return
-    accepted = [_CARRY_OUT[type(effect)](connection, effect, origin, False) for effect in effects]
-    if origin.flags & ACK_REQUESTED and all(accepted):
-        connection.session.outlet.send(sysmsg.ack(origin.seq, connection.session.trace_id))
+    prepared = _prepared(connection, effects, origin)
+    if prepared is None:
+        return
+    acknowledgement = None
+    if origin.flags & ACK_REQUESTED:
+        acknowledgement = Acknowledgement(origin.seq)
+        acknowledgement.waiting = 1
+    whole = _List(acknowledgement)
+    granted = True
+    end: Disconnect | None = None
+    for effect in prepared:
+        if isinstance(effect, Disconnect):
+            end = end or effect
+        elif not _CARRY_OUT[type(effect)](connection, effect, origin, whole):
+            granted = False
+    if acknowledgement is not None:
+        connection.acknowledge(acknowledgement, granted=granted)
+    if end is not None:
+        _disconnect(connection, end, origin, whole)
 
 
-def _publish(connection: Connection, effect: Publish, origin: Envelope | Origin, ack: bool) -> bool:
+def _prepared(connection: Core, effects: Sequence[Any], origin: Envelope | Origin) -> list[Any] | None:
+    """``effects`` with their data as JSON; None, and the client and the log told, when one of them cannot be said."""
+    prepared = []
+    for effect in effects:
+        if isinstance(effect, Publish | Reply | Send) and not isinstance(effect.data, msgspec.Raw):
+            data = _encode(connection, effect.data, origin.svc, origin.seq)
+            if data is None:
+                return None
+            effect = msgspec.structs.replace(effect, data=msgspec.Raw(data))
+        prepared.append(effect)
+    return prepared
+
+
+def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole: _List | None) -> bool:
     session = connection.session
     room = effect.room or origin.room or session.active_room
     seq = origin.seq
@@ -83,40 +125,50 @@ def _publish(connection: Connection, effect: Publish, origin: Envelope | Origin,
     data = _encode(connection, effect.data, svc, seq)
     if data is None:
         return False
+    ack = whole is None and origin.flags & ACK_REQUESTED != 0
     publication = ExtPublication(svc, effect.type, data, None if trusted else session, seq, ack)
     inbox = connection.rooms.get(room)
-    if session.muted and not session.may_say_in(room):
+    if (session.muted and not session.may_say_in(room)) or (whole is not None and whole.moved):
         inbox = None
     if inbox is not None:
-        taken = inbox.publish(publication, connection.trace)
-    elif trusted:
-        taken = connection.tenant_context.ref.tell(PublishToRoom(room, publication))
-    elif connection.tenant_context.rules.publish_requires_membership:
-        connection.refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
-        return False
-    elif not session.principal.may_enter(room):
-        connection.refuse(Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not publish there", seq)
-        return False
-    else:
-        taken = connection.tenant_context.ref.tell(PublishToRoom(room, publication))
-    return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, seq)
+        return inbox.publish(publication, connection.trace) or _refuse_overloaded(connection, ROOM_OVERLOADED, seq)
+    if not trusted:
+        if connection.tenant_context.rules.publish_requires_membership:
+            connection.refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
+            return False
+        if not session.principal.may_enter(room):
+            connection.refuse(Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not publish there", seq)
+            return False
+    return _publish_by_name(connection, room, publication, seq, whole)
 
 
-def _publish_hot(connection: Connection, effect: PublishHot, origin: Envelope | Origin, _: bool) -> bool:
+def _publish_hot(connection: Core, effect: PublishHot, origin: Envelope | Origin, whole: _List | None) -> bool:
     room = effect.room or origin.room or connection.session.active_room
     if room is None:
         connection.refuse(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", origin.seq)
         return False
-    tenant = connection.tenant_context
-    publication = hot_publication(effect.frame, tenant.rules, room)
+    publication = hot_publication(effect.frame, connection.tenant_context.rules, room)
     if publication is None:
         _tell_fault(connection, origin.svc, origin.seq)
         return False
-    taken = tenant.ref.tell(PublishToRoom(room, publication))
-    return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, origin.seq)
+    return _publish_by_name(connection, room, publication, origin.seq, whole)
 
 
-def _reply(connection: Connection, effect: Reply, origin: Envelope | Origin, _: bool) -> bool:
+def _publish_by_name(connection: Core, room: str, publication: Any, seq: int | None, whole: _List | None) -> bool:
+    """Through the tenant, behind what it was asked before; it tells what became of it."""
+    token = _token(whole) if whole is not None and whole.acknowledgement is not None else None
+    request = PublishToRoom(room, publication, connection.session, seq, token)
+    return _ask_tenant(connection, connection.tenant_context.ref.tell(request), token, seq)
+
+
+def on_publish_decided(connection: Core, message: PublishDecided) -> None:
+    """What was published by a room's name is on its way, or the room is full."""
+    if not message.taken:
+        _refuse_overloaded(connection, ROOM_OVERLOADED, message.seq)
+    connection.settle(message.token, granted=message.taken)
+
+
+def _reply(connection: Core, effect: Reply, origin: Envelope | Origin, _: _List | None) -> bool:
     message: dict[str, Any] = {"v": sysmsg.VERSION, "svc": origin.svc, "type": effect.type or origin.type}
     if origin.seq is not None:
         message["seq"] = origin.seq
@@ -125,14 +177,14 @@ def _reply(connection: Connection, effect: Reply, origin: Envelope | Origin, _: 
         data = msgspec.json.decode(data)
     message["data"] = data
     try:
-        connection.session.outlet.send(message)
+        connection.outlet.send(message)
     except (TypeError, ValueError, OverflowError, RecursionError):
         _tell_fault(connection, origin.svc, origin.seq)
         return False
     return True
 
 
-def _send(connection: Connection, effect: Send, origin: Envelope | Origin, _: bool) -> bool:
+def _send(connection: Core, effect: Send, origin: Envelope | Origin, _: _List | None) -> bool:
     svc = effect.svc or origin.svc
     data = _encode(connection, effect.data, svc, origin.seq)
     if data is None:
@@ -142,7 +194,7 @@ def _send(connection: Connection, effect: Send, origin: Envelope | Origin, _: bo
     return taken or _refuse_overloaded(connection, _TENANT_OVERLOADED, origin.seq)
 
 
-def _send_hot(connection: Connection, effect: SendHot, origin: Envelope | Origin, _: bool) -> bool:
+def _send_hot(connection: Core, effect: SendHot, origin: Envelope | Origin, _: _List | None) -> bool:
     tenant = connection.tenant_context
     publication = hot_publication(effect.frame, tenant.rules, None)
     if publication is None:
@@ -152,35 +204,53 @@ def _send_hot(connection: Connection, effect: SendHot, origin: Envelope | Origin
     return taken or _refuse_overloaded(connection, _TENANT_OVERLOADED, origin.seq)
 
 
-def _join(connection: Connection, effect: JoinRoom, origin: Envelope | Origin, _: bool) -> bool:
+def _join(connection: Core, effect: JoinRoom, origin: Envelope | Origin, whole: _List | None) -> bool:
     session, seq = connection.session, origin.seq
-    request = JoinRequest(session, effect.room, seq)
-    if isinstance(origin, Origin):
-        return connection.tenant_context.ref.tell_control(request)
-    if not session.principal.may_enter(effect.room):
+    if not isinstance(origin, Origin) and not session.principal.may_enter(effect.room):
         connection.refuse(Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not join the room", seq)
         return False
-    return _ask_tenant(connection, request, effect.room, seq)
+    token = _token_of_move(origin, whole)
+    request = JoinRequest(session, effect.room, seq, token)
+    return _ask_tenant(connection, connection.tenant_context.ref.tell_control(request), token, seq)
 
 
-def _leave(connection: Connection, effect: LeaveRoom, origin: Envelope | Origin, _: bool) -> bool:
-    room = _joined_room(connection, effect.room, origin.seq)
+def _leave(connection: Core, effect: LeaveRoom, origin: Envelope | Origin, whole: _List | None) -> bool:
+    if whole is not None and whole.moved and effect.room is not None:
+        room: str | None = effect.room  # it may be the one that the same list joins
+    else:
+        room = _joined_room(connection, effect.room, origin.seq)
     if room is None:
         return False
-    request = LeaveRequest(connection.session, room, origin.seq)
-    if isinstance(origin, Origin):
-        return connection.tenant_context.ref.tell_control(request)
-    return _ask_tenant(connection, request, room, origin.seq)
+    token = _token_of_move(origin, whole)
+    request = LeaveRequest(connection.session, room, origin.seq, token)
+    return _ask_tenant(connection, connection.tenant_context.ref.tell_control(request), token, origin.seq)
 
 
-def _ask_tenant(connection: Connection, request: JoinRequest | LeaveRequest, room: str, seq: int | None) -> bool:
-    if connection.tenant_context.ref.tell_control(request):  # bounded: one at a time of each connection
-        connection.awaiting = Decision(room, seq)
+def _token(whole: _List | None, *, holds_back: bool = False, bound: bool = False) -> Decision:
+    return Decision(
+        holds_back=holds_back, bound=bound, acknowledgement=whole.acknowledgement if whole is not None else None
+    )
+
+
+def _token_of_move(origin: Envelope | Origin, whole: _List | None) -> Decision:
+    """Of a join or leave. One that a client's own message asks for has its place in the order of what it says."""
+    if whole is not None:
+        whole.moved = True
+    asked = not isinstance(origin, Origin)
+    return _token(whole, holds_back=asked, bound=asked)
+
+
+def _ask_tenant(connection: Core, taken: bool, token: Decision | None, seq: int | None) -> bool:
+    """The tenant was asked; ``token`` comes back with its answer. Its mailbox may be full."""
+    if token is not None:
+        connection.expect(token)
+    if taken:
         return True
+    connection.settle(token, granted=False)
     return _refuse_overloaded(connection, _TENANT_OVERLOADED, seq)
 
 
-def _list_members(connection: Connection, effect: ListMembers, origin: Envelope | Origin, _: bool) -> bool:
+def _list_members(connection: Core, effect: ListMembers, origin: Envelope | Origin, _: _List | None) -> bool:
     room = _joined_room(connection, effect.room, origin.seq)
     if room is None:
         return False
@@ -188,7 +258,7 @@ def _list_members(connection: Connection, effect: ListMembers, origin: Envelope 
     return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, origin.seq)
 
 
-def _joined_room(connection: Connection, named: str | None, seq: int | None) -> str | None:
+def _joined_room(connection: Core, named: str | None, seq: int | None) -> str | None:
     """The room that a message names, or the active one; None, and the client told, when it has not joined it."""
     room = named or connection.active_room
     if room is not None and room in connection.rooms:
@@ -197,24 +267,25 @@ def _joined_room(connection: Connection, named: str | None, seq: int | None) -> 
     return None
 
 
-def _refuse_by_service(connection: Connection, effect: Refuse, origin: Envelope | Origin, _: bool) -> bool:
-    connection.refuse(Reason.BAD_REQUEST, effect.code, effect.msg, origin.seq)
+def _refuse_by_service(connection: Core, effect: Refuse, origin: Envelope | Origin, _: _List | None) -> bool:
+    reason = Reason.BACKEND_REFUSED if isinstance(origin, Origin) else Reason.BAD_REQUEST
+    connection.refuse(reason, effect.code, effect.msg, origin.seq)
     return False
 
 
-def _disconnect(connection: Connection, effect: Disconnect, origin: Envelope | Origin, _: bool) -> bool:  # noqa: ARG001
+def _disconnect(connection: Core, effect: Disconnect, origin: Envelope | Origin, _: _List | None) -> bool:  # noqa: ARG001
     notice = None if may_reconnect(effect.code) else sysmsg.kicked(effect.reason, connection.session.trace_id)
     connection.close(CloseConnection(effect.code, effect.reason, notice))
     return True
 
 
-def _ask_backend(connection: Connection, _: AskBackend, origin: Envelope | Origin, __: bool) -> bool:
+def _ask_backend(connection: Core, _: AskBackend, origin: Envelope | Origin, __: _List | None) -> bool:
     assert isinstance(origin, Envelope), "only a client's message is asked about"
     ask_backend(connection, origin)
     return True
 
 
-def _encode(connection: Connection, data: Any, svc: str, seq: int | None) -> bytes | None:
+def _encode(connection: Core, data: Any, svc: str, seq: int | None) -> bytes | None:
     """``data`` as JSON; None, and the client and the log told, when the service gave what JSON cannot say."""
     try:
         return JSON.encode(data)
@@ -223,17 +294,17 @@ def _encode(connection: Connection, data: Any, svc: str, seq: int | None) -> byt
         return None
 
 
-def _tell_fault(connection: Connection, svc: str, seq: int | None) -> None:
+def _tell_fault(connection: Core, svc: str, seq: int | None) -> None:
     connection.refuse(Reason.SERVICE_FAULT, ErrorCode.INTERNAL, "the service failed", seq)
     _faults.log(svc, "a service gave what JSON cannot say", level=logging.ERROR, service=svc)
 
 
-def _refuse_overloaded(connection: Connection, msg: str, seq: int | None) -> bool:
+def _refuse_overloaded(connection: Core, msg: str, seq: int | None) -> bool:
     connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, msg, seq)
     return False
 
 
-_CARRY_OUT: Final[dict[type, Callable[[Connection, Any, Envelope | Origin, bool], bool]]] = {
+_CARRY_OUT: Final[dict[type, Callable[[Core, Any, Envelope | Origin, _List | None], bool]]] = {
     AskBackend: _ask_backend,
     Disconnect: _disconnect,
     JoinRoom: _join,
@@ -246,4 +317,4 @@ _CARRY_OUT: Final[dict[type, Callable[[Connection, Any, Envelope | Origin, bool]
     Send: _send,
     SendHot: _send_hot,
 }
-"""By the effect's type: carries it out, and says whether it was accepted."""
+"""By the effect's type: carries it out, and says whether it was accepted, or is asked for."""

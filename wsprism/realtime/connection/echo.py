@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from qos import Frame, Lane
 from wsprism.policy.decisions import Reason
-from wsprism.protocol.websocket import size_in_bytes
 from wsprism.realtime.connection.actor import Connection
 
 __all__ = ["EchoConnection"]
@@ -17,18 +16,13 @@ __all__ = ["EchoConnection"]
 class EchoConnection(Connection):
     """Echoes in order, through its outbound queue: a client that does not read is closed 4000 as on any connection."""
 
-    def receive(self, message: object) -> None:
-        if isinstance(message, str | bytes):
-            if self.is_open:
-                self._echo(message)
-        else:
-            super().receive(message)
-
-    def _greet(self) -> None:
+    def greet(self) -> None:
         """A suite expects its own messages and nothing else."""
 
-    def _echo(self, message: str | bytes) -> None:
-        counters = self._counters
+    def hear_message(self, message: str | bytes) -> None:
+        if not self.is_open:
+            return
+        counters = self.counters
         binary = isinstance(message, bytes)
         payload = message if isinstance(message, bytes) else message.encode()
         if binary:
@@ -36,10 +30,10 @@ class EchoConnection(Connection):
             counters.bytes_in_hot += len(payload)
         else:
             counters.messages_in_ext += 1
-            counters.bytes_in_ext += size_in_bytes(payload)
+            counters.bytes_in_ext += len(payload)
         now = self.tenant_context.now()
         if not self.limiter.allow(now):
             counters.decisions.count(Reason.RATE_LIMITED_HOT if binary else Reason.RATE_LIMITED_EXT)
             self.close_if_too_long_over_limit(now)
             return
-        self._outlet.offer(Frame(self._outlet.format.wrap(payload, binary=binary), Lane.RELIABLE, None))
+        self.outlet.offer(Frame(self.outlet.format.wrap(payload, binary=binary), Lane.RELIABLE, None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wsprism.policy.decisions import Reason
 from wsprism.protocol import sysmsg
@@ -10,16 +10,14 @@ from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.protocol.envelope import Envelope, EnvelopeFault
 from wsprism.protocol.websocket import size_in_bytes
 from wsprism.realtime.connection.carry_out import carry_out
+from wsprism.realtime.connection.core import Core
 from wsprism.realtime.connection.refresh import ask_for_refresh
 from wsprism.realtime.messages import CloseConnection
-
-if TYPE_CHECKING:
-    from wsprism.realtime.connection.actor import Connection
 
 __all__ = ["hear_ext"]
 
 
-def hear_ext(connection: Connection, payload: str | bytes) -> None:
+def hear_ext(connection: Core, payload: str | bytes) -> None:
     """Hear one message of the ext lane, to its end."""
     tenant = connection.tenant_context
     counters = tenant.counters
@@ -60,7 +58,7 @@ def hear_ext(connection: Connection, payload: str | bytes) -> None:
         carry_out(connection, effect, envelope)
 
 
-def _refuse_unknown(connection: Connection, envelope: Envelope, service_is_known: bool) -> None:
+def _refuse_unknown(connection: Core, envelope: Envelope, service_is_known: bool) -> None:
     """The names are the client's own, and within their bounds already."""
     if service_is_known:
         msg = f"service {envelope.svc} has no type {envelope.type}"
@@ -69,7 +67,7 @@ def _refuse_unknown(connection: Connection, envelope: Envelope, service_is_known
     connection.refuse(Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, msg, envelope.seq)
 
 
-def _hear_fault(connection: Connection, fault: EnvelopeFault) -> None:
+def _hear_fault(connection: Core, fault: EnvelopeFault) -> None:
     reason = Reason.UNSUPPORTED_VERSION if fault.code is ErrorCode.UNSUPPORTED_VERSION else Reason.BAD_REQUEST
     connection.refuse(reason, fault.code, fault.msg, fault.seq)
     connection.faults_in_row += 1
@@ -78,7 +76,7 @@ def _hear_fault(connection: Connection, fault: EnvelopeFault) -> None:
         connection.close(CloseConnection(CloseCode.PROTOCOL_ERRORS, "too many protocol errors"))
 
 
-def _hear_sys(connection: Connection, envelope: Envelope) -> None:
+def _hear_sys(connection: Core, envelope: Envelope) -> None:
     if envelope.type == "ping":
         session = connection.session
         session.outlet.send(sysmsg.pong(envelope.data, session.trace_id, envelope.seq))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from qos import Frame, Lane
 from wsprism.policy.decisions import Reason
 from wsprism.protocol import sysmsg
@@ -11,15 +9,13 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.frames import binary_frame
 from wsprism.protocol.hot import ACK_REQUESTED, HotFault, decode_hot, with_sender
 from wsprism.realtime.connection.carry_out import ROOM_OVERLOADED
+from wsprism.realtime.connection.core import Core
 from wsprism.realtime.messages import HotPublication
-
-if TYPE_CHECKING:
-    from wsprism.realtime.connection.actor import Connection
 
 __all__ = ["hear_hot"]
 
 
-def hear_hot(connection: Connection, raw: bytes) -> None:
+def hear_hot(connection: Core, raw: bytes) -> None:
     """Hear one frame of the hot lane, to its end."""
     if connection.trace is not None:
         connection.trace.lane = "hot"
@@ -79,7 +75,7 @@ def hear_hot(connection: Connection, raw: bytes) -> None:
             counters.decisions.count(Reason.MAILBOX_FULL)
 
 
-def _refuse(connection: Connection, reason: Reason, code: ErrorCode, msg: str, seq: int | None) -> None:
+def _refuse(connection: Core, reason: Reason, code: ErrorCode, msg: str, seq: int | None) -> None:
     if connection.tenant_context.rules.hot_errors_silent:
         connection.tenant_context.counters.decisions.count(reason)
     else:

@@ -10,17 +10,17 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from wsprism.policy.decisions import Reason
-from wsprism.ports import CallResult, Unanswered
+from wsprism.ports import BackendLine, CallResult, Unanswered
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault, Envelope
+from wsprism.realtime.connection.core import Core
 from wsprism.realtime.messages import Answered, Origin
 from wsprism.realtime.tenant.news import facts_of
 
 if TYPE_CHECKING:
     from wsprism.protocol.traces import MessageTrace
-    from wsprism.realtime.connection.actor import Connection
 
-__all__ = ["REFUSALS", "ask_backend", "refuse_unanswered", "traceparent_of"]
+__all__ = ["REFUSALS", "ask_backend", "refuse_unanswered", "traceparent_of", "withdraw"]
 
 REFUSALS: Final = {
     CallResult.REFUSED: (Reason.BACKEND_REFUSED, ErrorCode.NOT_ALLOWED, "the backend says no"),
@@ -33,11 +33,11 @@ REFUSALS: Final = {
 """What a client is told when its message has no answer."""
 
 
-def ask_backend(connection: Connection, envelope: Envelope) -> None:
+def ask_backend(connection: Core, envelope: Envelope) -> None:
     """Have the backend answer a message of a webhook service."""
     backend = connection.tenant_context.backend
     svc, seq = envelope.svc, envelope.seq
-    line = None if backend is None else connection.line_of(svc)
+    line = None if backend is None else _line_of(connection, svc)
     if backend is None or line is None:
         connection.refuse(Reason.BACKEND_FAILED, ErrorCode.UNAVAILABLE, "the tenant has no backend now", seq)
         return
@@ -72,7 +72,28 @@ def ask_backend(connection: Connection, envelope: Envelope) -> None:
         connection.refuse(*REFUSALS[refused], seq)
 
 
-def refuse_unanswered(connection: Connection, answer: Unanswered, seq: int | None) -> None:
+def _line_of(connection: Core, svc: str) -> BackendLine | None:
+    """Where its messages to a webhook service wait; None: there is no such service at the backend (any more)."""
+    lines, backend = connection.lines, connection.tenant_context.backend
+    line = None if lines is None else lines.get(svc)
+    if line is None and backend is not None:
+        line = backend.line(svc)
+        if line is not None:
+            if connection.lines is None:
+                connection.lines = {}
+            connection.lines[svc] = line
+    return line
+
+
+def withdraw(connection: Core) -> None:
+    """It has ended: what of it has not been asked is not asked any more."""
+    backend = connection.tenant_context.backend
+    if connection.lines is not None and backend is not None:
+        for line in connection.lines.values():
+            backend.withdraw(line)
+
+
+def refuse_unanswered(connection: Core, answer: Unanswered, seq: int | None) -> None:
     """Tell the client that its message has no answer, and why."""
     connection.refuse(*REFUSALS[answer.result], seq)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -12,10 +12,8 @@ from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault, Envelope
+from wsprism.realtime.connection.core import Core
 from wsprism.realtime.messages import Narrowed, Refreshed
-
-if TYPE_CHECKING:
-    from wsprism.realtime.connection.actor import Connection
 
 __all__ = ["ask_for_refresh", "refresh"]
 
@@ -30,7 +28,7 @@ class RefreshData(msgspec.Struct, forbid_unknown_fields=True):
     ticket: str
 
 
-def ask_for_refresh(connection: Connection, envelope: Envelope) -> None:
+def ask_for_refresh(connection: Core, envelope: Envelope) -> None:
     """Have the ticket of a ``sys.refresh`` judged as the handshake's was; the answer comes back as ``Refreshed``."""
     data = connection.decode_data(envelope, RefreshData)
     if isinstance(data, DataFault):
@@ -62,7 +60,7 @@ def ask_for_refresh(connection: Connection, envelope: Envelope) -> None:
     )
 
 
-def refresh(connection: Connection, message: Refreshed) -> None:
+def refresh(connection: Core, message: Refreshed) -> None:
     """Live on with the new ticket, within its rooms, or go on with the old one."""
     connection.refreshing = False
     if not connection.is_open:

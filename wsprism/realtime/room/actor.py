@@ -290,12 +290,12 @@ class Room(Actor):
                 if session not in self._roster:
                     self._roster[session] = None
                     self._members = None
-                session.connection.tell_control(JoinAccepted(self.name, self._inbox, item.asked))
+                session.connection.tell_control(JoinAccepted(self.name, self._inbox, item.token))
             elif isinstance(item, RoomLeave):
                 if self._roster.pop(session, self) is not self:
                     self._members = None
                 if item.announce:
-                    session.connection.tell_control(Left(self.name, self.context.ref, item.asked))
+                    session.connection.tell_control(Left(self.name, self.context.ref, item.token))
         if turn.closes:
             self.context.stop()
 

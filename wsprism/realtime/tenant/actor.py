@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
 from actors import Actor, ActorRef, Deferred, Directive, MailboxSpec, Supervision, Terminated
-from qos import Lane, OutboundQueue
+from qos import OutboundQueue
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import Deny
@@ -20,6 +20,7 @@ from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode, may_reconnect
 from wsprism.realtime.connection.actor import Connection
 from wsprism.realtime.connection.echo import EchoConnection
+from wsprism.realtime.decision import Decision
 from wsprism.realtime.messages import (
     Answered,
     CloseConnection,
@@ -31,6 +32,7 @@ from wsprism.realtime.messages import (
     Narrowed,
     NextSlice,
     OpenSession,
+    PublishDecided,
     PublishToRoom,
     RemoveTenant,
     Revoke,
@@ -237,7 +239,7 @@ class Tenant(Actor):
             principal = session.principal
             left = [room for room in some if before.may_enter(room) and not principal.may_enter(room)]
             for room in left:
-                self.leave(session, room, None, announce=True, asked=False, why="refreshed")
+                self.leave(session, room, None, announce=True, why="refreshed")
             return len(left)
 
         self.slices.begin(list(session.rooms), leave, lambda _: session.end_narrowing())
@@ -290,12 +292,12 @@ class Tenant(Actor):
         session = message.session
         if self.registry.of_connection(session.connection) is None:
             return
-        denied = self.join(session, message.room, message.seq)
+        denied = self.join(session, message.room, message.seq, message.token)
         if denied is not None:
-            session.connection.tell_control(JoinDenied(message.room, denied, message.seq))
+            session.connection.tell_control(JoinDenied(message.room, denied, message.seq, message.token))
 
-    def join(self, session: Session, name: str, seq: int | None, *, asked: bool = True) -> Denied | None:
-        """Join a registered session to a room within the limits. ``asked``: its client waits for it."""
+    def join(self, session: Session, name: str, seq: int | None, token: Decision | None = None) -> Denied | None:
+        """Join a registered session to a room within the limits. ``token``: its connection waits for it."""
         registry = self.registry
         entry = registry.rooms.get(name)
         denied = self.tenant.rules.limits.may_join(
@@ -311,7 +313,7 @@ class Tenant(Actor):
         if session not in entry.sessions:
             registry.join(session, name)
             self._news.joined(session, name, entry)
-        entry.ref.tell_control(RoomJoin(session, seq, asked))
+        entry.ref.tell_control(RoomJoin(session, seq, token))
         return None
 
     def _open_room(self, name: str) -> RoomEntry:
@@ -331,9 +333,9 @@ class Tenant(Actor):
     def _leave(self, message: LeaveRequest) -> None:
         session = message.session
         if message.room in session.rooms:
-            self.leave(session, message.room, message.seq, announce=True)
+            self.leave(session, message.room, message.seq, announce=True, token=message.token)
         else:
-            session.connection.tell_control(LeaveDenied(message.room, message.seq))
+            session.connection.tell_control(LeaveDenied(message.room, message.seq, message.token))
 
     def leave(
         self,
@@ -342,14 +344,14 @@ class Tenant(Actor):
         seq: int | None,
         *,
         announce: bool,
-        asked: bool = True,
+        token: Decision | None = None,
         why: str = "asked",
     ) -> None:
         """Take a session out of a room that it is in. ``announce``: it stays connected and is told."""
         entry = self.registry.leave(session, room)
         if entry is None:
             return
-        entry.ref.tell_control(RoomLeave(session, seq, announce, asked))
+        entry.ref.tell_control(RoomLeave(session, seq, announce, token))
         self._news.left(session, room, entry, why)
         if not entry.sessions:
             entry.ref.tell_control(CloseRoom())
@@ -361,14 +363,13 @@ class Tenant(Actor):
         sender = publication.sender
         if sender is not None and sender.ended:
             return
-        if entry is not None:
-            if not entry.inbox.publish(publication) and sender is not None:
-                self.tenant.counters.decisions.count(Reason.MAILBOX_FULL)
-                code = ErrorCode.RESOURCE_EXHAUSTED
-                notice = sysmsg.error(code, "the room is overloaded", sender.trace_id, publication.seq)
-                sender.outlet.send(notice, Lane.CONTROL)
-        elif publication.ack and sender is not None:
+        if entry is None and publication.ack and sender is not None:
             sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id))
+        taken = entry is None or entry.inbox.publish(publication)
+        asker, token = message.asker or sender, message.token
+        if asker is not None and not (taken and token is None):
+            seq = publication.seq if message.asker is None else message.seq
+            asker.connection.tell_control(PublishDecided(taken, seq, token))
 
 
 def _named_by(session: Session, what: Revocable) -> str | None:

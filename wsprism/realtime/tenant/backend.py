@@ -74,15 +74,13 @@ class BackendCalls:
         if not sessions:
             return 0
         first, *others = sessions  # all are one user's, who counts once: the first decides
-        denied = self._tenant.join(first, message.room, None, asked=False)
+        denied = self._tenant.join(first, message.room, None)
         if denied is not None:
             self._tenant.tenant.counters.decisions.count(denied.reason)
             return denied
 
         def join(slice_: Sequence[Session]) -> int:
-            joined = [
-                self._tenant.join(one, message.room, None, asked=False) for one in self._tenant.still_here(slice_)
-            ]
+            joined = [self._tenant.join(one, message.room, None) for one in self._tenant.still_here(slice_)]
             return joined.count(None)
 
         return self._slices.answer(others, join, done=1)
@@ -96,7 +94,7 @@ class BackendCalls:
             members = [one for one in slice_ if message.room in one.rooms]
             for session in members:
                 session.put_out(self._tenant.registry.rooms[message.room].ref)
-                self._tenant.leave(session, message.room, None, announce=True, asked=False, why="removed")
+                self._tenant.leave(session, message.room, None, announce=True, why="removed")
             return len(members)
 
         return self._slices.answer(sessions, remove)

@@ -328,12 +328,11 @@ async def test_a_violation_closes_with_its_code_and_does_not_linger() -> None:
 
 
 async def test_a_slow_consumer_is_closed_4000_and_its_queue_discarded() -> None:
-    world = World(qos={"control_max_messages": 8})
+    world = World(qos={"reliable_max_messages": 8})
     peer = await connect(world)
     peer.transport.fill()
     peer.event(Ping(b"fills it"))
-    peer.event(*[Ping(b"x")] * 9)
-    world.settle()
+    peer.say(*[ext("sys", "ping")] * 9)
     assert peer.closed_with() == (4000, "slow consumer")
     assert world.tenant.counters.slow_disconnects == 1
     assert list(world.tenant.counters.lanes.queued) == [0, 0, 0]

@@ -6,10 +6,13 @@ from random import Random
 
 import pytest
 
+from qos import Frame, Lane
 from tests.realtime_support import Peer, World
+from wsprism.policy.decisions import Reason
 from wsprism.protocol.codes import CloseCode
-from wsprism.protocol.websocket import CloseReceived, Violation
+from wsprism.protocol.websocket import CloseReceived, Ping, Violation
 from wsprism.realtime.messages import TransportLost
+from wsprism.realtime.room.inbox import Inbox
 
 JOIN = '{"v":1,"svc":"room","type":"join","room":"r"}'
 LEAVE = '{"v":1,"svc":"room","type":"leave","room":"r"}'
@@ -94,6 +97,46 @@ async def test_every_order_of_joins_messages_and_ends_is_kept(seed: int) -> None
     heard = texts(other)
     for number, said in expected.items():
         assert [one for one in heard if one.startswith(f"{number}.")] == said
+
+
+@pytest.mark.parametrize("bound", [8, 256])
+async def test_no_answer_in_the_control_class_closes_a_client_and_the_newest_pong_comes(bound: int) -> None:
+    world = World(qos={"control_max_messages": bound}, policy={"rate_limit_rps": 1, "rate_limit_burst": 1})
+    peer = await world.connect("ann")
+    peer.heard()
+    peer.transport.fill()
+    for number in range(250):
+        peer.session.connection.deliver([Ping(str(number).encode()), chat("too many"), b"\x01\x00", b"\x01\x00"])
+    peer.outlet.offer(Frame(b"\x89\x00", Lane.CONTROL, None))
+    world.settle()
+    assert peer.closed_with() is None
+    assert peer.outlet.queue.control_count <= bound // 2 + 1
+    peer.transport.drain()
+    world.scheduler.advance(0.2)
+    pongs = [payload for opcode, payload in peer.frames() if opcode == 10]
+    assert pongs[-1] == b"249"
+    assert pongs == sorted(pongs, key=int)
+    assert peer.closed_with() is None
+
+
+async def test_what_the_tenant_refuses_is_told_within_the_same_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(policy={"publish_requires_membership": False}, qos={"control_max_messages": 8})
+    other = await listener(world)
+    peer = await world.connect("ann")
+    peer.heard()
+    peer.transport.fill()
+    peer.session.connection.deliver([Ping(b"fills it")])
+    world.settle()
+    monkeypatch.setattr(Inbox, "publish", lambda *_: False)
+    peer.say(*[chat(str(number)) for number in range(60)])
+    assert world.tenant.counters.decisions[Reason.MAILBOX_FULL] == 60
+    assert peer.closed_with() is None
+    assert texts(other) == []
+    peer.transport.drain()
+    world.scheduler.advance(0.2)
+    errors = [one["data"] for one in peer.heard() if isinstance(one, dict)]
+    assert {one["code"] for one in errors} == {"RESOURCE_EXHAUSTED"}
+    assert errors[-1]["msg"] == "58 more messages were refused, which are not told one by one"
 
 
 async def test_a_client_over_its_rate_that_reads_is_not_closed_for_what_it_is_answered() -> None:
