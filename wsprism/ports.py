@@ -12,7 +12,7 @@ from enum import Enum, StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
-from wsprism.protocol.backend import SessionFacts
+from wsprism.protocol.backend import ConnectAnswer, SessionFacts
 from wsprism.protocol.envelope import Envelope
 from wsprism.protocol.traces import ConnectionTrace, MessageTrace
 
@@ -136,7 +136,7 @@ class NewsPort(Protocol):
 
 
 class BackendPort(NewsPort, Protocol):
-    """A tenant's backend. No method waits; answers come by a callback, in a later turn of the loop.
+    """A tenant's backend. Answers come by a callback, in a later turn of the loop; only ``ask_connect`` waits.
 
     A value that is returned at once says why nothing was asked, and then no callback comes.
     """
@@ -165,6 +165,17 @@ class BackendPort(NewsPort, Protocol):
         traceparent: str | None = None,
     ) -> CallResult | None:
         """Have a message answered by a list of effects, or ``Unanswered``."""
+        ...
+
+    @property
+    def on_failure_allow(self) -> bool:
+        """What no usable answer to a decision means."""
+        ...
+
+    async def ask_connect(
+        self, fields: Mapping[str, Any], traceparent: str | None = None
+    ) -> ConnectAnswer | Unanswered:
+        """Have a handshake decided; this one waits."""
         ...
 
     def ask_join(

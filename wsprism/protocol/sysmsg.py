@@ -29,9 +29,15 @@ VERSION = 1
 Message = dict[str, object]
 
 
-def authed(tenant: str, user: str, sid: str, expires_at: float | None, trace_id: str) -> Message:
-    """The first message to an accepted client: who it is here, until when (seconds since 1970; None: without end)."""
-    return _sys("authed", trace_id, data={"tenant": tenant, "user": user, "sid": sid, "expires_at": expires_at})
+def authed(tenant: str, user: str, sid: str, expires_at: float | None, trace_id: str, data: object = None) -> Message:
+    """The first message to an accepted client: who it is here, until when (seconds since 1970; None: without end).
+
+    `data` is what the backend has to say to it.
+    """
+    told: dict[str, object] = {"tenant": tenant, "user": user, "sid": sid, "expires_at": expires_at}
+    if data is not None:
+        told["data"] = data
+    return _sys("authed", trace_id, data=told)
 
 
 def error(code: ErrorCode, msg: str, trace_id: str, seq: int | None = None) -> Message:

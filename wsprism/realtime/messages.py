@@ -15,6 +15,7 @@ from wsprism.ports import Principal, TicketRefusal, Transport, Unanswered
 if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.effects import Effect
+    from wsprism.protocol.backend import ConnectAnswer
     from wsprism.protocol.traces import ConnectionTrace, MessageTrace
     from wsprism.realtime.decision import Decision
     from wsprism.realtime.outbound.wire import WireFormat
@@ -64,6 +65,7 @@ class OpenSession:
     """Transport asks the tenant for a session.
 
     The answer is ``SessionOpened``, or ``Denied``: revoked, or the tenant is full. ``echo``: for a conformance suite.
+    ``generation`` and ``decision`` are there when the backend was asked: the number that it was told, and its yes.
     """
 
     principal: Principal
@@ -75,6 +77,8 @@ class OpenSession:
     user_agent: str | None = None
     trace: ConnectionTrace | None = None
     echo: bool = False
+    generation: int = 0
+    decision: ConnectAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)

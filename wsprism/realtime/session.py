@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.ports import Principal
+    from wsprism.protocol.backend import ConnectAnswer
     from wsprism.protocol.traces import ConnectionTrace
     from wsprism.realtime.outbound.outlet import Outlet
 
@@ -25,6 +26,8 @@ class Session:
     ``trace`` is there when the connection is sampled. ``generation`` grows with every session that is opened in the
     tenant: of two with the same user and sid the greater is the newer.
 
+    ``decision`` is the backend's yes to the handshake, where it was asked.
+
     ``ended_with`` are the code and reason of its end, once its connection knows; ``superseded``: a newer session of
     this user and sid has been opened since.
 
@@ -36,6 +39,7 @@ class Session:
     __slots__ = (
         "active_room",
         "connection",
+        "decision",
         "ended",
         "ended_with",
         "generation",
@@ -69,6 +73,7 @@ class Session:
         origin: str | None = None,
         user_agent: str | None = None,
         trace: ConnectionTrace | None = None,
+        decision: ConnectAnswer | None = None,
     ) -> None:
         self.principal = principal
         self.user = principal.user
@@ -81,6 +86,7 @@ class Session:
         self.origin = origin
         self.user_agent = user_agent
         self.trace = trace
+        self.decision = decision
         self.rooms: dict[str, None] = {}
         self.active_room: str | None = None
         self.connection: ActorRef

@@ -136,6 +136,11 @@ class HttpBackend:
         """Decisions that it wants to make."""
         return self.plan.asks
 
+    @property
+    def on_failure_allow(self) -> bool:
+        """What no usable answer to a decision means."""
+        return self.plan.on_failure_allow
+
     def tells(self, event: str, room: str | None = None) -> bool:
         """Whether the configuration wants it told."""
         plan = self.plan

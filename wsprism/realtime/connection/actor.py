@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from qos import Lane
 from wsprism.ports import Unanswered
 from wsprism.protocol import sysmsg
@@ -39,6 +41,7 @@ from wsprism.realtime.messages import (
     Draining,
     JoinAccepted,
     JoinDenied,
+    JoinRequest,
     LeaveDenied,
     Left,
     NextSlice,
@@ -102,9 +105,16 @@ class Connection(Core):
 
     def greet(self) -> None:
         """The first message to an accepted client."""
-        session = self.session
+        session, decision = self.session, self.session.decision
+        told: Any = None
+        if decision is not None and bytes(decision.data):
+            told = decision.data if not self.codec.binary else msgspec.json.decode(decision.data)
         expires_at = session.principal.expires_at
-        self.outlet.send(sysmsg.authed(self.tenant_context.id, session.user, session.sid, expires_at, session.trace_id))
+        self.outlet.send(
+            sysmsg.authed(self.tenant_context.id, session.user, session.sid, expires_at, session.trace_id, told)
+        )
+        for room in () if decision is None else decision.rooms or ():
+            self.tenant_context.ref.tell_control(JoinRequest(session, room, None))
 
     def _on_attached(self, message: Attached) -> None:
         refused = self.refused

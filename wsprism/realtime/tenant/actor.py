@@ -9,6 +9,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, assert_never
 
 from actors import Actor, ActorRef, Deferred, Directive, MailboxSpec, Supervision, Terminated
@@ -16,6 +17,7 @@ from qos import OutboundQueue
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import Deny
+from wsprism.ports import Principal
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode, may_reconnect
 from wsprism.realtime.connection.actor import Connection
@@ -139,18 +141,18 @@ class Tenant(Actor):
         rules = tenant.rules
         queue = OutboundQueue(rules.queue_limits, tenant.counters.lanes, hold_hot=rules.hot_flush_s > 0)
         outlet = Outlet(queue, self.flusher, message.format, rules.hot_flush_s)
-        tenant.generations += 1
         session = Session(
-            message.principal,
+            _principal_of(message),
             sid,
             outlet,
             trace_id=message.trace_id,
             remote_address=message.remote_address,
             opened_at=tenant.now(),
-            generation=tenant.generations,
+            generation=self._generation_of(message, sid),
             origin=message.origin,
             user_agent=message.user_agent,
             trace=message.trace,
+            decision=message.decision,
         )
         self._names += 1
         kind = EchoConnection if message.echo else Connection
@@ -168,6 +170,14 @@ class Tenant(Actor):
             self.context.call_later(_ATTACHED_WITHIN_S, _LookForSockets())
         self.context.watch(session.connection)
         return session
+
+    def _generation_of(self, message: OpenSession, sid: str) -> int:
+        """The number that the backend has been told, unless a newer session of this user and sid was opened since."""
+        other = self.registry.by_sid(message.principal.user).get(sid)
+        if message.generation and (other is None or other.generation < message.generation):
+            return message.generation
+        self.tenant.generations += 1
+        return self.tenant.generations
 
     def _look_for_sockets(self, _: _LookForSockets) -> None:
         """A session whose handshake ended between the tenant's answer and the socket would stay for ever."""
@@ -370,6 +380,14 @@ class Tenant(Actor):
         if asker is not None and not (taken and token is None):
             seq = publication.seq if message.asker is None else message.seq
             asker.connection.tell_control(PublishDecided(taken, seq, token))
+
+
+def _principal_of(message: OpenSession) -> Principal:
+    """The ticket's, with what the backend adds to its metadata."""
+    decision = message.decision
+    if decision is None or decision.metadata is None:
+        return message.principal
+    return replace(message.principal, metadata={**message.principal.metadata, **decision.metadata})
 
 
 def _named_by(session: Session, what: Revocable) -> str | None:

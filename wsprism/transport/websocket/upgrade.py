@@ -6,6 +6,7 @@ Each refusal is one short JSON body, one counted reason and at most one log line
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from wsprism.policy.handshake import HandshakeLimiter
 from wsprism.policy.proxies import UNIX_PEER, TrustedProxies
 from wsprism.policy.users import is_user_id
 from wsprism.ports import Principal, TicketRefusal, TicketRequest
+from wsprism.protocol.backend import ConnectAnswer
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.deflate import DEFLATE_RESPONSE, accepts_deflate
 from wsprism.protocol.envelope import JSON, MSGPACK
@@ -33,6 +35,7 @@ from wsprism.realtime.outbound.wire import wire_format
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sampling import new_trace_id
 from wsprism.transport.http.refusals import Refusal, Refusals
+from wsprism.transport.websocket.connect_decision import Candidate, decide_connect
 from wsprism.transport.websocket.link import Link
 from wsprism.transport.websocket.takeover import take_over
 
@@ -178,7 +181,25 @@ class Upgrader:
             return _DRAINING
         if trace is not None:
             trace.note("ticket accepted")
-        return await self._open(request, handshake, tenant, principal, remote, trace, echo)
+        decision: ConnectAnswer | None = None
+        sid, generation = handshake.sid, 0
+        if tenant.backend is not None and "connect" in tenant.backend.asks:
+            tenant.generations += 1
+            sid, generation = sid or os.urandom(8).hex(), tenant.generations
+            candidate = Candidate(
+                principal, sid, generation, remote, _header(request, "Origin"), _header(request, "User-Agent")
+            )
+            self._judging[tenant.id] += 1
+            try:
+                decided = await decide_connect(tenant, candidate)
+            finally:
+                self._judging[tenant.id] -= 1
+            if isinstance(decided, Refusal):
+                return decided
+            decision = decided
+            if self.draining:
+                return _DRAINING
+        return await self._open(request, handshake, tenant, principal, remote, trace, echo, sid, generation, decision)
 
     @staticmethod
     async def _authenticate(
@@ -204,6 +225,9 @@ class Upgrader:
         remote: str,
         trace: ConnectionTrace | None,
         echo: bool,
+        sid: str | None,
+        generation: int,
+        decision: ConnectAnswer | None,
     ) -> tuple[Link, bytes] | Refusal:
         subprotocol = handshake.negotiate(tenant.rules.allow_msgpack)
         deflated = self.compression and accepts_deflate(
@@ -212,7 +236,7 @@ class Upgrader:
         codec = MSGPACK if subprotocol == SUBPROTOCOL_MSGPACK else JSON
         question = OpenSession(
             principal,
-            handshake.sid,
+            sid,
             wire_format(codec, deflated=deflated),
             trace.ref.trace_id if trace is not None else new_trace_id(handshake.traceparent),
             remote,
@@ -220,6 +244,8 @@ class Upgrader:
             user_agent=_header(request, "User-Agent"),
             trace=trace,
             echo=echo,
+            generation=generation,
+            decision=decision,
         )
         try:
             answer: SessionOpened | Denied = await tenant.ref.ask(question, _ASK_TIMEOUT_S)
