@@ -4,6 +4,8 @@ Owns field names and their order on the wire: v, svc, type, seq, room, data, tra
 encode; knows neither codecs nor connections. A reply to a message that had a `seq` repeats it.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from wsprism.protocol.codes import ErrorCode
@@ -50,9 +52,9 @@ def kicked(reason: str, trace_id: str) -> Message:
     return _sys("kicked", trace_id, data={"reason": reason})
 
 
-def joined(room: str, trace_id: str, seq: int | None = None) -> Message:
-    """The session is a member of `room`, which is now its active room."""
-    return _sys("joined", trace_id, seq=seq, room=room)
+def joined(room: str, trace_id: str, seq: int | None = None, data: Mapping[str, object] | None = None) -> Message:
+    """The session is a member of `room`, which is now its active room. `data`: where it stands there."""
+    return _sys("joined", trace_id, seq=seq, room=room, data=data)
 
 
 def left(room: str, trace_id: str, seq: int | None = None) -> Message:
@@ -103,7 +105,7 @@ def _sys(
     *,
     seq: int | None = None,
     room: str | None = None,
-    data: dict[str, object] | msgspec.Raw | None = None,
+    data: Mapping[str, object] | msgspec.Raw | None = None,
 ) -> Message:
     message: Message = {"v": VERSION, "svc": "sys", "type": type}
     if seq is not None:

@@ -15,7 +15,7 @@ from wsprism.ports import Principal, TicketRefusal, Transport, Unanswered
 if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.effects import Effect
-    from wsprism.protocol.backend import ConnectAnswer
+    from wsprism.protocol.backend import ConnectAnswer, JoinAnswer
     from wsprism.protocol.traces import ConnectionTrace, MessageTrace
     from wsprism.realtime.decision import Decision
     from wsprism.realtime.outbound.wire import WireFormat
@@ -33,6 +33,7 @@ __all__ = [
     "ExtPublication",
     "HotPublication",
     "JoinAccepted",
+    "JoinDecided",
     "JoinDenied",
     "JoinRequest",
     "LeaveDenied",
@@ -147,6 +148,15 @@ class JoinRequest:
     room: str
     seq: int | None
     token: Decision | None = None
+    answer: JoinAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinDecided:
+    """To a connection: what the backend says of the join in ``request``, which it asked about."""
+
+    request: JoinRequest
+    answer: JoinAnswer | Unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +184,7 @@ class RoomJoin:
     session: Session
     seq: int | None
     token: Decision | None = None
+    answer: JoinAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class Session:
         "outlet",
         "principal",
         "put_out_of",
+        "read_only_rooms",
         "remote_address",
         "rooms",
         "sid",
@@ -96,6 +97,7 @@ class Session:
         self.superseded = False
         self.narrowing = 0
         self.put_out_of: set[ActorRef] | None = None
+        self.read_only_rooms: set[str] | None = None
 
     def end(self) -> None:
         """Nothing that it has said and that waits is heard any more."""
@@ -107,6 +109,19 @@ class Session:
             self.put_out_of = set()
         self.put_out_of.add(room)
         self.muted = True
+
+    def may_only_read(self, room: str, read_only: bool) -> None:
+        """What the backend said of publishing in ``room`` when it was joined."""
+        if read_only:
+            if self.read_only_rooms is None:
+                self.read_only_rooms = set()
+            self.read_only_rooms.add(room)
+        elif self.read_only_rooms is not None:
+            self.read_only_rooms.discard(room)
+
+    def only_reads(self, room: str) -> bool:
+        """Whether it may not publish in ``room``, by its ticket or by the backend's word."""
+        return self.principal.read_only or (self.read_only_rooms is not None and room in self.read_only_rooms)
 
     def has_left(self, room: ActorRef) -> None:
         """``room`` and its connection have handled everything that was said before ``put_out``."""

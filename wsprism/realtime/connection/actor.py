@@ -19,6 +19,7 @@ from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
 from wsprism.realtime.connection.carry_out import carry_out, on_publish_decided
 from wsprism.realtime.connection.core import Core
+from wsprism.realtime.connection.deciding import decide_join
 from wsprism.realtime.connection.ext_lane import hear_ext
 from wsprism.realtime.connection.hot_lane import hear_hot
 from wsprism.realtime.connection.later import refuse_unanswered, withdraw
@@ -40,6 +41,7 @@ from wsprism.realtime.messages import (
     CloseConnection,
     Draining,
     JoinAccepted,
+    JoinDecided,
     JoinDenied,
     JoinRequest,
     LeaveDenied,
@@ -176,6 +178,7 @@ _HANDLERS: Final[dict[type, Callable[[Connection, Any], None]]] = {
     CloseReceived: on_close_received,
     Draining: Connection._on_draining,
     JoinAccepted: on_join_accepted,
+    JoinDecided: decide_join,
     JoinDenied: on_join_denied,
     LastWords: Connection._on_last_words,
     LeaveDenied: on_leave_denied,

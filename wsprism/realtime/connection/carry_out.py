@@ -34,6 +34,7 @@ from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode, may_reconnect
 from wsprism.protocol.envelope import ACK_REQUESTED, JSON, Envelope
 from wsprism.realtime.connection.core import Core
+from wsprism.realtime.connection.deciding import ask_about_join
 from wsprism.realtime.connection.later import ask_backend
 from wsprism.realtime.decision import Acknowledgement, Decision
 from wsprism.realtime.messages import (
@@ -118,8 +119,8 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
         connection.refuse(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", seq)
         return False
     trusted = isinstance(origin, Origin)
-    if not trusted and session.principal.read_only:
-        connection.refuse(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", seq)
+    if not trusted and session.only_reads(room):
+        connection.refuse(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this session may not publish here", seq)
         return False
     svc = effect.svc or origin.svc
     data = _encode(connection, effect.data, svc, seq)
@@ -211,6 +212,8 @@ def _join(connection: Core, effect: JoinRoom, origin: Envelope | Origin, whole: 
         return False
     token = _token_of_move(origin, whole)
     request = JoinRequest(session, effect.room, seq, token)
+    if not isinstance(origin, Origin) and ask_about_join(connection, request, origin):
+        return True
     return _ask_tenant(connection, connection.tenant_context.ref.tell_control(request), token, seq)
 
 

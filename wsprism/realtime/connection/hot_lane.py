@@ -43,15 +43,15 @@ def hear_hot(connection: Core, raw: bytes) -> None:
         _refuse(connection, Reason.UNKNOWN_SERVICE, ErrorCode.NOT_ALLOWED, msg, frame.seq)
         return
     session = connection.session
-    if session.principal.read_only:
-        _refuse(connection, Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this ticket may not publish", frame.seq)
+    room = session.active_room
+    if session.principal.read_only if room is None else session.only_reads(room):
+        _refuse(connection, Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this session may not publish here", frame.seq)
         return
     counters.messages_by_hot_service[service_id] += 1
     if connection.trace is not None:
         connection.trace.mark("policy", service=str(service_id), opcode=frame.opcode)
     ready = binary_frame(raw if not service.include_sender else with_sender(frame, session.user))
     ack = bool(frame.flags & ACK_REQUESTED)
-    room = session.active_room
     if room is None:
         if rules.hot_requires_active_room:
             _refuse(connection, Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", frame.seq)

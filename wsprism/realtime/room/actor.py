@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
+import msgspec
+
 from actors import Actor
 from qos import Frame, Lane
 from wsprism.policy.decisions import Reason
@@ -303,7 +305,7 @@ class Room(Actor):
         """What the session itself is told at this place in the order."""
         session = item.session
         if isinstance(item, RoomJoin):
-            message = sysmsg.joined(self.name, session.trace_id, seq=item.seq)
+            message = sysmsg.joined(self.name, session.trace_id, seq=item.seq, data=_told_to(item))
         elif isinstance(item, MembersQuery):
             message = sysmsg.room_members(self.name, users=len(self._users), sessions=len(self._roster), seq=item.seq)
         elif item.announce:
@@ -346,6 +348,16 @@ class Room(Actor):
         sender = publication.sender
         if publication.ack and sender is not None:
             sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id))
+
+
+def _told_to(join: RoomJoin) -> dict[str, object] | None:
+    """The data of ``sys.joined``; None: there is nothing to say."""
+    told: dict[str, object] = {}
+    answer = join.answer
+    if answer is not None and bytes(answer.data):
+        binary = join.session.outlet.format.codec.binary
+        told["data"] = msgspec.json.decode(answer.data) if binary else answer.data
+    return told or None
 
 
 class _Turn:

@@ -19,6 +19,7 @@ from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import Deny
 from wsprism.ports import Principal
 from wsprism.protocol import sysmsg
+from wsprism.protocol.backend import JoinAnswer
 from wsprism.protocol.codes import CloseCode, ErrorCode, may_reconnect
 from wsprism.realtime.connection.actor import Connection
 from wsprism.realtime.connection.echo import EchoConnection
@@ -302,12 +303,22 @@ class Tenant(Actor):
         session = message.session
         if self.registry.of_connection(session.connection) is None:
             return
-        denied = self.join(session, message.room, message.seq, message.token)
+        denied = self.join(session, message.room, message.seq, message.token, message.answer)
         if denied is not None:
             session.connection.tell_control(JoinDenied(message.room, denied, message.seq, message.token))
 
-    def join(self, session: Session, name: str, seq: int | None, token: Decision | None = None) -> Denied | None:
-        """Join a registered session to a room within the limits. ``token``: its connection waits for it."""
+    def join(
+        self,
+        session: Session,
+        name: str,
+        seq: int | None,
+        token: Decision | None = None,
+        answer: JoinAnswer | None = None,
+    ) -> Denied | None:
+        """Join a registered session to a room within the limits. ``token``: its connection waits for it.
+
+        ``answer`` is the backend's yes, where it was asked.
+        """
         registry = self.registry
         entry = registry.rooms.get(name)
         denied = self.tenant.rules.limits.may_join(
@@ -323,7 +334,9 @@ class Tenant(Actor):
         if session not in entry.sessions:
             registry.join(session, name)
             self._news.joined(session, name, entry)
-        entry.ref.tell_control(RoomJoin(session, seq, token))
+        if answer is not None:
+            session.may_only_read(name, bool(answer.read_only))
+        entry.ref.tell_control(RoomJoin(session, seq, token, answer))
         return None
 
     def _open_room(self, name: str) -> RoomEntry:
