@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any, Final
 
 import msgspec
 
 from wsprism.protocol.codes import ErrorCode
-from wsprism.protocol.envelope import MAX_NAME_LENGTH, is_name, is_room_name
+from wsprism.protocol.envelope import JSON, MAX_NAME_LENGTH, DataFault, is_name, is_room_name
 from wsprism.protocol.hot import Framing, HotFault, decode_hot
 from wsprism.protocol.nesting import json_nests_too_deep
 
@@ -42,6 +43,9 @@ _MAX_USER_BYTES: Final = 255
 _DISCONNECT_CODES: Final = range(4000, 5000)
 _GATEWAYS_OWN: Final = frozenset({"sys", "room"})
 _CODES: Final = {code.value: code for code in ErrorCode}
+
+_may_be_too_large = re.compile(rb"[0-9]{19}|[0-9][eE]").search
+"""The decoder has seen everything of raw data but how large its numbers are."""
 
 
 class Publish(msgspec.Struct, frozen=True, gc=False):
@@ -230,7 +234,7 @@ def _one(number: int, raw: _Effect, framing: Framing, max_bytes: int) -> Effect:
     where = f"effects[{number}]"
     found: list[Effect] = []
     if bytes(raw.reply):
-        _check_size(where, raw.reply, max_bytes)
+        _check_data(where, raw.reply, max_bytes)
         found.append(Reply(raw.reply, None if raw.type is None else _name(f"{where}.type", raw.type)))
     elif raw.type is not None:
         raise _Fault(f"{where}.type belongs to reply")
@@ -278,7 +282,7 @@ def _message(where: str, raw: _Publish | _Send, max_bytes: int) -> tuple[str | N
     svc = None if raw.svc is None else _name(f"{where}.svc", raw.svc)
     if svc in _GATEWAYS_OWN:
         raise _Fault(f"{where}.svc is {svc}, which is the gateway's own")
-    _check_size(where, raw.data, max_bytes)
+    _check_data(where, raw.data, max_bytes)
     return svc, _name(f"{where}.type", raw.type), raw.data if bytes(raw.data) else None
 
 
@@ -324,10 +328,13 @@ def _room(where: str, text: str) -> str:
     return text
 
 
-def _check_size(where: str, data: msgspec.Raw, max_bytes: int) -> None:
+def _check_data(where: str, data: msgspec.Raw, max_bytes: int) -> None:
+    """Whoever it goes to can be told it, in JSON or MessagePack: nothing fails in a room."""
     size_bytes = len(bytes(data))
     if size_bytes > max_bytes:
         raise _Fault(f"{where} has {size_bytes} bytes of data; {max_bytes} are allowed")
+    if _may_be_too_large(bytes(data)) and isinstance(JSON.decode_data(data), DataFault):
+        raise _Fault(f"{where} has data with a number that is too large: integers have at most 64 bits")
 
 
 def _in_short(error: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -35,6 +36,31 @@ async def test_a_join_a_message_and_the_end_in_one_go_reach_the_room(start_gatew
                 heard = await asyncio.wait_for(ann.receive(), 5)
                 assert (heard["type"], heard["data"]["msg"]) == ("msg", text)
             eve.abort()
+
+
+async def test_a_client_over_its_rate_that_reads_everything_stays(start_gateway: StartGateway) -> None:
+    many = 1200
+    gateway = await start_gateway(acme={"policy": {"rate_limit_rps": 0.001, "rate_limit_burst": 1}})
+    eve = await RawClient.connect(gateway.port, "dev:eve")
+    eve.send(*[chat("x")] * many, *[client_frame(b"alive", opcode=9)] * 50)
+    told, pongs, summed = 0, 0, 0
+    while told + summed < many:
+        opcode, payload = await eve.frame()
+        if opcode == 10:
+            pongs += 1
+            continue
+        msg = json.loads(payload)["data"]["msg"]
+        if msg.endswith("more messages were refused, which are not told one by one"):
+            summed += int(msg.split()[0])
+        else:
+            told += 1
+    assert told + summed == many
+    eve.send(client_frame(b"still here", opcode=9))
+    payload = b""
+    while payload != b"still here":
+        opcode, payload = await eve.frame()
+        assert opcode == 10, payload
+    eve.abort()
 
 
 async def test_what_was_said_before_a_violation_is_heard_and_nothing_after(start_gateway: StartGateway) -> None:

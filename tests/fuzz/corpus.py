@@ -56,6 +56,12 @@ def _hot() -> Iterator[bytes]:
             yield bytes((vector.get("framing") == "versioned",)) + bytes.fromhex(vector["hex"])
 
 
+def _effects() -> Iterator[bytes]:
+    for vector in _vectors("effects"):
+        body = vector["body"]
+        yield b"\x00" + (body if isinstance(body, str) else json.dumps(body)).encode()
+
+
 def _settings() -> Iterator[bytes]:
     for path in sorted((ROOT / "config").glob("**/*.yaml")):
         text = path.read_bytes()
@@ -96,4 +102,4 @@ def _connection() -> Iterator[bytes]:
             yield bytes((8 if vector.get("framing") == "versioned" else 0,)) + script
 
 
-_SEEDS = {"envelope": _envelope, "hot": _hot, "settings": _settings, "connection": _connection}
+_SEEDS = {"envelope": _envelope, "hot": _hot, "effects": _effects, "settings": _settings, "connection": _connection}

@@ -13,6 +13,19 @@ from typing import Final
 import msgspec
 
 from tests.fuzz.machine import connection
+from wsprism.effects import (
+    MAX_EFFECTS,
+    Disconnect,
+    JoinRoom,
+    LeaveRoom,
+    Publish,
+    PublishHot,
+    Refuse,
+    Reply,
+    Send,
+    SendHot,
+    read_effects,
+)
 from wsprism.protocol import (
     JSON,
     MSGPACK,
@@ -22,6 +35,7 @@ from wsprism.protocol import (
     ErrorCode,
     Framing,
     HotFault,
+    close_frame,
     decode_delivery,
     decode_hot,
     encode_hot,
@@ -38,6 +52,7 @@ __all__ = ["TARGETS"]
 _FRAMINGS: Final = (Framing.COMPACT, Framing.VERSIONED)
 _MAX_SEQ: Final = 2**53 - 1
 _LONGEST_FAULT: Final = 200
+_MAX_EFFECT_BYTES: Final = 1000
 
 
 def envelope(data: bytes) -> None:
@@ -95,6 +110,35 @@ def hot(data: bytes) -> None:
     assert (named.sender, bytes(named.payload), named.seq) == ("user:ü", bytes(frame.payload), frame.seq)
 
 
+def effects(data: bytes) -> None:
+    """Any answer gives effects that can be told in every codec, or a fault fit to be logged; never both, never more."""
+    framing = _FRAMINGS[data[0] & 1] if data else Framing.COMPACT
+    found = read_effects(data[1:], framing=framing, max_bytes=_MAX_EFFECT_BYTES)
+    if isinstance(found, str):
+        assert found
+        assert len(found) < 2 * _LONGEST_FAULT
+        return
+    assert len(found) <= MAX_EFFECTS
+    for effect in found:
+        if isinstance(effect, Refuse):
+            assert len(found) == 1
+            assert len(effect.msg) <= _LONGEST_FAULT
+        elif isinstance(effect, Disconnect):
+            assert 4000 <= effect.code <= 4999
+            close_frame(effect.code, effect.reason)
+        elif isinstance(effect, PublishHot | SendHot):
+            assert not isinstance(decode_hot(effect.frame, framing), HotFault)
+        elif isinstance(effect, JoinRoom | LeaveRoom):
+            assert effect.room is not None
+            assert is_room_name(effect.room)
+        else:
+            assert isinstance(effect, Publish | Send | Reply)
+            assert effect.type is None or is_name(effect.type)
+            value = JSON.decode_data(effect.data) if isinstance(effect.data, msgspec.Raw) else effect.data
+            assert not isinstance(value, DataFault)
+            assert MSGPACK.decode_data(msgspec.Raw(MSGPACK.encode(value))) == value
+
+
 def settings(data: bytes) -> None:
     """Any file gives settings that compile, mask and hash, or a list of faults with their lines."""
     with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
@@ -124,6 +168,7 @@ def _load(path: str) -> Settings | SettingsError:
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "envelope": envelope,
     "hot": hot,
+    "effects": effects,
     "settings": settings,
     "connection": connection,
 }

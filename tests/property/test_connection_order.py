@@ -15,11 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.native import replace_constant
 from tests.realtime_support import Peer, World
 from wsprism.protocol.codes import CloseCode
 from wsprism.protocol.websocket import CloseReceived, Ping, Violation
 from wsprism.realtime.connection import core
 from wsprism.realtime.connection.pending import MAX_HELD_BACK
+from wsprism.realtime.connection.socket_events import LAST_WORDS_S
 from wsprism.realtime.messages import CloseConnection, TransportLost
 from wsprism.realtime.rules import TenantRules
 
@@ -121,10 +123,11 @@ def run(script: list[tuple[str, Any]], closing: list[str], kicked_at: int | None
         if closing and kicked_at is None:
             assert not peer.session.connection.alive or peer.closed_with() is not None
         assert world.failures == []
-        if "lost" in closing:
-            assert world.tenant.sessions == 1
-        else:
+        if "lost" not in closing:
             peer.vanish()
+        world.scheduler.advance(LAST_WORDS_S)
+        assert world.tenant.sessions == 1
+        assert not connection.alive
 
     asyncio.run(go())
 
@@ -140,7 +143,8 @@ def test_others_hear_what_was_said_before_the_end_whatever_the_turns(
     heard_at_once: int, script: list[tuple[str, Any]], closing: list[str]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(core, "_HEARD_AT_ONCE", heard_at_once)
+        if heard_at_once != core._HEARD_AT_ONCE:
+            replace_constant(patch, core, "_HEARD_AT_ONCE", heard_at_once)
         run(script, closing, None)
 
 

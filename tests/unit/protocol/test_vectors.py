@@ -87,6 +87,7 @@ def test_faulty_message_is_refused_with_its_code_and_seq(vector: Vector) -> None
         assert isinstance(fault, EnvelopeFault)
         assert (fault.code, fault.seq) == (vector["fault"], vector["seq"])
         assert fault.msg
+        assert fault.msg == vector.get("msg", fault.msg)
 
 
 @pytest.mark.parametrize("vector", load("envelope", "data_fault"))

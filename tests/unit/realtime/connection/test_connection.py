@@ -359,7 +359,8 @@ class Odd:
 
     def handle(self, context: ServiceContext, envelope: Envelope) -> Reply | Refuse | None:
         if envelope.type == "reply":
-            return Reply([context.tenant, context.user, context.sid, context.active_room], "answer")
+            who = [context.tenant, context.user, context.sid, context.active_room, context.metadata]
+            return Reply(who, "answer")
         if envelope.type == "refuse":
             return Refuse(ErrorCode.TIMEOUT, "too late")
         if envelope.type == "fail":
@@ -369,9 +370,9 @@ class Odd:
 
 async def test_a_service_replies_refuses_or_says_nothing() -> None:
     world = World(ext={"crash": Odd()})
-    peer = await connect(world, "ann", room="lobby", sid="s")
+    peer = await connect(world, "ann", room="lobby", sid="s", metadata={"plan": "gold"})
     peer.say(ext("crash", "reply", seq=1))
-    assert peer.heard() == [ext("crash", "answer", seq=1, data=["t", "ann", "s", "lobby"])]
+    assert peer.heard() == [ext("crash", "answer", seq=1, data=["t", "ann", "s", "lobby", {"plan": "gold"}])]
     peer.say(ext("crash", "refuse", seq=2))
     assert peer.errors() == [("TIMEOUT", 2)]
     peer.say(ext("crash", "nothing", seq=3))
