@@ -242,6 +242,10 @@ class ServiceContext(Protocol):
     def sid(self) -> str: ...
     @property
     def active_room(self) -> str | None: ...
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the ticket, or whoever judged it, said about the user beside who it is; never told to clients."""
+        ...
 
     def decode_data(self, envelope: Envelope, type: Any = Any) -> Any:
         """The message's data as ``type``; a ``DataFault`` value when it does not fit."""

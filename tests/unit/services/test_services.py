@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ class Context:
     user = "user:ann"
     sid = "1"
     active_room = "lobby"
+    metadata: Mapping[str, Any] = {}
 
     def decode_data(self, envelope: Envelope, type: Any = Any) -> Any:
         return JSON.decode_data(envelope.data, type)
