@@ -207,7 +207,7 @@ def test_a_connection_s_notes_are_bounded() -> None:
 
 
 def test_connections_are_sampled_by_share_or_as_asked_for() -> None:
-    sampler = Sampler(Recorder(), 0.0)
+    sampler = Sampler(Recorder(), 0.0, clock_ns=lambda: 0)
     assert sampler.connection(None) is None
     assert sampler.connection(TraceParent("a" * 32, "b" * 16, False)) is None
     asked = [sampler.connection(TraceParent("a" * 32, "b" * 16, True)) for _ in range(30)]
