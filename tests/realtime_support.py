@@ -12,6 +12,7 @@ import msgspec
 from actors import ActorSystem
 from actors.testing import ManualScheduler
 from qos import Pacer
+from wsprism.adapters.memory.room_store import MemoryRoomStore
 from wsprism.policy.decisions import Denied
 from wsprism.ports import Authenticator, ExtService, HotService, Principal, TicketRefusal, TicketRequest
 from wsprism.protocol.envelope import JSON
@@ -207,7 +208,10 @@ class World:
         )
         rules = compile_rules(model, self.services)
         now = self.scheduler.now
-        self.tenant = TenantContext("t", rules, authenticator or Nobody(), now, unix_now=now, sampler=sampler)
+        store = MemoryRoomStore(now)
+        self.tenant = TenantContext(
+            "t", rules, authenticator or Nobody(), now, unix_now=now, sampler=sampler, store=store
+        )
         self.gateway = self.system.spawn(lambda: Gateway([self.tenant], self.flusher), name="gateway")
 
     def _stall(self, outlet: Outlet) -> None:

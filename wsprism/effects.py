@@ -18,6 +18,7 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import JSON, MAX_NAME_LENGTH, DataFault, is_name, is_room_name
 from wsprism.protocol.hot import Framing, HotFault, decode_hot
 from wsprism.protocol.nesting import json_nests_too_deep
+from wsprism.protocol.places import HistoryData, JoinData
 
 __all__ = [
     "MAX_EFFECTS",
@@ -26,6 +27,7 @@ __all__ = [
     "Effect",
     "JoinRoom",
     "LeaveRoom",
+    "ListHistory",
     "ListMembers",
     "Publish",
     "PublishHot",
@@ -93,9 +95,10 @@ class SendHot(msgspec.Struct, frozen=True, gc=False):
 
 
 class JoinRoom(msgspec.Struct, frozen=True, gc=False):
-    """The sender joins ``room``, which becomes its active one."""
+    """The sender joins ``room``, which becomes its active one. ``wants``: what its client asked for with it."""
 
     room: str
+    wants: JoinData | None = None
 
 
 class LeaveRoom(msgspec.Struct, frozen=True, gc=False):
@@ -108,6 +111,13 @@ class ListMembers(msgspec.Struct, frozen=True, gc=False):
     """Tell the sender how many users and sessions ``room`` (None: the active room) has. The gateway's own."""
 
     room: str | None
+
+
+class ListHistory(msgspec.Struct, frozen=True, gc=False):
+    """Tell the sender what ``room`` (None: the active room) remembers. The gateway's own."""
+
+    room: str | None
+    query: HistoryData
 
 
 class Refuse(msgspec.Struct, frozen=True, gc=False):
@@ -136,6 +146,7 @@ Effect = (
     | SendHot
     | JoinRoom
     | LeaveRoom
+    | ListHistory
     | ListMembers
     | Refuse
     | Disconnect

@@ -92,6 +92,7 @@ class GatewayProcess:
             time.time,
             ping_interval_s=gateway.ping_interval_ms / 1000,
             idle_timeout_s=gateway.idle_timeout_ms / 1000,
+            also=self._sweep_rooms,
         )
         self._parts = LiveParts(
             self._tenants,
@@ -168,6 +169,12 @@ class GatewayProcess:
     def internal_address(self) -> ListenAddress | None:
         """Where the internal listener listens, with the port that it got; None: there is none."""
         return self._internal.address if self._internal is not None else None
+
+    def _sweep_rooms(self) -> None:
+        """Give back what rooms kept and nobody asked for."""
+        for tenant in self._tenants.values():
+            if tenant.store is not None:
+                tenant.store.sweep()
 
     async def start(self) -> None:
         """Serve. Raises OperatorError when the address cannot be had."""

@@ -6,6 +6,7 @@ import time
 
 from actors import Scheduler
 from qos import Pacer
+from wsprism.adapters.memory.room_store import MemoryRoomStore
 from wsprism.adapters.tickets.authenticators import build_authenticator
 from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
 from wsprism.ports import ExtService, HotService
@@ -31,7 +32,10 @@ def build_tenant(settings: TenantSettings, scheduler: Scheduler, sampler: Sample
     rules = build_rules(settings)
     one_time = OneTimeTickets(time.time)
     authenticator = build_authenticator(settings, one_time, scheduler.now)
-    return TenantContext(settings.id, rules, authenticator, scheduler.now, one_time=one_time, sampler=sampler)
+    store = MemoryRoomStore(scheduler.now)
+    return TenantContext(
+        settings.id, rules, authenticator, scheduler.now, one_time=one_time, sampler=sampler, store=store
+    )
 
 
 def build_rules(settings: TenantSettings) -> TenantRules:

@@ -29,7 +29,7 @@ from wsprism.transport.websocket.upgrade import Upgrader
 __all__ = ["LiveParts", "Switch"]
 
 _SPAWN_TIMEOUT_S: Final = 5.0
-_HELD_BY_CONNECTIONS: Final = ("limits.", "policy.", "qos.")
+_HELD_BY_CONNECTIONS: Final = ("limits.", "policy.", "qos.", "rooms")
 """Keys of a tenant of which its connections hold something."""
 
 

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     NOT_ALLOWED_ROOM = "not_allowed_room"
     NOT_MEMBER = "not_member"
     NO_ACTIVE_ROOM = "no_active_room"
+    PUBLICATION_LOST = "publication_lost"
     RATE_LIMITED_CONTROL = "rate_limited_control"
     RATE_LIMITED_EXT = "rate_limited_ext"
     RATE_LIMITED_HOT = "rate_limited_hot"

@@ -15,6 +15,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from wsprism.protocol.places import Position
+
 __all__ = ["Histories", "History", "HistoryBounds", "Position"]
 
 T = TypeVar("T")
@@ -28,14 +30,6 @@ class HistoryBounds:
     max_bytes: int
     ttl_s: float
     recover_max_messages: int
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in a room's order: everything of ``epoch`` up to ``offset`` has been seen."""
-
-    epoch: str
-    offset: int
 
 
 class _Kept(msgspec.Struct, gc=False):
@@ -165,11 +159,16 @@ class Histories(Generic[T]):
             return None
         return history
 
-    def of(self, room: str, bounds: HistoryBounds, now: float) -> tuple[History[T], list[str]]:
-        """A room's history, begun if there is none, and the rooms whose history was evicted for it."""
+    def of(
+        self, room: str, bounds: HistoryBounds, now: float, epoch: str | None = None
+    ) -> tuple[History[T], list[str]]:
+        """A room's history, and the rooms whose history was evicted for it.
+
+        If there is none it is begun, as ``epoch`` where that name was given out for it already.
+        """
         history = self.find(room, now)
         if history is None:
-            history = self._rooms[room] = History(self._new_epoch(), bounds, now)
+            history = self._rooms[room] = History(epoch or self._new_epoch(), bounds, now)
         else:
             history.bounds = bounds
         self._rooms.move_to_end(room)
@@ -180,10 +179,39 @@ class Histories(Generic[T]):
     ) -> tuple[int, list[str]]:
         """Keep a publication: its offset, and the rooms whose history was evicted for it."""
         history, evicted = self.of(room, bounds, now)
+        offset = self.append_to(history, publication, size_bytes, now, id)
+        return offset, evicted + self._evict(room)
+
+    def append_to(self, history: History[T], publication: T, size_bytes: int, now: float, id: str | None) -> int:
+        """Keep a publication in a history that ``of`` has just given; its offset. ``trim`` follows."""
         before = history.size_bytes
         offset = history.append(publication, size_bytes, now, id)
         self.size_bytes += history.size_bytes - before
-        return offset, evicted + self._evict(room)
+        return offset
+
+    def trim(self, but: str) -> list[str]:
+        """Evict until the bounds hold: the rooms that it were, ``but`` never."""
+        return self._evict(but)
+
+    def drop(self, room: str) -> None:
+        """Forget a room's history, if it has one."""
+        if room in self._rooms:
+            self._forget(room)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._rooms.clear()
+        self.size_bytes = 0
+
+    def missed(self, room: str, since: Position, now: float) -> int | None:
+        """As a ``History`` says; None also when the room has none."""
+        history = self.find(room, now)
+        if history is None:
+            return None
+        before = history.size_bytes
+        missed = history.missed(since, now)
+        self.size_bytes += history.size_bytes - before
+        return missed
 
     def begin_anew(self, room: str, now: float) -> History[T] | None:
         """A purge: another epoch, and nothing kept. The new history, if there was one."""

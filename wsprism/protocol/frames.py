@@ -12,6 +12,7 @@ __all__ = [
     "binary_frame",
     "close_frame",
     "is_valid_close_code",
+    "payload_of",
     "ping_frame",
     "pong_frame",
     "text_frame",
@@ -48,6 +49,12 @@ def binary_frame(payload: bytes, *, deflated: bool = False) -> bytes:
     if size < 126 and not deflated:
         return _SHORT_BINARY[size] + payload
     return _frame(_FIN | _RSV1 | _BINARY if deflated else _FIN | _BINARY, payload)
+
+
+def payload_of(frame: bytes) -> bytes:
+    """What a ready frame of this module was made around."""
+    length = frame[1]
+    return frame[2 if length < 126 else 4 if length == 126 else 10 :]
 
 
 def ping_frame(payload: bytes = b"") -> bytes:

@@ -22,6 +22,7 @@ __all__ = [
     "pong",
     "publication",
     "refreshed",
+    "room_history",
     "room_members",
 ]
 
@@ -62,9 +63,9 @@ def left(room: str, trace_id: str, seq: int | None = None) -> Message:
     return _sys("left", trace_id, seq=seq, room=room)
 
 
-def ack(seq: int | None, trace_id: str) -> Message:
-    """The message with `seq` (if it had one) was accepted for delivery."""
-    return _sys("ack", trace_id, seq=seq)
+def ack(seq: int | None, trace_id: str, offset: int | None = None) -> Message:
+    """The message with `seq` (if it had one) was accepted for delivery, as `offset` where its room gives one."""
+    return _sys("ack", trace_id, seq=seq, data=None if offset is None else {"offset": offset})
 
 
 def pong(data: msgspec.Raw | None, trace_id: str, seq: int | None = None) -> Message:
@@ -89,6 +90,16 @@ def room_members(room: str, users: int, sessions: int, seq: int | None = None) -
         message["seq"] = seq
     message["room"] = room
     message["data"] = {"users": users, "sessions": sessions}
+    return message
+
+
+def room_history(room: str, data: object, seq: int | None = None) -> Message:
+    """The answer to `room.history`: where `room` stands, and a page of what it keeps."""
+    message: Message = {"v": VERSION, "svc": "room", "type": "history"}
+    if seq is not None:
+        message["seq"] = seq
+    message["room"] = room
+    message["data"] = data
     return message
 
 

@@ -37,6 +37,8 @@ class TenantCounters:
         "messages_by_hot_service",
         "messages_in_ext",
         "messages_in_hot",
+        "recoveries",
+        "replayed_messages",
         "sessions_opened",
         "slow_disconnects",
     )
@@ -48,6 +50,8 @@ class TenantCounters:
         self.bytes_in_hot = 0
         self.sessions_opened = 0
         self.slow_disconnects = 0
+        self.recoveries = {"recovered": 0, "lost": 0, "left_behind": 0}
+        self.replayed_messages = 0
         self.kicked: Counter[str] = Counter()
         self.closed: Counter[int] = Counter()
         self.messages_by_ext_service: Counter[str] = Counter()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.effects import Effect
     from wsprism.protocol.backend import ConnectAnswer, JoinAnswer
+    from wsprism.protocol.places import HistoryData, JoinData
     from wsprism.protocol.traces import ConnectionTrace, MessageTrace
     from wsprism.realtime.decision import Decision
     from wsprism.realtime.outbound.wire import WireFormat
@@ -31,6 +32,8 @@ __all__ = [
     "CloseRoom",
     "Draining",
     "ExtPublication",
+    "HistoryChanged",
+    "HistoryQuery",
     "HotPublication",
     "JoinAccepted",
     "JoinDecided",
@@ -51,6 +54,7 @@ __all__ = [
     "Refreshed",
     "RemoveTenant",
     "Revoke",
+    "RoomEmptied",
     "RoomJoin",
     "RoomLeave",
     "RulesChanged",
@@ -149,6 +153,7 @@ class JoinRequest:
     seq: int | None
     token: Decision | None = None
     answer: JoinAnswer | None = None
+    wants: JoinData | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +190,7 @@ class RoomJoin:
     seq: int | None
     token: Decision | None = None
     answer: JoinAnswer | None = None
+    wants: JoinData | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +208,34 @@ class RoomLeave:
 
 @dataclass(frozen=True, slots=True)
 class CloseRoom:
-    """Tenant to room: the last member has left."""
+    """Tenant to room: the last member has left.
+
+    A room that may have a history says ``RoomEmptied`` once it has come so far, and ends when it is told ``final``.
+    """
+
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEmptied:
+    """Room to tenant: everything before its ``CloseRoom`` is done."""
+
+    room: str
+    ref: ActorRef
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryChanged:
+    """To a room: its history may have been taken away, and its members are to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """Connection to room: answer ``room.history`` into this session's queue."""
+
+    session: Session
+    seq: int | None
+    query: HistoryData
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +314,9 @@ class ExtPublication(msgspec.Struct, gc=False):
     """An ext message for every member. ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``.
 
     ``data`` is JSON, made where somebody can be blamed when it cannot be said in JSON: nothing fails in the room.
+    ``id`` is its sender's own name of it (without a sender: the backend's). In a room with a history it gets an
+    ``offset``, and is ``kept``; ``again``: it was published before, and is not published. ``told`` is called with the
+    offset, or with None where it gets none.
     """
 
     svc: str
@@ -289,6 +325,11 @@ class ExtPublication(msgspec.Struct, gc=False):
     sender: Any = None
     seq: int | None = None
     ack: bool = False
+    id: str | None = None
+    offset: int | None = None
+    again: bool = False
+    kept: Any = None
+    told: Any = None
 
     echo: ClassVar[bool] = True
     """An ext message always reaches its sender too."""

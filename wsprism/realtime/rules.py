@@ -9,14 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qos import Conflation, QueueLimits
 from wsprism.policy.allowlist import ExtAllowlist, HotAllowlist
+from wsprism.policy.history import HistoryBounds
 from wsprism.policy.limits import Limits
 from wsprism.policy.origins import OriginList
 from wsprism.policy.ratelimit import RateLimiter, RateScope, TokenBucket
 from wsprism.policy.revocation import Revocations
+from wsprism.policy.room_rules import RoomRules, RoomTable
 from wsprism.policy.sessions import OnExceed, SessionPolicy
 from wsprism.protocol.hot import Framing
 from wsprism.realtime.counters import TenantCounters
@@ -26,10 +28,12 @@ from wsprism.realtime.tenant.registry import SessionRegistry
 
 if TYPE_CHECKING:
     from actors import ActorRef
-    from wsprism.ports import Authenticator, BackendPort, ExtService, HotService
-    from wsprism.settings import TenantSettings
+    from wsprism.ports import Authenticator, BackendPort, ExtService, HotService, RoomStore
+    from wsprism.settings import RoomSettings, TenantSettings
 
 __all__ = ["ServiceRegistry", "TenantContext", "TenantRules", "compile_rules"]
+
+_NO_LIMIT: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,9 @@ class TenantRules:
     queue_limits: QueueLimits
     conflation: Conflation
     hot_flush_s: float
+    rooms: RoomTable
+    max_history_rooms: int
+    max_history_bytes: int
 
 
 class TenantContext:
@@ -71,7 +78,8 @@ class TenantContext:
 
     ``registry``, ``revocations`` and ``generations`` are written by the tenant actor alone. ``now`` is monotonic,
     ``unix_now`` Unix time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``. The process has
-    one ``sampler``. ``removed``: the configuration does not have it any more, and nobody comes in.
+    one ``sampler``. ``store``: what rooms remember (None: nothing). ``removed``: the configuration does not have it any
+    more, and nobody comes in.
     """
 
     __slots__ = (
@@ -89,6 +97,7 @@ class TenantContext:
         "revocations",
         "rules",
         "sampler",
+        "store",
         "unix_now",
     )
 
@@ -102,6 +111,7 @@ class TenantContext:
         unix_now: Callable[[], float] = time.time,
         one_time: OneTimeTickets | None = None,
         sampler: Sampler | None = None,
+        store: RoomStore | None = None,
     ) -> None:
         self.id = tenant_id
         self.authenticator = authenticator
@@ -117,6 +127,9 @@ class TenantContext:
         self.ref: ActorRef
         self.removed = False
         self.rules = rules
+        self.store = store
+        if store is not None:
+            store.configure(rules.max_history_rooms, rules.max_history_bytes)
         self.bucket = TokenBucket(rules.rate_limit_rps, rules.rate_limit_burst, now())
 
     @property
@@ -137,6 +150,8 @@ class TenantContext:
     def apply(self, rules: TenantRules) -> None:
         """Swap the rules. What live connections hold of them follows when the tenant is told ``RulesChanged``."""
         self.rules = rules
+        if self.store is not None:
+            self.store.configure(rules.max_history_rooms, rules.max_history_bytes)
         self.bucket.configure(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
 
     def rate_limiter(self) -> RateLimiter:
@@ -200,4 +215,16 @@ def compile_rules(settings: TenantSettings, services: ServiceRegistry) -> Tenant
         ),
         conflation=Conflation.parse(qos.conflate),
         hot_flush_s=qos.hot_flush_ms / 1000,
+        rooms=RoomTable((one.match, _room_rules(one)) for one in settings.rooms),
+        max_history_rooms=limits.max_history_rooms or _NO_LIMIT,
+        max_history_bytes=limits.max_history_bytes or _NO_LIMIT,
+    )
+
+
+def _room_rules(room: RoomSettings) -> RoomRules:
+    history = room.history
+    if history is None:
+        return RoomRules()
+    return RoomRules(
+        HistoryBounds(history.max_messages, history.max_bytes, history.ttl_s, history.recover_max_messages)
     )

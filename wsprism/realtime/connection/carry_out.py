@@ -20,6 +20,7 @@ from wsprism.effects import (
     Effect,
     JoinRoom,
     LeaveRoom,
+    ListHistory,
     ListMembers,
     Publish,
     PublishHot,
@@ -40,6 +41,7 @@ from wsprism.realtime.decision import Acknowledgement, Decision
 from wsprism.realtime.messages import (
     CloseConnection,
     ExtPublication,
+    HistoryQuery,
     JoinRequest,
     LeaveRequest,
     MembersQuery,
@@ -77,6 +79,8 @@ def carry_out(connection: Core, effects: Effect | Sequence[Effect], origin: Enve
     if not isinstance(effects, list | tuple):
         _CARRY_OUT[type(effects)](connection, effects, origin, None)
         return
+    if isinstance(origin, Envelope) and origin.id is not None and len(effects) > 1:
+        origin = msgspec.structs.replace(origin, id=None)  # it names one publication, not several
     prepared = _prepared(connection, effects, origin)
     if prepared is None:
         return
@@ -128,6 +132,8 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
         return False
     ack = whole is None and origin.flags & ACK_REQUESTED != 0
     publication = ExtPublication(svc, effect.type, data, None if trusted else session, seq, ack)
+    if isinstance(origin, Envelope):
+        publication.id = origin.id
     inbox = connection.rooms.get(room)
     if (session.muted and not session.may_say_in(room)) or (whole is not None and whole.moved):
         inbox = None
@@ -211,7 +217,7 @@ def _join(connection: Core, effect: JoinRoom, origin: Envelope | Origin, whole: 
         connection.refuse(Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not join the room", seq)
         return False
     token = _token_of_move(origin, whole)
-    request = JoinRequest(session, effect.room, seq, token)
+    request = JoinRequest(session, effect.room, seq, token, wants=effect.wants)
     if not isinstance(origin, Origin) and ask_about_join(connection, request, origin):
         return True
     return _ask_tenant(connection, connection.tenant_context.ref.tell_control(request), token, seq)
@@ -258,6 +264,14 @@ def _list_members(connection: Core, effect: ListMembers, origin: Envelope | Orig
     if room is None:
         return False
     taken = connection.rooms[room].ref.tell(MembersQuery(connection.session, origin.seq))
+    return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, origin.seq)
+
+
+def _list_history(connection: Core, effect: ListHistory, origin: Envelope | Origin, _: _List | None) -> bool:
+    room = _joined_room(connection, effect.room, origin.seq)
+    if room is None:
+        return False
+    taken = connection.rooms[room].ref.tell(HistoryQuery(connection.session, origin.seq, effect.query))
     return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, origin.seq)
 
 
@@ -312,6 +326,7 @@ _CARRY_OUT: Final[dict[type, Callable[[Core, Any, Envelope | Origin, _List | Non
     Disconnect: _disconnect,
     JoinRoom: _join,
     LeaveRoom: _leave,
+    ListHistory: _list_history,
     ListMembers: _list_members,
     Publish: _publish,
     PublishHot: _publish_hot,

@@ -26,6 +26,9 @@ _log = logging.getLogger("wsprism.connection")
 
 SLICE_SIZE: Final = 256
 WRITE_BUDGET_BYTES: Final = 32 * 1024
+REFILLS_IN_SLICE: Final = 16
+"""Connections whose sources are asked for more before a slice: each costs a large write then."""
+
 WATCH_INTERVAL_S: Final = 0.05
 MOST_TRACES: Final = 64
 SURPLUS_LINGER_S: Final = 2.0
@@ -62,6 +65,7 @@ class Flusher:
         """Whether the next slice waits for its time: who publishes meanwhile may do so just before it."""
         self._gathering: list[Callable[[], object]] = []
         self._held: dict[float, list[Outlet]] = {}
+        self._thirsty: deque[Outlet] = deque()
         self._watched: dict[Outlet, None] = {}
         self._surplus: dict[Outlet, None] = {}
         self._watching: Cancellable | None = None
@@ -108,6 +112,17 @@ class Flusher:
             self._watched.pop(outlet, None)
         if not outlet.queue.empty or outlet.closing is Closing.FLUSHING:
             self.mark(outlet)
+        elif outlet.sources:
+            self.thirst(outlet)
+
+    def thirst(self, outlet: Outlet) -> None:
+        """``outlet`` has sources and nothing in its queue: it is offered more when its turn has come."""
+        if outlet.thirsty or outlet.blocked or outlet.transport is None:
+            return
+        outlet.thirsty = True
+        self._thirsty.append(outlet)
+        if not self._scheduled:
+            self._schedule()
 
     def begin_close(self, outlet: Outlet) -> None:
         """Flush ``outlet`` and send its Close; give up after the stall timeout."""
@@ -173,15 +188,28 @@ class Flusher:
 
     def _flush_slice(self) -> None:
         start = self._now()
+        if self._thirsty:
+            self._refill()
         for outlet in self._dirty.next_slice():
             self.flush_now(outlet)
         self._pacer.slice_done(start, self._now())
-        if self._dirty:
+        if self._dirty or self._thirsty:
             self._schedule()
         else:
             self._scheduled = False
         if self._traces:
             self._tell_written()
+
+    def _refill(self) -> None:
+        for _ in range(min(REFILLS_IN_SLICE, len(self._thirsty))):
+            outlet = self._thirsty.popleft()
+            outlet.thirsty = False
+            if outlet.blocked:
+                continue
+            try:
+                outlet.refill()
+            except Exception as error:
+                self._break(outlet, error)
 
     def when_written(self, outlet: Outlet | None, trace: MessageTrace) -> None:
         """Tell ``trace`` once all that is queued now has been handed to the transport, or the connection has ended."""
@@ -225,6 +253,8 @@ class Flusher:
                 self._hold(outlet)
             return
         outlet.hot_due = False
+        if outlet.sources:
+            self.thirst(outlet)
         if outlet.closing is not Closing.FLUSHING:
             return
         self._send_close(outlet)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qos import Frame, Lane, OutboundQueue, Verdict
 from wsprism.protocol.codes import CloseCode
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wsprism.realtime.outbound.flusher import Flusher
     from wsprism.realtime.outbound.wire import WireFormat
 
-__all__ = ["Closing", "Outlet"]
+__all__ = ["Closing", "Outlet", "Source"]
 
 
 class Closing(Enum):
@@ -33,6 +33,14 @@ class Closing(Enum):
     """The Close is with the transport; the peer's own is awaited until the deadline."""
     DONE = auto()
     """The transport is closed or lost."""
+
+
+class Source(Protocol):
+    """Something long that is sent as fast as the socket takes it, and stands in no queue."""
+
+    def refill(self, outlet: Outlet) -> bool:
+        """Offer the next of it to the queue, which is empty. False: that was all."""
+        ...
 
 
 class Outlet:
@@ -53,7 +61,9 @@ class Outlet:
         "progress",
         "progress_at",
         "queue",
+        "sources",
         "surplus",
+        "thirsty",
         "transport",
     )
 
@@ -72,6 +82,8 @@ class Outlet:
         self.surplus = False
         self.peer_has_closed = False
         self.blocked = False
+        self.sources: list[Source] | None = None
+        self.thirsty = False
         self.progress_at = 0.0
         self.progress: object = None
 
@@ -113,6 +125,25 @@ class Outlet:
         if verdict is not Verdict.QUEUED:
             self.settle(verdict)
 
+    def feed_from(self, source: Source) -> None:
+        """Send all of ``source`` whenever the queue has nothing else; one after the other."""
+        if self.closing is not Closing.NO:
+            return
+        if self.sources is None:
+            self.sources = []
+        self.sources.append(source)
+        if self.queue.empty:
+            self.flusher.thirst(self)
+
+    def refill(self) -> None:
+        """Have the queue, if it is empty, offered more by the first of ``sources``."""
+        if not self.sources or not self.queue.empty:
+            return
+        if not self.sources[0].refill(self) and self.sources:
+            del self.sources[0]
+            if self.queue.empty:
+                self.refill()
+
     def settle(self, verdict: Verdict) -> None:
         """Do what a verdict other than QUEUED asks for."""
         if verdict is Verdict.WAKE:
@@ -133,6 +164,7 @@ class Outlet:
         if self.closing is not Closing.NO:
             return
         self.surplus = surplus
+        self.sources = None
         self.closing = Closing.FLUSHING
         self.close_frame = frame
         self.linger = linger
@@ -152,5 +184,6 @@ class Outlet:
         """The transport is gone: nothing more can leave. Idempotent."""
         self.closing = Closing.DONE
         self.transport = None
+        self.sources = None
         self.queue.close()
         self.flusher.forget(self)

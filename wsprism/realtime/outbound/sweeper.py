@@ -39,7 +39,10 @@ class Sweepable(Protocol):
 
 
 class Sweeper:
-    """``sockets`` gives the live ones at each sweep; ``wall_clock`` is Unix time in seconds."""
+    """``sockets`` gives the live ones at each sweep; ``wall_clock`` is Unix time in seconds.
+
+    ``also`` is called with each sweep: what else grows old.
+    """
 
     def __init__(
         self,
@@ -49,7 +52,9 @@ class Sweeper:
         *,
         ping_interval_s: float,
         idle_timeout_s: float,
+        also: Callable[[], object] = lambda: None,
     ) -> None:
+        self._also = also
         self._scheduler = scheduler
         self._sockets = sockets
         self._wall_clock = wall_clock
@@ -74,6 +79,7 @@ class Sweeper:
     def _tick(self) -> None:
         self.start()
         self.sweep()
+        self._also()
 
     def sweep(self) -> None:
         """Look at every socket once."""

@@ -15,19 +15,24 @@ from typing import Final
 import msgspec
 
 from actors import Actor
-from qos import Frame, Lane
+from qos import Frame, Lane, QueueLimits
 from wsprism.policy.decisions import Reason
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.envelope import JSON
+from wsprism.protocol.places import Position
 from wsprism.realtime.messages import (
     CloseRoom,
     ExtPublication,
+    HistoryChanged,
+    HistoryQuery,
     HotPublication,
     JoinAccepted,
     Left,
     MembersQuery,
     NextSlice,
     PublicationList,
+    RoomEmptied,
     RoomJoin,
     RoomLeave,
     SampledPublication,
@@ -36,7 +41,10 @@ from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.outbound.wire import WireFormat
 from wsprism.realtime.room.blocks import frame_of
 from wsprism.realtime.room.fan_out import Apart, FanOut
+from wsprism.realtime.room.history import RoomHistory
+from wsprism.realtime.room.history_page import answer_of
 from wsprism.realtime.room.inbox import Inbox, size_of
+from wsprism.realtime.room.recovery import Replay
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 from wsprism.realtime.tenant.news import tell_publication
@@ -60,11 +68,15 @@ _MOST_BYTES_AT_ONCE: Final = 512 * 1024
 _MOST_LINKED: Final = 128
 """Of so many members a sampled publication looks whether their connection is traced too."""
 
+_MOST_MOVES_AT_ONCE: Final = 128
+"""Joins and leaves of one turn: each is told to its session in a single step."""
+
 _TO_THE_END: Final = 1 << 62
 _NO_MEMBER: Final = "not a member of the room"
 
 _Publication = ExtPublication | HotPublication
-_Item = ExtPublication | HotPublication | RoomJoin | RoomLeave | MembersQuery | CloseRoom
+_Question = MembersQuery | HistoryQuery
+_Item = ExtPublication | HotPublication | RoomJoin | RoomLeave | _Question | CloseRoom
 
 
 class _Offer:
@@ -74,7 +86,8 @@ class _Offer:
 class Room(Actor):
     """Created by its tenant for the first member, closed by it after the last.
 
-    ``users`` is the tenant's count of who is in it. ``inbox`` is told what is on its way.
+    ``users`` is the tenant's count of who is in it. ``inbox`` is told what is on its way. ``history`` is there where
+    the tenant's rooms may have one; ``remembers``: this one has. ``replays`` are of members who recover.
     """
 
     def __init__(
@@ -85,8 +98,12 @@ class Room(Actor):
         inbox: Inbox,
         tenant: TenantContext,
         flusher: Flusher,
+        history: RoomHistory | None = None,
     ) -> None:
         self.name = name
+        self.history = history
+        self.remembers = False
+        self.replays: dict[Session, Replay] = {}
         self._roster = roster
         self._users = users
         self._inbox = inbox
@@ -108,13 +125,16 @@ class Room(Actor):
             session.outlet.send(
                 sysmsg.error(ErrorCode.INTERNAL, "the room was restarted; a message may be lost", session.trace_id)
             )
+        if self.history is not None:
+            self.context.ref.tell_control(HistoryChanged())
 
     def on_failure(self, error: Exception) -> None:  # noqa: ARG002 (the supervisor reports it)
         """What is in the line besides publications costs nobody his join or leave: it begins anew."""
-        others: list[object] = [*self._turn.others, *([CloseRoom()] if self._turn.closes else ())]
+        others: list[object] = [*self._turn.others, *([self._turn.closes] if self._turn.closes else ())]
         others += [one for one in self._line if not isinstance(one, ExtPublication | HotPublication)]
         for item in others:
             self.context.ref.tell_control(item)
+        self._forget_what_may_be_lost()
 
     def receive(self, message: object) -> None:
         kind = message.__class__
@@ -135,9 +155,11 @@ class Room(Actor):
         elif isinstance(message, SampledPublication):
             self._samples.append(message)
             self.receive(message.publication)
-        elif isinstance(message, RoomJoin | RoomLeave | MembersQuery | CloseRoom):
+        elif isinstance(message, RoomJoin | RoomLeave | MembersQuery | HistoryQuery | CloseRoom):
             self._line.append(message)
             self._others_in_line += 1
+        elif kind is HistoryChanged:
+            self._look_at_history()
         else:
             raise TypeError(f"a room takes no {kind.__name__}")
 
@@ -191,7 +213,11 @@ class Room(Actor):
 
     def _next_fan_out(self) -> FanOut:
         """The front of the line, as far as one fan-out carries it; joins and leaves in it are carried out."""
+        if self.history is not None:
+            self._look_at_history()
         turn = self._turn = _Turn(self)
+        if self.replays and self.history is not None:
+            turn.top = self.history.top()
         if self._others_in_line or len(self._line) > _MOST_AT_ONCE // 16:
             self._take_in_order(turn)
         else:
@@ -201,7 +227,9 @@ class Room(Actor):
         self._inbox.gone(len(publications), sum(map(size_of, publications)))
         if any(one.sender is not None and one.sender.muted for one in publications):
             self._drop_the_muted(turn)
-            publications = turn.publications
+        if self.remembers:
+            self._remember(turn)
+        publications = turn.publications
         backend = self._tenant.backend
         if backend is not None and backend.tells("publication", self.name):
             for publication in publications:
@@ -243,7 +271,7 @@ class Room(Actor):
             if surplus > 0 and isinstance(item, HotPublication):
                 surplus -= 1
                 size_bytes += size_of(item)
-                self._acknowledge(item)
+                self._answer(item)
             else:
                 kept.append(item)
         self._inbox.gone(len(self._line) - len(kept), size_bytes)
@@ -265,12 +293,77 @@ class Room(Actor):
             if publication.ack and not sender.ended:
                 refusal = sysmsg.error(ErrorCode.NOT_ALLOWED, _NO_MEMBER, sender.trace_id, publication.seq)
                 sender.outlet.send(refusal)
-        if turn.dropped:
-            gone = {id(turn.publications[at]) for at in turn.dropped}
-            for sample in [one for one in self._samples if id(one.publication) in gone]:
-                self._samples.remove(sample)
-                sample.trace.written("refused")
-            turn.drop()
+        self._drop(turn, "refused")
+
+    def _drop(self, turn: _Turn, outcome: str) -> None:
+        if not turn.dropped:
+            return
+        gone = {id(turn.publications[at]) for at in turn.dropped}
+        for sample in [one for one in self._samples if id(one.publication) in gone]:
+            self._samples.remove(sample)
+            sample.trace.written(outcome)
+        turn.drop()
+
+    # History
+
+    def _look_at_history(self) -> None:
+        """Whether the room remembers; its members are told when what they know of it is no more."""
+        history = self.history
+        self.remembers = history is not None and history.in_force()
+        if history is None or not self.remembers:
+            return
+        position = history.lost()
+        if position is None or not self._roster:
+            return
+        gap = ExtPublication("sys", "gap", JSON.encode({"epoch": position.epoch, "offset": position.offset}))
+        self._line.insert(0, gap)
+        self._inbox.waiting += 1
+        self._inbox.waiting_bytes += size_of(gap)
+
+    def _remember(self, turn: _Turn) -> None:
+        """The turn's publications get their offsets; what was published before is acknowledged and left out."""
+        assert self.history is not None
+        fresh = [one for one in turn.publications if isinstance(one, ExtPublication) and one.svc != "sys"]
+        if not fresh:
+            return
+        self.history.append(fresh, members=bool(self._roster or turn.others))
+        for at, one in enumerate(turn.publications):
+            if isinstance(one, ExtPublication) and one.again:
+                turn.dropped.add(at)
+                self._answer(one)
+        self._drop(turn, "again")
+
+    def _forget_what_may_be_lost(self) -> None:
+        """After a crash: what was on its way may have reached some and not others, and what waited nobody."""
+        lost = [*self._turn.publications, *self._line]
+        publications = [one for one in lost if isinstance(one, ExtPublication)]
+        for publication in publications:
+            if publication.told is not None:
+                publication.told(None, lost=True)
+        if self.history is not None and publications:
+            self.history.end_epoch()
+        for session in self.replays:
+            session.outlet.give_up("the room was restarted")
+
+    @property
+    def queue_limits(self) -> QueueLimits:
+        return self._tenant.rules.queue_limits
+
+    def replayed(self, messages: int) -> None:
+        """So many have been sent to somebody who recovers."""
+        self._tenant.counters.replayed_messages += messages
+
+    def left_behind(self) -> None:
+        """Somebody who recovers reads more slowly than the history forgets."""
+        self._tenant.counters.recoveries["left_behind"] += 1
+
+    def caught_up(self, session: Session, replay: Replay) -> None:
+        """A member that recovered has all that there is: from the next turn on it gets what everybody gets."""
+        if self.replays.get(session) is replay:
+            del self.replays[session]
+        self._members = None
+        if not self.replays and self.history is not None:
+            self.history.forget_blocks()
 
     # Members
 
@@ -280,6 +373,8 @@ class Room(Actor):
         if members is None:
             members = self._members = {}
             for session in self._roster:
+                if session in self.replays:
+                    continue
                 members.setdefault(session.outlet.format, []).append(session)
         return members
 
@@ -292,27 +387,79 @@ class Room(Actor):
                 if session not in self._roster:
                     self._roster[session] = None
                     self._members = None
+                if turn.recovers and session in turn.recovers:
+                    self._begin_replay(session, turn.recovers[session])
                 session.connection.tell_control(JoinAccepted(self.name, self._inbox, item.token))
             elif isinstance(item, RoomLeave):
-                if self._roster.pop(session, self) is not self:
-                    self._members = None
-                if item.announce:
-                    session.connection.tell_control(Left(self.name, self.context.ref, item.token))
-        if turn.closes:
-            self.context.stop()
+                self._carry_out_leave(item, turn.top)
+        if turn.closes is not None:
+            self._close(turn.closes)
 
-    def frame_for(self, item: RoomJoin | RoomLeave | MembersQuery) -> Frame | None:
+    def _carry_out_leave(self, item: RoomLeave, top: int) -> None:
+        session = item.session
+        if self._roster.pop(session, self) is not self:
+            self._members = None
+        replay = self.replays.get(session) if self.replays else None
+        if replay is not None and item.announce:
+            replay.leave_behind(top, item)
+            return
+        if replay is not None:
+            self.replays.pop(session, None)
+            replay.stop()
+        if item.announce:
+            session.connection.tell_control(Left(self.name, self.context.ref, item.token))
+
+    def _begin_replay(self, session: Session, since: Position) -> None:
+        assert self.history is not None
+        before = self.replays.get(session)
+        if before is not None:
+            before.stop()
+            if before.is_leaving:
+                session.outlet.give_up("left and came back before it had caught up")
+        replay = self.replays[session] = Replay(self, self.history, session, since)
+        self._members = None
+        session.outlet.feed_from(replay)
+
+    def _close(self, item: CloseRoom) -> None:
+        if self.history is None or item.final:
+            self.context.stop()
+            return
+        self.history.left()
+        self._tenant.ref.tell_control(RoomEmptied(self.name, self.context.ref))
+
+    def frame_for(self, item: RoomJoin | RoomLeave | _Question, turn: _Turn) -> Frame | None:
         """What the session itself is told at this place in the order."""
         session = item.session
         if isinstance(item, RoomJoin):
-            message = sysmsg.joined(self.name, session.trace_id, seq=item.seq, data=_told_to(item))
+            told = _told_to(item, self._standing(item, turn))
+            message = sysmsg.joined(self.name, session.trace_id, seq=item.seq, data=told)
         elif isinstance(item, MembersQuery):
             message = sysmsg.room_members(self.name, users=len(self._users), sessions=len(self._roster), seq=item.seq)
-        elif item.announce:
+        elif isinstance(item, HistoryQuery):
+            message = answer_of(self._tenant, self.name, self.history if self.remembers else None, item)
+        elif item.announce and session not in self.replays:
             message = sysmsg.left(self.name, session.trace_id, seq=item.seq)
         else:
             return None
         return Frame(session.outlet.format.encode(message), Lane.RELIABLE, None)
+
+    def _standing(self, item: RoomJoin, turn: _Turn) -> dict[str, object]:
+        """Where a joiner stands in the room's order, and whether it gets everything that it has missed."""
+        since = None if item.wants is None else item.wants.since
+        history = self.history
+        if history is None or not self.remembers:
+            return {} if since is None else {"recovered": False}
+        position = history.open()
+        standing: dict[str, object] = {"epoch": position.epoch, "offset": position.offset}
+        if since is None:
+            return standing
+        missed = history.missed(since)
+        self._tenant.counters.recoveries["lost" if missed is None else "recovered"] += 1
+        if missed:
+            turn.recover(item.session, since)
+        standing["recovered"] = missed is not None
+        standing["count"] = missed or 0
+        return standing
 
     def is_member(self, session: Session) -> bool:
         """Whether it is one before the turn that is being made."""
@@ -322,8 +469,8 @@ class Room(Actor):
 
     def _end_turn(self, publications: Sequence[_Publication]) -> None:
         for publication in publications:
-            if publication.ack:
-                self._acknowledge(publication)
+            if publication.ack or (isinstance(publication, ExtPublication) and publication.told is not None):
+                self._answer(publication)
         if self._samples:
             self._end_samples(publications)
 
@@ -344,15 +491,18 @@ class Room(Actor):
             self._flusher.when_written(last.outlet if last is not None else None, trace)
 
     @staticmethod
-    def _acknowledge(publication: _Publication) -> None:
+    def _answer(publication: _Publication) -> None:
+        """Whoever published waits to hear that it was taken."""
         sender = publication.sender
+        offset = publication.offset if isinstance(publication, ExtPublication) else None
         if publication.ack and sender is not None:
-            sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id))
+            sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id, offset))
+        if isinstance(publication, ExtPublication) and publication.told is not None:
+            publication.told(offset)
 
 
-def _told_to(join: RoomJoin) -> dict[str, object] | None:
-    """The data of ``sys.joined``; None: there is nothing to say."""
-    told: dict[str, object] = {}
+def _told_to(join: RoomJoin, told: dict[str, object]) -> dict[str, object] | None:
+    """The data of ``sys.joined``: where it stands, and what the backend has to say; None: there is nothing to say."""
     answer = join.answer
     if answer is not None and bytes(answer.data):
         binary = join.session.outlet.format.codec.binary
@@ -366,26 +516,33 @@ class _Turn:
     def __init__(self, room: Room) -> None:
         self._room = room
         self.publications: list[_Publication] = []
-        self.others: list[RoomJoin | RoomLeave | MembersQuery] = []
+        self.others: list[RoomJoin | RoomLeave] = []
         self.apart: dict[Session, Apart] | None = None
         self.dropped: set[int] = set()
-        self.closes = False
+        self.closes: CloseRoom | None = None
+        self.recovers: dict[Session, Position] | None = None
+        self.top = 0
         self._moved: set[Session] = set()
 
-    def takes(self, item: RoomJoin | RoomLeave | MembersQuery | CloseRoom) -> bool:
+    def takes(self, item: RoomJoin | RoomLeave | _Question | CloseRoom) -> bool:
         """Whether ``item`` can have its place in this turn; else it begins the next one."""
-        if self.closes:
+        if self.closes is not None:
             return False
         if isinstance(item, CloseRoom):
-            self.closes = True
+            self.closes = item
             return True
         session = item.session
-        if session in self._moved:
+        if session in self._moved or len(self.others) >= _MOST_MOVES_AT_ONCE:
             return False
+        room = self._room
         at = len(self.publications)
-        is_member = self._room.is_member(session)
-        frame = self._room.frame_for(item)
-        if isinstance(item, MembersQuery):
+        is_member = room.is_member(session)
+        if room.remembers:
+            if at and self._needs_the_front(item, is_member):
+                return False
+            at = 0 if isinstance(item, RoomJoin) else at
+        frame = room.frame_for(item, self)
+        if isinstance(item, MembersQuery | HistoryQuery):
             if not is_member:
                 session.outlet.offer(frame)  # type: ignore[arg-type]
                 return True
@@ -395,11 +552,28 @@ class _Turn:
         way = self._way(session)
         if isinstance(item, RoomJoin) and not is_member:
             way.begins_at = at
+        if self.recovers is not None and session in self.recovers:
+            way.begins_at = way.ends_at = _TO_THE_END
         if isinstance(item, RoomLeave):
             way.ends_at = at
         if frame is not None:
             way.told.append((at, frame))
         return True
+
+    def _needs_the_front(self, item: RoomJoin | RoomLeave | _Question, is_member: bool) -> bool:
+        """In a room with a history: whether what it is told depends on all that was published before it.
+
+        Who joins comes in before the whole turn, of which nobody knows anything yet.
+        """
+        return isinstance(item, HistoryQuery) or (
+            is_member and (isinstance(item, RoomJoin) or item.session in self._room.replays)
+        )
+
+    def recover(self, session: Session, since: Position) -> None:
+        """``session`` is served from the history, from ``since`` on, and gets nothing of this turn otherwise."""
+        if self.recovers is None:
+            self.recovers = {}
+        self.recovers[session] = since
 
     def leave_out_own(self) -> None:
         """Whoever relays does not get what it relayed."""
@@ -419,14 +593,16 @@ class _Turn:
             before += at in dropped
         self.publications = [one for at, one in enumerate(self.publications) if at not in dropped]
         for way in (self.apart or {}).values():
-            way.begins_at = new_place[way.begins_at]
+            way.begins_at = new_place[min(way.begins_at, len(new_place) - 1)]
             way.ends_at = new_place[min(way.ends_at, len(new_place) - 1)]
             way.told = [(new_place[at], frame) for at, frame in way.told]
+        self.dropped = set()
 
     def _way(self, session: Session) -> Apart:
         if self.apart is None:
             self.apart = {}
         way = self.apart.get(session)
         if way is None:
-            way = self.apart[session] = Apart(0, _TO_THE_END)
+            begins_at = _TO_THE_END if session in self._room.replays else 0
+            way = self.apart[session] = Apart(begins_at, _TO_THE_END)
         return way

@@ -12,11 +12,12 @@ from wsprism.protocol import sysmsg
 from wsprism.realtime.messages import ExtPublication, HotPublication
 from wsprism.realtime.outbound.wire import WireFormat
 
-__all__ = ["BLOCK_BYTES", "blocks_of", "frame_of"]
+__all__ = ["BLOCK_BYTES", "blocks_of", "frame_of", "json_with_offset"]
 
 BLOCK_BYTES: Final = 8 * 1024
 """A block is closed when it has grown to this: queues handle blocks whole as long as several fit into one write."""
 
+_DATA: Final = b',"data":'
 _RELIABLE = Lane.RELIABLE
 _HOT = Lane.HOT
 
@@ -25,10 +26,18 @@ def frame_of(publication: ExtPublication | HotPublication, wire: WireFormat, roo
     """``publication`` as the frame of every receiver of ``wire``; ``room``: it was published there."""
     if isinstance(publication, HotPublication):
         return Frame(publication.frame, _HOT, publication.key)
+    if publication.kept is not None:
+        return Frame(publication.kept.frame(wire), _RELIABLE, None)
     svc, kind, data = publication.svc, publication.type, publication.data
     if wire.codec.binary:
         return Frame(wire.encode(sysmsg.publication(svc, kind, room, msgspec.json.decode(data))), _RELIABLE, None)
     return Frame(wire.wrap(b"".join((_json_head(svc, kind, room), data, b"}")), binary=False), _RELIABLE, None)
+
+
+def json_with_offset(publication: ExtPublication, room: str, offset: int) -> bytes:
+    """The payload of a publication that has its place in the history of ``room``."""
+    head = _json_head(publication.svc, publication.type, room).removesuffix(_DATA)
+    return b'%b,"offset":%d%b%b}' % (head, offset, _DATA, publication.data)
 
 
 @lru_cache(maxsize=4096)

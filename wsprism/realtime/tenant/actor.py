@@ -21,6 +21,7 @@ from wsprism.ports import Principal
 from wsprism.protocol import sysmsg
 from wsprism.protocol.backend import JoinAnswer
 from wsprism.protocol.codes import CloseCode, ErrorCode, may_reconnect
+from wsprism.protocol.places import JoinData
 from wsprism.realtime.connection.actor import Connection
 from wsprism.realtime.connection.echo import EchoConnection
 from wsprism.realtime.decision import Decision
@@ -39,6 +40,7 @@ from wsprism.realtime.messages import (
     PublishToRoom,
     RemoveTenant,
     Revoke,
+    RoomEmptied,
     RoomJoin,
     RoomLeave,
     RulesChanged,
@@ -48,12 +50,14 @@ from wsprism.realtime.messages import (
 from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.outbound.outlet import Closing, Outlet
 from wsprism.realtime.room.actor import Room
+from wsprism.realtime.room.history import RoomHistory
 from wsprism.realtime.room.inbox import Inbox
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 from wsprism.realtime.slices import ActorSlices
 from wsprism.realtime.tenant.backend import HANDLED, BackendCalls
 from wsprism.realtime.tenant.effects import carry_out_for_others
+from wsprism.realtime.tenant.histories import HISTORY_HANDLERS, forget_unruled, keep, tell_evicted
 from wsprism.realtime.tenant.news import News
 from wsprism.realtime.tenant.registry import RoomEntry, Roster, SessionRegistry
 
@@ -98,7 +102,14 @@ class Tenant(Actor):
         self.tenant.ref = self.context.ref
         self.slices = ActorSlices(self.context)
         self._backend = BackendCalls(self)
+        if self.tenant.store is not None:
+            self.tenant.store.on_evicted = lambda room: tell_evicted(self, room)
         self._stop_once_removed()
+
+    def on_failure(self, error: Exception) -> None:  # noqa: ARG002 (the supervisor reports it)
+        """Its rooms end with it, and nobody knows what was on its way in them: no history goes on."""
+        if self.tenant.store is not None:
+            self.tenant.store.clear()
 
     def receive(self, message: object) -> object:
         return _HANDLERS[type(message)](self, message)
@@ -274,6 +285,8 @@ class Tenant(Actor):
     # Configuration
 
     def _rules_changed(self, message: RulesChanged) -> None:
+        forget_unruled(self)
+
         def tell(some: Sequence[Session]) -> int:
             for session in self.still_here(some):
                 session.connection.tell_control(message)
@@ -303,7 +316,7 @@ class Tenant(Actor):
         session = message.session
         if self.registry.of_connection(session.connection) is None:
             return
-        denied = self.join(session, message.room, message.seq, message.token, message.answer)
+        denied = self.join(session, message.room, message.seq, message.token, message.answer, message.wants)
         if denied is not None:
             session.connection.tell_control(JoinDenied(message.room, denied, message.seq, message.token))
 
@@ -314,6 +327,7 @@ class Tenant(Actor):
         seq: int | None,
         token: Decision | None = None,
         answer: JoinAnswer | None = None,
+        wants: JoinData | None = None,
     ) -> Denied | None:
         """Join a registered session to a room within the limits. ``token``: its connection waits for it.
 
@@ -330,28 +344,43 @@ class Tenant(Actor):
         )
         if denied is not None:
             return denied
-        entry = entry or self._open_room(name)
+        entry = entry or self._reopen_room(name) or self._open_room(name)
         if session not in entry.sessions:
             registry.join(session, name)
             self._news.joined(session, name, entry)
         if answer is not None:
             session.may_only_read(name, bool(answer.read_only))
-        entry.ref.tell_control(RoomJoin(session, seq, token, answer))
+        entry.ref.tell_control(RoomJoin(session, seq, token, answer, wants))
         return None
+
+    def _reopen_room(self, name: str) -> RoomEntry | None:
+        entry = self.registry.reopen_room(name)
+        if entry is not None:
+            self._news.room_opened(name)
+        return entry
 
     def _open_room(self, name: str) -> RoomEntry:
         roster: Roster = {}
         users: Counter[str] = Counter()
         inbox = Inbox()
+        store = self.tenant.store
+        history = RoomHistory(name, self.tenant, store) if store is not None else None
         self._names += 1
         self._news.room_opened(name)
         inbox.ref = self.context.spawn(
-            lambda: Room(name, roster, users, inbox, self.tenant, self.flusher),
+            lambda: Room(name, roster, users, inbox, self.tenant, self.flusher, history),
             name=f"room-{self._names}",
             mailbox=_ROOM_MAILBOX,
             supervision=_RESTARTED_EVER_LATER,
         )
-        return self.registry.open_room(name, inbox, roster, users)
+        return self.registry.open_room(name, inbox, roster, users, history)
+
+    def _room_emptied(self, message: RoomEmptied) -> None:
+        """Nobody has come back meanwhile: its actor ends, what it remembers stays for its time."""
+        entry = self.registry.emptied.get(message.room)
+        if entry is not None and entry.ref is message.ref:
+            del self.registry.emptied[message.room]
+            entry.ref.tell_control(CloseRoom(final=True))
 
     def _leave(self, message: LeaveRequest) -> None:
         session = message.session
@@ -381,13 +410,15 @@ class Tenant(Actor):
             self._news.room_closed(room)
 
     def _publish(self, message: PublishToRoom) -> None:
-        entry = self.registry.rooms.get(message.room)
+        entry = self.registry.rooms.get(message.room) or self.registry.emptied.get(message.room)
         publication = message.publication
         sender = publication.sender
         if sender is not None and sender.ended:
             return
-        if entry is None and publication.ack and sender is not None:
-            sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id))
+        if entry is None:
+            offset = keep(self.tenant, message.room, (publication,))
+            if publication.ack and sender is not None:
+                sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id, offset))
         taken = entry is None or entry.inbox.publish(publication)
         asker, token = message.asker or sender, message.token
         if asker is not None and not (taken and token is None):
@@ -426,7 +457,9 @@ _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     PublishToRoom: Tenant._publish,
     RemoveTenant: Tenant._remove,
     Revoke: Tenant._revoke,
+    RoomEmptied: Tenant._room_emptied,
     RulesChanged: Tenant._rules_changed,
     Terminated: Tenant._connection_ended,
+    **HISTORY_HANDLERS,
     **dict.fromkeys(HANDLED, lambda tenant, message: tenant._backend.receive(message)),
 }

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from actors import DEFERRED
 from qos import Block, Verdict
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.protocol.codes import ErrorCode
-from wsprism.realtime.messages import (
-    Publications,
-)
+from wsprism.realtime.messages import ExtPublication, Publications
 from wsprism.realtime.room.blocks import blocks_of, frame_of
 from wsprism.realtime.tenant.backend_messages import (
     AmbiguousSid,
@@ -25,17 +24,20 @@ from wsprism.realtime.tenant.backend_messages import (
     SendForBackend,
     Who,
 )
+from wsprism.realtime.tenant.histories import PublishedAt, keep, keeps_history
 
 if TYPE_CHECKING:
-    from actors import Deferred
+    from actors import Deferred, Reply
     from wsprism.realtime.outbound.flusher import Flusher
     from wsprism.realtime.outbound.wire import WireFormat
     from wsprism.realtime.session import Session
     from wsprism.realtime.tenant.actor import Tenant
+    from wsprism.realtime.tenant.registry import RoomEntry
 
 __all__ = ["HANDLED", "BackendCalls"]
 
 _SENT_AT_ONCE = 128
+_LOST = Denied(Reason.PUBLICATION_LOST, ErrorCode.INTERNAL, retry_after_s=1)
 _OVERLOADED = Denied(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, retry_after_s=1)
 
 
@@ -50,8 +52,22 @@ class BackendCalls:
         """Carry out one message; what it returns answers the ask."""
         return _HANDLERS[type(message)](self, message)
 
-    def _publish(self, message: PublishForBackend) -> int | Denied:
-        entry = self._tenant.registry.rooms.get(message.room)
+    def _publish(self, message: PublishForBackend) -> int | PublishedAt | Deferred | Denied:
+        registry, tenant = self._tenant.registry, self._tenant.tenant
+        entry = registry.rooms.get(message.room) or registry.emptied.get(message.room)
+        if not keeps_history(tenant, message.room):
+            return self._publish_plain(message, entry)
+        if entry is None:
+            return PublishedAt(0, keep(tenant, message.room, message.publications))
+        last = next((one for one in reversed(message.publications) if isinstance(one, ExtPublication)), None)
+        if last is None:
+            return self._publish_plain(message, entry)
+        reply, members = self._tenant.context.reply_to, len(entry.sessions)
+        last.told = None if reply is None else Told(reply, members)
+        refused = self._publish_plain(message, entry)
+        return refused if isinstance(refused, Denied) or reply is None else DEFERRED
+
+    def _publish_plain(self, message: PublishForBackend, entry: RoomEntry | None) -> int | Denied:
         if entry is None:
             return 0
         if not entry.inbox.publish_all(message.publications):
@@ -130,6 +146,20 @@ class BackendCalls:
 def _open(sessions: Iterable[Session]) -> list[Session]:
     """Those whose socket is there: nothing may stand in a queue before ``sys.authed``."""
     return [session for session in sessions if session.outlet.transport is not None]
+
+
+class Told:
+    """Answers the backend once its room has given the publication its place."""
+
+    def __init__(self, reply: Reply, members: int) -> None:
+        self._reply = reply
+        self._members = members
+
+    def __call__(self, offset: int | None, *, lost: bool = False) -> None:
+        if lost:
+            self._reply.answer(_LOST)
+        else:
+            self._reply.answer(PublishedAt(self._members, offset))
 
 
 class _Delivery:

@@ -17,6 +17,7 @@ from wsprism.realtime.tenant.numbered import Numbered
 
 if TYPE_CHECKING:
     from actors import ActorRef
+    from wsprism.realtime.room.history import RoomHistory
     from wsprism.realtime.room.inbox import Inbox
     from wsprism.realtime.session import Session
 
@@ -38,6 +39,7 @@ class RoomEntry:
     roster: Roster
     sessions: Numbered[Session]
     users: Counter[str]
+    history: RoomHistory | None = None
 
 
 class SessionRegistry:
@@ -54,6 +56,8 @@ class SessionRegistry:
         self._by_user: dict[str, dict[str, Session]] = {}
         self._rooms_of_user: dict[str, Counter[str]] = {}
         self.rooms: dict[str, RoomEntry] = {}
+        self.emptied: dict[str, RoomEntry] = {}
+        """Rooms with a history whose last member has left, until their actors have come so far; they count nowhere."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -97,10 +101,20 @@ class SessionRegistry:
         if not of_user:
             del self._by_user[session.user]
 
-    def open_room(self, name: str, inbox: Inbox, roster: Roster, users: Counter[str]) -> RoomEntry:
+    def open_room(
+        self, name: str, inbox: Inbox, roster: Roster, users: Counter[str], history: RoomHistory | None = None
+    ) -> RoomEntry:
         """Make the entry of a room that has no members yet."""
-        entry = self.rooms[name] = RoomEntry(inbox.ref, inbox, roster, Numbered(self._numbers), users)
+        entry = self.rooms[name] = RoomEntry(inbox.ref, inbox, roster, Numbered(self._numbers), users, history)
         self.rooms_in_order.add(name)
+        return entry
+
+    def reopen_room(self, name: str) -> RoomEntry | None:
+        """The entry of an ``emptied`` room, which is one like others again."""
+        entry = self.emptied.pop(name, None)
+        if entry is not None:
+            self.rooms[name] = entry
+            self.rooms_in_order.add(name)
         return entry
 
     def join(self, session: Session, room: str) -> None:
@@ -128,6 +142,8 @@ class SessionRegistry:
         if not entry.sessions:
             del self.rooms[room]
             self.rooms_in_order.remove(room)
+            if entry.history is not None:
+                self.emptied[room] = entry
         return entry
 
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 __all__ = [
     "BuildAnswer",
     "ClassBacklog",
     "ConfigAnswer",
     "DrainAnswer",
+    "HistoryAnswer",
+    "HistoryItem",
     "InfoAnswer",
     "LimitsAnswer",
     "LogLevelAnswer",
     "MemberItem",
     "MembersAnswer",
+    "PlaceAnswer",
     "ProblemAnswer",
     "ProblemError",
     "QueueAnswer",
@@ -189,9 +192,40 @@ class RoomAnswer(Page):
 
 
 class MembersAnswer(Answer):
-    """How many sessions of the room a publication goes to."""
+    """How many sessions of the room a publication goes to, and its place where the room has a history."""
 
     members: int
+    offset: int | None = Field(None, description="of its last message; left out where the room has no history")
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, shown: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in shown(self).items() if value is not None}
+
+
+class HistoryItem(Answer):
+    """A publication that is kept."""
+
+    offset: int
+    time: str = Field(description="RFC 3339")
+    svc: str
+    type: str
+    data: Any
+
+
+class HistoryAnswer(Answer):
+    """What a room keeps. An epoch names one unbroken history; null: nothing was kept yet."""
+
+    epoch: str | None
+    offset: int = Field(description="of the last publication")
+    items: list[HistoryItem]
+    more: bool = Field(description="whether there are more behind the last item")
+
+
+class PlaceAnswer(Answer):
+    """Where a room goes on: the next publication is `offset` + 1."""
+
+    epoch: str | None
+    offset: int
 
 
 class SessionsAnswer(Answer):

@@ -21,14 +21,16 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from wsprism.policy.users import is_user_id
-from wsprism.protocol.envelope import MAX_NAME_LENGTH, MAX_ROOM_LENGTH, is_room_name
+from wsprism.protocol.envelope import MAX_NAME_LENGTH, MAX_ROOM_LENGTH, MAX_SEQ, is_room_name
 from wsprism.protocol.frames import MAX_REASON_BYTES
 from wsprism.protocol.hot import MAX_SENDER_BYTES
+from wsprism.protocol.places import DEFAULT_HISTORY_LIMIT, MAX_EPOCH_LENGTH, MAX_HISTORY_LIMIT
 
 __all__ = [
     "MAX_PUBLICATIONS",
     "DisconnectBody",
     "ExtItem",
+    "HistoryQuery",
     "HotItem",
     "LogLevelBody",
     "MembersBody",
@@ -131,6 +133,9 @@ class ExtItem(Model):
     )
     type: Name = Field(description="its type")
     data: Any = Field(None, description="any JSON")
+    id: Given[Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]] = Field(
+        None, description="a name of its own: in a room with a history it is published once only"
+    )
 
 
 class HotItem(Model):
@@ -259,6 +264,19 @@ class PageQuery(Query):
     cursor: Given[Annotated[str, Field(pattern=r"^[0-9a-z]{1,12}$")]] = Field(
         None, description="`next_cursor` of the page before"
     )
+
+
+class HistoryQuery(Query):
+    """Which part of a room's history."""
+
+    since_epoch: Given[Annotated[str, Field(min_length=1, max_length=MAX_EPOCH_LENGTH)]] = Field(
+        None, description="the epoch that the room must have"
+    )
+    since_offset: Given[Annotated[int, Field(ge=0, le=MAX_SEQ)]] = Field(
+        None, description="what comes behind it, or before it with `reverse`"
+    )
+    limit: int = Field(DEFAULT_HISTORY_LIMIT, ge=1, le=MAX_HISTORY_LIMIT, description="the most items to answer")
+    reverse: bool = Field(False, description="newest first")
 
 
 class SessionsQuery(PageQuery):

@@ -41,9 +41,10 @@ _DETAILS: Final = {
     Reason.TOO_MANY_ROOMS: "the tenant has no room for another room",
     Reason.TOO_MANY_ROOMS_PER_USER: "too many rooms of this user",
     Reason.MAILBOX_FULL: "the room is overloaded; nothing was published",
+    Reason.PUBLICATION_LOST: "the room failed meanwhile; it may have been published in part",
     Reason.REVOCATIONS_FULL: "too many revocations are in force; nothing was revoked",
 }
-_OVERLOADS: Final = {Reason.MAILBOX_FULL, Reason.REVOCATIONS_FULL}
+_OVERLOADS: Final = {Reason.MAILBOX_FULL, Reason.PUBLICATION_LOST, Reason.REVOCATIONS_FULL}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from wsprism.protocol.nesting import is_portable
 from wsprism.realtime.messages import ExtPublication, HotPublication, Publications
 from wsprism.realtime.rules import TenantRules
 from wsprism.realtime.tenant.backend_messages import PublishForBackend, SendForBackend
+from wsprism.realtime.tenant.histories import PublishedAt
 from wsprism.transport.api.answers import MembersAnswer, SessionsAnswer
 from wsprism.transport.api.calls import Call, ask_tenant
 from wsprism.transport.api.models import ExtItem, HotItem
@@ -33,6 +34,8 @@ async def publish(call: Call) -> MembersAnswer | Problem:
     if isinstance(publications, Problem):
         return publications
     answer = await ask_tenant(call.tenant, PublishForBackend(room, publications), call.timeout_s)
+    if isinstance(answer, PublishedAt):
+        return MembersAnswer(members=answer.members, offset=answer.offset)
     return answer if isinstance(answer, Problem) else MembersAnswer(members=answer)
 
 
@@ -71,7 +74,7 @@ def _ext(item: ExtItem, rules: TenantRules, room: str | None) -> ExtPublication 
     data = JSON.encode(item.data)
     size_bytes = len(JSON.encode(sysmsg.publication(item.svc, item.type, room, None))) - len(b"null") + len(data)
     too_large = _too_large(size_bytes, rules, "/data")
-    return too_large or ExtPublication(item.svc, item.type, data)
+    return too_large or ExtPublication(item.svc, item.type, data, id=item.id)
 
 
 def _hot(item: HotItem, rules: TenantRules, room: str | None) -> HotPublication | Problem:

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from wsprism.transport.api import answers, lists, models, process, publishing, sessions
+from wsprism.transport.api import answers, histories, lists, models, process, publishing, sessions
 from wsprism.transport.api.calls import CallHandler
 
 __all__ = ["OPERATIONS", "Match", "NoRoute", "Operation", "find_route", "split_path"]
@@ -122,6 +122,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         "room", "GET", f"{TENANT}/rooms/{{room}}", "One room and its members", lists.get_room, answers.RoomAnswer,
         query=models.PageQuery,
+    ),
+    Operation(
+        "history", "GET", f"{TENANT}/rooms/{{room}}/history", "What a room keeps", histories.read_history,
+        answers.HistoryAnswer, query=models.HistoryQuery, refusals=(409, 503),
+    ),
+    Operation(
+        "purgeHistory", "DELETE", f"{TENANT}/rooms/{{room}}/history", "Forget what a room keeps",
+        histories.purge_history, answers.PlaceAnswer, refusals=(409, 503), audited=True,
     ),
     Operation(
         "publish", "POST", f"{TENANT}/rooms/{{room}}/publish", "Publish into a room", publishing.publish,

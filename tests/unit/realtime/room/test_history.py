@@ -1,0 +1,325 @@
+"""A room with a history: offsets, recovery, publishing once, and what outlives members and crashes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from tests.realtime_support import Peer, World
+from wsprism.protocol.envelope import JSON, MSGPACK
+from wsprism.realtime.messages import ExtPublication
+from wsprism.realtime.outbound.wire import wire_format
+
+ACK = 4
+CRASHES: Any = ExtPublication("crash", "msg", cast(bytes, "text"))
+ROOMS: list[dict[str, Any]] = [
+    {"match": "chat:*", "history": {"max_messages": 10, "recover_max_messages": 8, "ttl_s": 60}},
+]
+
+
+def world(**settings: Any) -> World:
+    return World(**{"rooms": ROOMS, **settings})
+
+
+def join(peer: Peer, room: str = "chat:1", **data: Any) -> list[Any]:
+    """Join, and what was heard then."""
+    message: dict[str, Any] = {"v": 1, "svc": "room", "type": "join", "room": room}
+    if data:
+        message["data"] = data
+    peer.say(message)
+    return hear(peer)
+
+
+def hear(peer: Peer) -> list[Any]:
+    """What was heard since."""
+    return list(peer.heard())
+
+
+def offsets(heard: list[Any]) -> list[int]:
+    return [one["offset"] for one in heard if isinstance(one, dict) and one["svc"] == "chat"]
+
+
+async def test_publications_have_offsets_behind_the_room_and_acks_tell_them() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    hear(ann)
+    (joined,) = join(ann)
+    assert joined["data"] == {"epoch": joined["data"]["epoch"], "offset": 0}
+    ann.chat("a", room="chat:1", seq=7, flags=ACK)
+    message, ack = hear(ann)
+    assert list(message) == ["v", "svc", "type", "room", "offset", "data"]
+    assert message["offset"] == 1
+    assert ack["data"] == {"offset": 1}
+    assert list(ack) == ["v", "svc", "type", "seq", "data", "trace_id"]
+
+
+async def test_a_plain_room_has_neither_offset_nor_epoch_and_since_says_nothing_there() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    hear(ann)
+    (joined,) = join(ann, "plain")
+    assert "data" not in joined
+    ann.chat("a", room="plain", seq=7, flags=ACK, id="one")
+    message, ack = hear(ann)
+    assert "offset" not in message
+    assert "data" not in ack
+    bob = await w.connect("bob")
+    hear(bob)
+    (joined,) = join(bob, "plain", since={"epoch": "e", "offset": 3})
+    assert joined["data"] == {"recovered": False}
+
+
+@pytest.mark.parametrize("binary", [False, True])
+async def test_who_was_away_gets_exactly_what_it_missed_and_goes_on(binary: bool) -> None:
+    w = world()
+    ann = await w.connect("ann")
+    (joined,) = join(ann)[1:]
+    epoch = joined["data"]["epoch"]
+    for number in range(5):
+        ann.chat(str(number), room="chat:1")
+    bob = await w.connect("bob", wire=wire_format(MSGPACK if binary else JSON, deflated=False))
+    hear(bob)
+    heard = join(bob, since={"epoch": epoch, "offset": 2})
+    assert heard[0]["data"] == {"epoch": epoch, "offset": 5, "recovered": True, "count": 3}
+    assert offsets(heard[1:]) == [3, 4, 5]
+    assert [one["data"]["msg"] for one in heard[1:]] == ["2", "3", "4"]
+    ann.chat("5", room="chat:1")
+    assert offsets(hear(bob)) == [6]
+
+
+@pytest.mark.parametrize(
+    ("offset", "other_epoch", "count"),
+    [(12, False, 0), (4, False, 8), (3, False, None), (13, False, None), (12, True, None), (0, False, None)],
+)
+async def test_recovery_is_true_exactly_when_everything_is_kept_and_not_too_much(
+    offset: int, other_epoch: bool, count: int | None
+) -> None:
+    w = world()
+    ann = await w.connect("ann")
+    epoch = join(ann)[1]["data"]["epoch"]
+    for number in range(12):
+        ann.chat(str(number), room="chat:1")
+    bob = await w.connect("bob")
+    hear(bob)
+    joined, *rest = join(bob, since={"epoch": "other" if other_epoch else epoch, "offset": offset})
+    assert joined["data"] == {"epoch": epoch, "offset": 12, "recovered": count is not None, "count": count or 0}
+    assert offsets(rest) == list(range(offset + 1, 13))[: count or 0]
+
+
+async def test_history_and_epoch_outlive_the_members_for_their_time() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    epoch = join(ann)[1]["data"]["epoch"]
+    ann.chat("a", room="chat:1")
+    ann.vanish()
+    assert w.tenant.rooms == 0
+    w.scheduler.advance(59.0)
+    bob = await w.connect("bob")
+    hear(bob)
+    joined, message = join(bob, since={"epoch": epoch, "offset": 0})
+    assert joined["data"]["recovered"] is True
+    assert message["offset"] == 1
+    bob.say({"v": 1, "svc": "room", "type": "leave", "room": "chat:1"})
+    assert bob.types() == ["left"]
+    w.scheduler.advance(61.0)
+    (joined,) = join(bob, since={"epoch": epoch, "offset": 1})
+    assert joined["data"]["epoch"] != epoch
+    assert joined["data"] | {"epoch": ""} == {"epoch": "", "offset": 0, "recovered": False, "count": 0}
+
+
+async def test_nothing_missed_is_recovered_however_long_ago() -> None:
+    w = world()
+    ann, bob = await w.connect("ann"), await w.connect("bob")
+    epoch = join(ann)[1]["data"]["epoch"]
+    ann.chat("a", room="chat:1")
+    w.scheduler.advance(100_000.0)
+    hear(bob)
+    (joined,) = join(bob, since={"epoch": epoch, "offset": 1})
+    assert joined["data"] == {"epoch": epoch, "offset": 1, "recovered": True, "count": 0}
+
+
+async def test_a_second_publication_with_the_same_user_and_id_is_acknowledged_with_the_firsts_offset() -> None:
+    w = world()
+    ann, bob = await w.connect("ann"), await w.connect("bob")
+    for one in (ann, bob):
+        join(one)
+    ann.chat("a", room="chat:1", id="x", seq=1, flags=ACK)
+    bob.chat("b", room="chat:1", id="x", seq=1, flags=ACK)
+    hear(ann)
+    again = await w.connect("ann", "second")
+    join(again)
+    again.chat("a", room="chat:1", id="x", seq=2, flags=ACK)
+    (ack,) = hear(again)
+    assert (ack["type"], ack["seq"], ack["data"]) == ("ack", 2, {"offset": 1})
+    assert offsets(hear(bob)) == [1, 2]
+    assert hear(ann) == []
+    for number in range(12):
+        again.chat(str(number), room="chat:1")
+    hear(again)
+    again.chat("a", room="chat:1", id="x", seq=3, flags=ACK)
+    assert offsets(hear(again)) == [15]
+
+
+async def test_the_same_id_twice_in_one_turn_is_published_once() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    join(ann)
+    message = {"v": 1, "svc": "chat", "type": "send", "room": "chat:1", "id": "x", "flags": ACK, "data": {"msg": "a"}}
+    ann.say({**message, "seq": 1}, {**message, "seq": 2})
+    heard = hear(ann)
+    assert offsets(heard) == [1]
+    assert sorted((one["seq"], one["data"]["offset"]) for one in heard if one["type"] == "ack") == [(1, 1), (2, 1)]
+
+
+async def test_a_slow_reader_that_recovers_is_served_as_its_socket_takes_it_and_no_live_message_overtakes() -> None:
+    w = world(rooms=[{"match": "*", "history": {"max_messages": 1000, "max_bytes": 10**7}}])
+    ann, bob = await w.connect("ann"), await w.connect("bob")
+    epoch = join(ann)[1]["data"]["epoch"]
+    for _ in range(300):
+        ann.chat("x" * 1000, room="chat:1")
+    hear(bob)
+    bob.transport.fill()
+    heard = join(bob, since={"epoch": epoch, "offset": 0})
+    for _ in range(50):
+        ann.chat("live", room="chat:1")
+        assert bob.outlet.queue.queued(1)[1] < 40_000  # type: ignore[arg-type]
+        bob.transport.drain()
+        w.settle()
+        bob.transport.fill()
+        heard += hear(bob)
+    bob.transport.drain()
+    w.settle()
+    heard += hear(bob)
+    assert heard[0]["data"]["count"] == 300
+    assert offsets(heard) == list(range(1, 351))
+    ann.chat("live", room="chat:1")
+    assert offsets(hear(bob)) == [351]
+
+
+async def test_a_reader_that_the_history_leaves_behind_is_closed_and_knows_it() -> None:
+    w = world(rooms=[{"match": "*", "history": {"max_messages": 100}}])
+    ann, bob = await w.connect("ann"), await w.connect("bob")
+    epoch = join(ann)[1]["data"]["epoch"]
+    for _ in range(100):
+        ann.chat("x" * 1000, room="chat:1")
+    hear(bob)
+    bob.transport.fill()
+    join(bob, since={"epoch": epoch, "offset": 0})
+    for _ in range(100):
+        ann.chat("live", room="chat:1")
+    bob.transport.drain()
+    w.settle()
+    assert bob.closed_with() == (4000, "left behind by the room's history")
+    assert w.tenant.counters.recoveries["left_behind"] == 1
+
+
+async def test_an_eviction_is_told_to_the_members_and_offsets_begin_anew() -> None:
+    w = world(limits={"max_history_rooms": 1})
+    ann, bob = await w.connect("ann"), await w.connect("bob")
+    epoch = join(ann)[1]["data"]["epoch"]
+    ann.chat("a", room="chat:1")
+    hear(ann)
+    join(bob, "chat:2")
+    (gap,) = hear(ann)
+    assert (gap["svc"], gap["type"], gap["room"], gap["data"]["offset"]) == ("sys", "gap", "chat:1", 0)
+    assert gap["data"]["epoch"] != epoch
+    ann.chat("b", room="chat:1")
+    assert offsets(hear(ann)) == [1]
+    (other,) = hear(bob)
+    assert other["type"] == "gap"
+    (joined,) = join(bob, "chat:1", since={"epoch": gap["data"]["epoch"], "offset": 1})
+    assert joined["data"]["recovered"] is True
+
+
+async def test_who_leaves_while_it_recovers_gets_everything_before_left() -> None:
+    w = world(rooms=[{"match": "*", "history": {"max_messages": 1000, "max_bytes": 10**7}}])
+    ann, bob = await w.connect("ann"), await w.connect("bob")
+    epoch = join(ann)[1]["data"]["epoch"]
+    for _ in range(200):
+        ann.chat("x" * 1000, room="chat:1")
+    hear(bob)
+    bob.transport.fill()
+    heard = join(bob, since={"epoch": epoch, "offset": 0})
+    bob.say({"v": 1, "svc": "room", "type": "leave", "room": "chat:1"})
+    ann.chat("after", room="chat:1")
+    bob.transport.drain()
+    w.settle()
+    heard += hear(bob)
+    assert offsets(heard) == list(range(1, 201))
+    assert heard[-1]["type"] == "left"
+
+
+async def test_a_crash_keeps_history_and_epoch_unless_something_may_be_lost() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    epoch = join(ann)[1]["data"]["epoch"]
+    ann.chat("a", room="chat:1")
+    room = w.tenant.registry.rooms["chat:1"].ref
+    room.tell_control(object())
+    w.settle()
+    w.scheduler.advance(1.0)
+    hear(ann)
+    ann.chat("b", room="chat:1")
+    assert offsets(hear(ann)) == [2]
+    bob = await w.connect("bob")
+    hear(bob)
+    assert join(bob, since={"epoch": epoch, "offset": 1})[0]["data"]["recovered"] is True
+
+
+async def test_a_publication_that_a_crash_may_have_lost_ends_the_epoch() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    epoch = join(ann)[1]["data"]["epoch"]
+    ann.chat("a", room="chat:1")
+    hear(ann)
+    room = w.tenant.registry.rooms["chat:1"]
+    room.inbox.publish(CRASHES)
+    w.settle()
+    w.scheduler.advance(1.0)
+    heard = hear(ann)
+    assert [one["type"] for one in heard] == ["error", "gap"]
+    assert heard[1]["data"]["epoch"] != epoch
+    ann.chat("b", room="chat:1")
+    assert offsets(hear(ann)) == [1]
+
+
+async def test_join_data_is_strict_and_names_what_is_wrong() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    hear(ann)
+    (error,) = join(ann, sinse={})
+    assert error["data"]["code"] == "BAD_REQUEST"
+    assert "sinse" in error["data"]["msg"]
+    (error,) = join(ann, since={"epoch": "e", "offset": -1})
+    assert "data.since.offset" in error["data"]["msg"]
+
+
+async def test_a_page_of_the_history() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    epoch = join(ann)[1]["data"]["epoch"]
+    for number in range(12):
+        ann.chat(str(number), room="chat:1")
+    hear(ann)
+
+    def page(**data: Any) -> Any:
+        ann.say({"v": 1, "svc": "room", "type": "history", "room": "chat:1", "seq": 5, "data": data})
+        (answer,) = hear(ann)
+        return answer["data"]
+
+    whole = page()
+    assert (whole["epoch"], whole["offset"], whole["more"]) == (epoch, 12, False)
+    assert [one["offset"] for one in whole["items"]] == list(range(3, 13))
+    first = whole["items"][0]
+    assert list(first) == ["offset", "time", "svc", "type", "data"]
+    assert first["time"].endswith("Z")
+    assert first["data"] == {"from": "ann", "msg": "2"}
+    some = page(limit=3, reverse=True)
+    assert ([one["offset"] for one in some["items"]], some["more"]) == ([12, 11, 10], True)
+    some = page(since={"epoch": epoch, "offset": 10}, reverse=True, limit=2)
+    assert [one["offset"] for one in some["items"]] == [9, 8]
+    some = page(since={"epoch": epoch, "offset": 1})
+    assert [one["offset"] for one in some["items"]] == list(range(3, 13))
+    error = page(since={"epoch": "other", "offset": 1})
+    assert (error["code"], error["msg"]) == ("NOT_ALLOWED", "epoch changed")

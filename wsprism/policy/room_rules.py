@@ -1,0 +1,45 @@
+"""What rooms have beyond live traffic, by their names: the first entry that matches counts.
+
+Compiled once from the configuration; rooms look theirs up when they begin, and again after a reload.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import translate
+from typing import Final
+
+from wsprism.policy.history import HistoryBounds
+
+__all__ = ["PLAIN_ROOM", "RoomRules", "RoomTable"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRules:
+    """``history`` None: nothing is kept."""
+
+    history: HistoryBounds | None = None
+
+
+PLAIN_ROOM: Final = RoomRules()
+"""Live traffic and nothing else."""
+
+
+class RoomTable:
+    """Entries of a pattern (``*`` and ``?`` as in tickets) and what rooms of such a name have."""
+
+    __slots__ = ("_entries", "keeps_history")
+
+    def __init__(self, entries: Iterable[tuple[str, RoomRules]] = ()) -> None:
+        self._entries = [(re.compile(translate(pattern)).match, rules) for pattern, rules in entries]
+        self.keeps_history = any(rules.history is not None for _, rules in self._entries)
+        """Whether any room may have a history."""
+
+    def of(self, room: str) -> RoomRules:
+        """What the room has."""
+        for matches, rules in self._entries:
+            if matches(room):
+                return rules
+        return PLAIN_ROOM

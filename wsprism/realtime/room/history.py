@@ -1,0 +1,198 @@
+"""A room's part of its tenant's store: offsets for each turn, what a joiner is told, blocks for who recovers.
+
+Publications are kept as they went out: ready frames, encoded once for each wire format in use. A ``RoomHistory``
+outlives a crash of its room. Which store it is, and what is kept for how long, is not its business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from qos import Block, Frame, Lane
+from wsprism.protocol.envelope import JSON
+from wsprism.protocol.frames import payload_of, text_frame
+from wsprism.protocol.places import Position
+from wsprism.realtime.messages import ExtPublication
+from wsprism.realtime.outbound.wire import WireFormat, wire_format
+from wsprism.realtime.room.blocks import BLOCK_BYTES, json_with_offset
+
+if TYPE_CHECKING:
+    from wsprism.policy.history import HistoryBounds
+    from wsprism.ports import KeepPublication, RoomStore
+    from wsprism.realtime.rules import TenantContext, TenantRules
+    from wsprism.realtime.session import Session
+
+__all__ = ["KeptPublication", "RoomHistory"]
+
+_PLAIN_JSON: Final = wire_format(JSON, deflated=False)
+
+_MOST_IN_BLOCK: Final = 64
+"""Messages of one block of a replay."""
+
+_MOST_BLOCKS: Final = 128
+"""Blocks that are kept for others who recover, while anybody does: some 1 MiB."""
+
+
+class KeptPublication(msgspec.Struct, gc=False):
+    """Its ready frame in plain JSON; those of other wire formats once somebody asked for them."""
+
+    json: bytes
+    others: Any = None
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.json)
+
+    def frame(self, wire: WireFormat) -> bytes:
+        """As receivers of ``wire`` get it."""
+        if wire is _PLAIN_JSON:
+            return self.json
+        others = self.others
+        if others is None:
+            others = self.others = {}
+        ready = others.get(wire)
+        if ready is None:
+            payload = payload_of(self.json)
+            if wire.codec.binary:
+                payload = wire.codec.encode(msgspec.json.decode(payload))
+            ready = others[wire] = wire.wrap(payload, binary=wire.codec.binary)
+        return ready  # type: ignore[no-any-return]
+
+
+class RoomHistory:
+    """``epoch`` is what the members have been told, None before anybody was told any."""
+
+    def __init__(self, room: str, tenant: TenantContext, store: RoomStore) -> None:
+        self.room = room
+        self.epoch: str | None = None
+        self.bounds: HistoryBounds | None = None
+        self._tenant = tenant
+        self._store = store
+        self._not_begun = False
+        self._rules: TenantRules | None = None
+        self._blocks: dict[tuple[WireFormat, int], tuple[Block, int]] = {}
+
+    def in_force(self) -> bool:
+        """Whether the room keeps a history now. One whose history was taken away forgets it."""
+        rules = self._tenant.rules
+        if rules is not self._rules:
+            self._rules = rules
+            self.bounds = rules.rooms.of(self.room).history
+            if self.bounds is None:
+                self._store.drop(self.room)
+                self.epoch = None
+        return self.bounds is not None
+
+    def lost(self) -> Position | None:
+        """Where the room goes on, when the history that its members know is no more."""
+        if self.epoch is None:
+            return None
+        now = self._store.position(self.room)
+        if now is None and self._not_begun:
+            return None
+        self._not_begun = now is None
+        if now is not None and now.epoch == self.epoch:
+            return None
+        now = now or Position(self._store.new_epoch(), 0)
+        self.epoch = now.epoch
+        self.forget_blocks()
+        return now
+
+    def open(self) -> Position:
+        """Where the room stands, for somebody who joins it."""
+        assert self.bounds is not None
+        position = self._store.open(self.room, self.bounds, members=True, epoch=self.epoch)
+        self.epoch = position.epoch
+        self._not_begun = False
+        return position
+
+    def append(self, publications: Sequence[ExtPublication], *, members: bool) -> None:
+        """Give each its ``offset``, and keep it; one that was published before has the first one's and is ``again``."""
+        assert self.bounds is not None
+        room = self.room
+        top = self.top()
+        drafts: list[tuple[KeepPublication, str | None]] = [
+            (partial(_keep, one, room), None if one.id is None else _id_of(one)) for one in publications
+        ]
+        self._not_begun = False
+        offsets = self._store.append(room, drafts, self.bounds, members=members, epoch=self.epoch)
+        for publication, offset in zip(publications, offsets, strict=True):
+            publication.offset = offset
+            if offset > top:
+                top = offset
+            else:
+                publication.again = True
+        if self.epoch is None and members:
+            position = self._store.position(room)
+            self.epoch = None if position is None else position.epoch
+
+    def missed(self, since: Position) -> int | None:
+        """How many came after ``since``; None: that cannot be told, or they are too many."""
+        return self._store.missed(self.room, since)
+
+    def position(self) -> Position | None:
+        """Where the room stands, if anything is kept of it."""
+        return self._store.position(self.room)
+
+    def top(self) -> int:
+        """The last offset that was given."""
+        position = self._store.position(self.room)
+        return 0 if position is None else position.offset
+
+    def left(self) -> None:
+        """Nobody is in the room any more."""
+        self._store.left(self.room)
+        self.forget_blocks()
+
+    def end_epoch(self) -> None:
+        """Something may have been lost that nobody can name: this history goes on no more."""
+        self._store.drop(self.room)
+
+    # Replay
+
+    def block_from(self, wire: WireFormat, since: Position, until: int) -> tuple[Block, int] | None:
+        """What comes behind ``since``, up to ``until``, as far as one block goes, and its last offset.
+
+        None: it is not kept any more.
+        """
+        key = (wire, since.offset)
+        known = self._blocks.get(key)
+        if known is not None and known[1] <= until and since.epoch == self.epoch:
+            return known
+        to_edge = _MOST_IN_BLOCK - since.offset % _MOST_IN_BLOCK
+        items = self._store.after(self.room, since, min(to_edge, until - since.offset))
+        if not items:
+            return None
+        frames: list[Frame] = []
+        size_bytes = 0
+        for item in items:
+            data = item.kept.frame(wire)
+            size_bytes += len(data)
+            if frames and size_bytes > BLOCK_BYTES:
+                break
+            frames.append(Frame(data, Lane.RELIABLE, None))
+        found = Block(frames), items[len(frames) - 1].offset
+        if len(self._blocks) >= _MOST_BLOCKS:
+            del self._blocks[next(iter(self._blocks))]
+        self._blocks[key] = found
+        return found
+
+    def forget_blocks(self) -> None:
+        """Nobody recovers now."""
+        self._blocks.clear()
+
+
+def _keep(publication: ExtPublication, room: str, offset: int) -> KeptPublication:
+    publication.offset = offset
+    kept = publication.kept = KeptPublication(text_frame(json_with_offset(publication, room, offset)))
+    return kept
+
+
+def _id_of(publication: ExtPublication) -> str:
+    """Ids are their user's own; those of the backend are a space apart."""
+    sender: Session | None = publication.sender
+    return f"{publication.id}\n" if sender is None else f"{publication.id}\n{sender.user}"
