@@ -19,6 +19,7 @@ from wsprism.protocol.traces import ConnectionTrace, MessageTrace
 
 __all__ = [
     "Authenticator",
+    "BackendFigures",
     "BackendLine",
     "BackendPort",
     "CallResult",
@@ -140,6 +141,25 @@ class NewsPort(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class BackendFigures:
+    """What a tenant's backend has cost and what waits for it, now and since the start. Times are in seconds."""
+
+    calls: Mapping[tuple[str, CallResult], int]
+    duration: Any
+    """A ``realtime.histogram.Histogram`` of the calls that were made."""
+    in_flight: int
+    waiting: int
+    breakers: Mapping[str, str]
+    """State by url: closed, open, probing."""
+    events_waiting: int
+    events_sent: int
+    events_missed: int
+    oldest_event_s: float
+    last_failure: str | None
+    node: str
+
+
 class BackendPort(NewsPort, Protocol):
     """A tenant's backend. Answers come by a callback, in a later turn of the loop; only ``ask_connect`` waits.
 
@@ -170,6 +190,11 @@ class BackendPort(NewsPort, Protocol):
         traceparent: str | None = None,
     ) -> CallResult | None:
         """Have a message answered by a list of effects, or ``Unanswered``."""
+        ...
+
+    @property
+    def figures(self) -> BackendFigures:
+        """What there is to say of it at this moment."""
         ...
 
     @property

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from wsprism import __version__, build_kind
 from wsprism.cli import (
+    backend,
     bench,
     check,
     completion,
@@ -32,7 +33,8 @@ from wsprism.process.standard_streams import fill_standard_streams, let_go
 __all__ = ["build_parser", "main"]
 
 _COMMANDS = (
-    start, check, schema, ticket, connect, top, publish, listing, removal, steering, health, bench, completion,
+    start, check, schema, ticket, connect, top, publish, listing, removal, steering, backend, health, bench,
+    completion,
 )  # fmt: skip
 
 _OUTPUT_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

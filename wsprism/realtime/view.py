@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from actors import SystemStatistics
+from wsprism.ports import BackendPort
 from wsprism.realtime.counters import GatewayCounters, TenantCounters
 from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.sampling import Sampler
@@ -27,6 +28,8 @@ class TenantView(Protocol):
     def rooms(self) -> int: ...
     @property
     def members(self) -> int: ...
+    @property
+    def backend(self) -> BackendPort | None: ...
 
 
 class GatewayView(Protocol):

@@ -23,7 +23,7 @@ from wsprism.adapters.http import HttpAnswer, HttpClient, Outage
 from wsprism.policy.breaker import Breaker
 from wsprism.policy.news import NewsBatch, NewsBounds, NewsQueue
 from wsprism.policy.questions import Line, QuestionBounds
-from wsprism.ports import CallResult, Unanswered
+from wsprism.ports import BackendFigures, CallResult, Unanswered
 from wsprism.protocol.backend import (
     MAX_ANSWER_BYTES,
     ConnectAnswer,
@@ -135,6 +135,24 @@ class HttpBackend:
     def asks(self) -> frozenset[str]:
         """Decisions that it wants to make."""
         return self.plan.asks
+
+    @property
+    def figures(self) -> BackendFigures:
+        """What there is to say of it at this moment."""
+        queue, questions = self.news.queue, self.desk.questions
+        return BackendFigures(
+            calls=self.counters.calls,
+            duration=self.counters.duration,
+            in_flight=questions.in_flight,
+            waiting=questions.waiting,
+            breakers={one.url: one.breaker.state.value for one in self._endpoints},
+            events_waiting=len(queue),
+            events_sent=queue.sent,
+            events_missed=queue.missed,
+            oldest_event_s=queue.oldest_age_s(self._scheduler.now()),
+            last_failure=self.last_failure,
+            node=self._node,
+        )
 
     @property
     def on_failure_allow(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Final, Generic, Literal, TypeVar
 from actors import SystemStatistics
 from qos import Lane
 from wsprism import __version__, build_kind
+from wsprism.ports import BackendFigures
 from wsprism.realtime.histogram import Histogram
 from wsprism.realtime.view import GatewayView, TenantView
 
@@ -74,6 +75,17 @@ def _service_messages(tenant: TenantView) -> Points:
         yield count, {"tenant": tenant.id, "lane": "hot", "service": str(service_id)}
 
 
+def _of_backend(read: Callable[[BackendFigures], Iterable[tuple[float, Labels]]]) -> Callable[[TenantView], Points]:
+    """Nothing for a tenant that has no backend."""
+
+    def points(tenant: TenantView) -> Points:
+        if tenant.backend is not None:
+            for value, labels in read(tenant.backend.figures):
+                yield value, {"tenant": tenant.id} | labels
+
+    return points
+
+
 TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
     Row("gauge", "wsprism_sessions", "Sessions now", lambda one: [(one.sessions, {"tenant": one.id})]),
     Row("gauge", "wsprism_rooms", "Rooms now", lambda one: [(one.rooms, {"tenant": one.id})]),
@@ -121,6 +133,55 @@ TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
     ),
     Row("gauge", "wsprism_queue_depth", "Messages waiting in outbound queues now", _by_class("queued")),
     Row("gauge", "wsprism_queue", "Bytes waiting in outbound queues now", _by_class("queued_bytes"), "By"),
+    Row(
+        "counter",
+        "wsprism_backend_calls",
+        "Questions to the backend, by kind and result",
+        _of_backend(lambda now: [(n, {"kind": kind, "result": one.value}) for (kind, one), n in now.calls.items()]),
+    ),
+    Row(
+        "gauge",
+        "wsprism_backend_in_flight",
+        "Questions to the backend under way now",
+        _of_backend(lambda now: [(now.in_flight, {})]),
+    ),
+    Row(
+        "gauge",
+        "wsprism_backend_waiting",
+        "Questions that wait for the backend now",
+        _of_backend(lambda now: [(now.waiting, {})]),
+    ),
+    Row(
+        "gauge",
+        "wsprism_backend_breakers_open",
+        "Addresses of the backend that are not asked now, because they failed too often",
+        _of_backend(lambda now: [(sum(state != "closed" for state in now.breakers.values()), {})]),
+    ),
+    Row(
+        "gauge",
+        "wsprism_backend_events_waiting",
+        "Events that the backend has not taken yet",
+        _of_backend(lambda now: [(now.events_waiting, {})]),
+    ),
+    Row(
+        "counter",
+        "wsprism_backend_events_sent",
+        "Events that the backend has taken",
+        _of_backend(lambda now: [(now.events_sent, {})]),
+    ),
+    Row(
+        "counter",
+        "wsprism_backend_events_missed",
+        "Events that were lost because too many waited, or too long",
+        _of_backend(lambda now: [(now.events_missed, {})]),
+    ),
+    Row(
+        "gauge",
+        "wsprism_backend_oldest_event",
+        "How long the oldest event has waited",
+        _of_backend(lambda now: [(now.oldest_event_s, {})]),
+        "s",
+    ),
 )
 
 
@@ -250,6 +311,13 @@ HISTOGRAM_ROWS: Final[tuple[HistogramRow, ...]] = (
         "wsprism_delivery_duration",
         "From a message's handling to the write for a room's last member, sampled",
         lambda view: [(histogram, {"lane": lane}) for lane, histogram in view.sampler.delivery.items()],
+    ),
+    HistogramRow(
+        "wsprism_backend_call_duration",
+        "Of a question to the backend, from its sending to its answer or failure",
+        lambda view: [
+            (one.backend.figures.duration, {"tenant": one.id}) for one in view.tenants() if one.backend is not None
+        ],
     ),
     HistogramRow(
         "wsprism_loop_lag",

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 __all__ = [
+    "BackendAnswer",
+    "BackendEvents",
     "BuildAnswer",
     "ClassBacklog",
     "ConfigAnswer",
@@ -118,6 +120,27 @@ class Page(Answer):
     """``next_cursor`` is the next page's ``cursor``; null: this is the last page."""
 
     next_cursor: str | None
+
+
+class BackendEvents(Answer):
+    """News for a backend."""
+
+    waiting: int
+    sent: int
+    missed: int
+    oldest_s: float = Field(description="how long the oldest has waited")
+
+
+class BackendAnswer(Answer):
+    """A tenant's backend, since the start of the process."""
+
+    node: str = Field(description="stands in all news; new with each start")
+    calls: dict[str, dict[str, int]] = Field(description="by kind and result")
+    in_flight: int
+    waiting: int
+    breakers: dict[str, str] = Field(description="by url: closed, open or probing")
+    events: BackendEvents
+    last_failure: str | None = Field(description="in words; none since the start: null")
 
 
 class TenantPage(Page):

@@ -19,8 +19,9 @@ from wsprism.realtime.session import Session
 from wsprism.transport.api import answers
 from wsprism.transport.api.calls import Call
 from wsprism.transport.api.paging import read_cursor, show_cursor
+from wsprism.transport.api.problems import Problem
 
-__all__ = ["MAX_PAGE_BYTES", "get_room", "get_tenant", "list_rooms", "list_sessions", "list_tenants"]
+__all__ = ["MAX_PAGE_BYTES", "get_backend", "get_room", "get_tenant", "list_rooms", "list_sessions", "list_tenants"]
 
 _SLICE: Final = 2000
 """What is shown in one turn of the loop: a session counts ten, and one more for each of its rooms."""
@@ -44,6 +45,30 @@ async def list_tenants(call: Call) -> answers.TenantPage:
 
 async def get_tenant(call: Call) -> answers.TenantAnswer:
     return _shown_tenant(call, call.tenant)
+
+
+async def get_backend(call: Call) -> answers.BackendAnswer | Problem:
+    backend = call.tenant.backend
+    if backend is None:
+        return Problem(404, "this tenant has no backend")
+    now = backend.figures
+    calls: dict[str, dict[str, int]] = {}
+    for (kind, result), count in now.calls.items():
+        calls.setdefault(kind, {})[result.value] = count
+    return answers.BackendAnswer(
+        node=now.node,
+        calls=calls,
+        in_flight=now.in_flight,
+        waiting=now.waiting,
+        breakers=dict(now.breakers),
+        events=answers.BackendEvents(
+            waiting=now.events_waiting,
+            sent=now.events_sent,
+            missed=now.events_missed,
+            oldest_s=round(now.oldest_event_s, 3),
+        ),
+        last_failure=now.last_failure,
+    )
 
 
 async def list_sessions(call: Call) -> answers.SessionPage:

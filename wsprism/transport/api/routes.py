@@ -113,6 +113,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation("tenant", "GET", TENANT, "One tenant", lists.get_tenant, answers.TenantAnswer),
     Operation(
+        "backend", "GET", f"{TENANT}/backend", "Its backend: what was asked and told, what waits, what failed last",
+        lists.get_backend, answers.BackendAnswer,
+    ),
+    Operation(
         "sessions", "GET", f"{TENANT}/sessions", "Its sessions", lists.list_sessions, answers.SessionPage,
         query=models.SessionsQuery,
     ),
