@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import yaml
 
+from tests.backends import SECRET
 from tests.client import Client, connect_url
 from tests.components import free_port, program, running
 from tests.conftest import Running, StartGateway
@@ -23,6 +24,14 @@ FROM_PROMETHEUS = {"instance", "job"}
 SETTLED_SCRAPES = 3
 
 
+BACKEND: dict[str, object] = {
+    "backend": {"url": "http://127.0.0.1:1/", "secret": SECRET, "events": ["connected"]},
+    "services": {"ext": {"chat": {"kind": "chat"}, "game": {"kind": "webhook"}}},
+    "policy": {"ext_allowlist": ["room:*", "chat:*", "game:*"]},
+}
+"""Nobody is there: its figures are, all the same."""
+
+
 async def _converse(gateway: Running) -> None:
     """Both lanes, a kick, a refused ticket, a close: something for every kind of metric."""
     async with Client(gateway.base, ticket="dev:ann", sid="one") as ann, Client(gateway.base, ticket="dev:bob") as bob:
@@ -30,6 +39,8 @@ async def _converse(gateway: Running) -> None:
         await bob.join("r")
         await ann.send("chat", "send", {"msg": "x"})
         assert await ann.receive() == await bob.receive()
+        await ann.send("game", "move")
+        await ann.expect_error("UNAVAILABLE")
         await ann.ws.send_bytes(b"\x01\x01\x00hot")
         assert await bob.receive_hot() == await ann.receive_hot()
         async with Client(gateway.base, ticket="dev:ann", sid="one"):
@@ -60,7 +71,7 @@ async def _until(holds: Callable[[], Awaitable[object]]) -> None:
 
 
 async def test_every_metric_and_label_of_dashboards_and_alerts_exists(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway()
+    gateway = await start_gateway(acme=BACKEND)
     await _converse(gateway)
     exposed = await _exposed(gateway)
     queries = [*alert_queries(), *(query for path in DASHBOARDS for query in dashboard_queries(path))]
@@ -73,7 +84,7 @@ async def test_every_metric_and_label_of_dashboards_and_alerts_exists(start_gate
 
 
 async def test_every_metric_of_the_runbook_exists(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway()
+    gateway = await start_gateway(acme=BACKEND)
     await _converse(gateway)
     exposed = await _exposed(gateway)
     histograms = {name.removesuffix("_bucket") for name in exposed if name.endswith("_bucket")}
@@ -86,7 +97,7 @@ async def test_prometheus_answers_every_query_of_the_dashboard_and_evaluates_eve
     start_gateway: StartGateway, tmp_path: Path
 ) -> None:
     prometheus = program("prometheus")
-    gateway = await start_gateway()
+    gateway = await start_gateway(acme=BACKEND)
     await _converse(gateway)
     shutil.copytree(CONFIG / "prometheus", tmp_path, dirs_exist_ok=True)
     config = yaml.safe_load((tmp_path / "prometheus.yaml").read_text())

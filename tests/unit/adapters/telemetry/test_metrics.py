@@ -236,7 +236,8 @@ async def test_the_documentation_lists_every_metric_as_it_is_served(metrics: Met
     }
     rows: tuple[Row[Any], ...] = (*TENANT_ROWS, *GATEWAY_ROWS, *ACTOR_ROWS)
     named = {
-        row.name + {"By": "_bytes", "s": "_seconds", "": ""}[row.unit] + {"counter": "_total", "gauge": ""}[row.kind] for row in rows
+        row.name + {"By": "_bytes", "s": "_seconds", "": ""}[row.unit] + {"counter": "_total", "gauge": ""}[row.kind]
+        for row in rows
     }
     assert set(documented) == named | {f"{row.name}_seconds" for row in HISTOGRAM_ROWS}
     served = 0
