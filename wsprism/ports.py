@@ -6,11 +6,13 @@ together. Nothing here knows aiohttp, OpenTelemetry or a file system.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from wsprism.policy.history import HistoryBounds, Position
 from wsprism.protocol.backend import ConnectAnswer, SessionFacts
@@ -33,6 +35,9 @@ __all__ = [
     "Principal",
     "RoomStore",
     "ServiceContext",
+    "StreamCalls",
+    "StreamHub",
+    "StreamPeer",
     "TicketRefusal",
     "TicketRequest",
     "Tracer",
@@ -169,6 +174,11 @@ class BackendPort(NewsPort, Protocol):
     @property
     def asks(self) -> frozenset[str]:
         """Decisions that it wants to make: ``connect``, ``join``."""
+        ...
+
+    @property
+    def streams(self) -> StreamHub | None:
+        """Where its streams are heard; None: it may not connect by itself."""
         ...
 
     def line(self, service: str) -> Any:
@@ -327,6 +337,51 @@ class RoomStore(Protocol):
 
     def sweep(self) -> None:
         """Give memory back that nobody asked for since; some of it at a time."""
+        ...
+
+
+class StreamPeer(Protocol):
+    """One connected stream of a backend, as those see it who ask and tell over it. No method waits."""
+
+    @property
+    def id(self) -> str:
+        """Names it among the streams of its tenant; never given twice."""
+        ...
+
+    def say(self, body: bytes) -> bool:
+        """Queue a message, given as JSON. False: it cannot be said in this stream's encoding."""
+        ...
+
+    def say_hot(self, payload: bytes, key: Hashable | None) -> None:
+        """Queue a hot frame; under pressure a newer one of the same key replaces it."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Have it closed, after what is queued."""
+        ...
+
+
+class StreamHub(Protocol):
+    """The streams of one tenant's backend: a stream's actor tells what it hears. No method waits."""
+
+    def connected(self, stream: StreamPeer) -> None:
+        """It may be asked and told."""
+        ...
+
+    def answered(self, stream: StreamPeer, fields: Mapping[str, msgspec.Raw]) -> str | None:
+        """It has said something that is no call: an answer or an ack. What is wrong with it, if anything."""
+        ...
+
+    def gone(self, stream: StreamPeer) -> None:
+        """It can be asked and told no more; idempotent."""
+        ...
+
+
+class StreamCalls(Protocol):
+    """Carries out what a backend calls over its stream, with the rights of the key that it came with."""
+
+    async def carry_out(self, calls: Sequence[Mapping[str, msgspec.Raw]], say: Callable[[bytes], object]) -> None:
+        """All of ``calls`` in their order; ``say`` gets the answer to each that wants one, as JSON. Never raises."""
         ...
 
 

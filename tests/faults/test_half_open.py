@@ -16,6 +16,7 @@ from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 from tests.process import GatewayCommand
 from tests.raw import RawClient
+from wsprism.realtime.session import Session
 from wsprism.transport.http import server
 from wsprism.transport.websocket.link import Link
 
@@ -227,6 +228,7 @@ async def test_a_dead_readers_kernel_buffer_is_small(start_gateway: StartGateway
     if not unix:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 16 * 1024
+    assert isinstance(link.session, Session)
     assert link.session.remote_address == ("unix" if unix else "127.0.0.1")
     writer.transport.abort()
 

@@ -34,8 +34,10 @@ def figures(tenant: TenantContext) -> dict[str, object]:
     counted: dict[str, object] = {
         name: msgspec.to_builtins(getattr(counters, name))
         for name in fields(counters)
-        if name not in ("lanes", "decisions")
+        if name not in ("lanes", "decisions", "stream")
     }
+    stream = counters.stream
+    counted["stream"] = {name: getattr(stream, name) for name in fields(stream) if name != "lanes"}
     lanes = counters.lanes
     return counted | {
         "lanes": [list(getattr(lanes, name)) for name in fields(lanes)],

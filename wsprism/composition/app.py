@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import chain
 
 from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
 from wsprism.adapters.telemetry.build import build_telemetry
@@ -37,6 +38,7 @@ from wsprism.transport.http.probes import Probes
 from wsprism.transport.http.refusals import Refusals
 from wsprism.transport.http.server import Handler, HttpServer
 from wsprism.transport.http.tls import Certificate
+from wsprism.transport.websocket.stream import StreamUpgrader
 from wsprism.transport.websocket.upgrade import Upgrader
 
 __all__ = ["GatewayProcess"]
@@ -44,6 +46,8 @@ __all__ = ["GatewayProcess"]
 _log = logging.getLogger("wsprism.gateway")
 
 _STOP_TIMEOUT_S = 5.0
+_STREAMS_GONE_WITHIN_S = 1.0
+_TURNS_TO_SETTLE = 1000
 
 
 class GatewayProcess:
@@ -86,9 +90,10 @@ class GatewayProcess:
             max_judging=gateway.limits.max_half_open,
             loop=loop,
         )
+        self._streams = StreamUpgrader(loop)
         self._sweeper = Sweeper(
             scheduler,
-            lambda: self._upgrader.links,
+            lambda: chain(self._upgrader.links, self._streams.links),
             time.time,
             ping_interval_s=gateway.ping_interval_ms / 1000,
             idle_timeout_s=gateway.idle_timeout_ms / 1000,
@@ -114,7 +119,7 @@ class GatewayProcess:
         public, internal = self._routes()
         limits = build_http_limits(gateway.limits)
         self._server = HttpServer(public, limits, refusals, certificate=self.certificate)
-        self._api = Api(self, scheduler)
+        self._api = Api(self, scheduler, self._streams)
         self._internal: HttpServer | None = None
         if gateway.internal.listen:
             self._internal = HttpServer(internal, limits, refusals, keep_alive=True, otherwise=self._api.handle)
@@ -209,6 +214,7 @@ class GatewayProcess:
         _log.info("draining", extra={"connections": self.connections(), "grace_ms": self._drain_plan().grace_ms})
         self._drain = Drain(self._scheduler, self._drain_plan())
         self._drain.begin(self._upgrader.links)
+        self._streams.begin_drain(self._drain_plan().farewell(0).reconnect_after_ms)
         self.drain_begun.set()
 
     def end_drain(self) -> None:
@@ -252,6 +258,7 @@ class GatewayProcess:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self._upgrader.wait_until_empty()
+        await self._end_streams()
         await self._system.stop(_STOP_TIMEOUT_S)
         left = await self._parts.backends.close(self.settings.gateway.drain_grace_ms / 1000)
         if left:
@@ -262,6 +269,16 @@ class GatewayProcess:
         await self._parts.close()
         await self._stop_internal()
         await asyncio.gather(*(one.close() for one in (self._metrics, self._tracing) if one is not None))
+
+    async def _end_streams(self) -> None:
+        """Backends that are connected go last, when they have been told what became of their clients."""
+        if self._streams.links:
+            for _ in range(_TURNS_TO_SETTLE):
+                if not self._system.statistics().mailbox_depth:
+                    break
+                await asyncio.sleep(0)
+            await self._parts.backends.finish_news_of_streams(self.settings.gateway.drain_grace_ms / 1000)
+        await self._streams.close(_STREAMS_GONE_WITHIN_S)
 
     def _failed(self) -> bool:
         return not self._parts.gateway.alive

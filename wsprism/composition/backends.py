@@ -51,6 +51,11 @@ class Backends:
                 backend.apply(plan)
             tenant.backend = backend
 
+    async def finish_news_of_streams(self, grace_s: float) -> None:
+        """Hand on what waits where streams are there to take it, within ``grace_s``; nothing is told there after."""
+        streaming = (backend for backend in self._backends.values() if backend.is_connected)
+        await asyncio.gather(*(backend.finish_news(grace_s) for backend in streaming))
+
     async def close(self, grace_s: float) -> int:
         """Hand on the news that wait, within ``grace_s``; how many events nobody will be told."""
         left = await asyncio.gather(*(backend.close(grace_s) for backend in self._backends.values()))
@@ -63,7 +68,8 @@ class Backends:
             rules = tenant.rules
             return read_effects(body, framing=rules.hot_framing, max_bytes=rules.limits.max_backend_bytes)
 
-        backend = HttpBackend(tenant.id, plan, self._scheduler, self.node, read, tenant.unix_now)
+        counters = tenant.counters.stream
+        backend = HttpBackend(tenant.id, plan, self._scheduler, self.node, read, tenant.unix_now, counters)
         backend.start()
         return backend
 
@@ -106,4 +112,5 @@ def plan_of(tenant: TenantSettings) -> BackendPlan | None:
             for name, one in tenant.services.ext.items()
             if isinstance(one, WebhookServiceSettings)
         },
+        stream=settings.stream,
     )

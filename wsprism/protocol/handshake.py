@@ -19,8 +19,10 @@ __all__ = [
     "SUBPROTOCOL_MSGPACK",
     "HandshakeFault",
     "HandshakeRequest",
+    "UpgradeRequest",
     "accept_key",
     "parse_handshake",
+    "parse_upgrade",
 ]
 
 SUBPROTOCOL_JSON = "wsprism.v1"
@@ -97,6 +99,24 @@ def parse_handshake(
         accept_key=accept_key(key),
         traceparent=parse_traceparent(traces[0].strip()) if len(traces) == 1 else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRequest:
+    """An acceptable upgrade whatever it is for, with the subprotocols that were offered, in their order."""
+
+    accept_key: str
+    offered: tuple[str, ...]
+
+
+def parse_upgrade(method: str, headers: Mapping[str, str]) -> UpgradeRequest | HandshakeFault:
+    """Reads an upgrade that names nobody in its query: a backend's stream."""
+    fields = _collect(headers, lower=True)
+    fault = _violation(method, fields)
+    if fault is not None:
+        return fault
+    key = fields["sec-websocket-key"][0].strip()
+    return UpgradeRequest(accept_key(key), tuple(_tokens(fields, "sec-websocket-protocol")))
 
 
 def accept_key(key: str) -> str:

@@ -1,20 +1,24 @@
 """The backend's stream: what stands in its messages and in its hot frames (docs/backend.md).
 
 Pure. Questions, answers, news and calls are JSON objects, or the same in MessagePack; hot frames are binary in both, on
-the msgpack stream behind a byte 0xc1, which never begins MessagePack.
+the msgpack stream behind a byte 0xc1, which never begins MessagePack. Everything is JSON inside the gateway: an answer
+is read by whoever reads the same answer over HTTP.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from wsprism.protocol.nesting import is_portable, json_nests_too_deep
+from wsprism.protocol.frames import binary_frame, text_frame
+from wsprism.protocol.nesting import MAX_DEPTH, is_portable, json_nests_too_deep
 
 __all__ = [
     "STREAM_SUBPROTOCOL_JSON",
     "STREAM_SUBPROTOCOL_MSGPACK",
+    "Fields",
     "HotFromBackend",
     "StreamCodec",
     "StreamFault",
@@ -24,8 +28,15 @@ __all__ = [
 STREAM_SUBPROTOCOL_JSON: Final = "wsprism.backend.v1"
 STREAM_SUBPROTOCOL_MSGPACK: Final = "wsprism.backend.v1.msgpack"
 
-_HOT_MARK: Final = 0xC1
+_HOT_MARK: Final = b"\xc1"
 _ROOM_BYTES: Final = 4
+_MAX_DEPTH: Final = 2 * MAX_DEPTH  # data within is counted by itself
+
+Fields = Mapping[str, msgspec.Raw]
+"""One object: the raw JSON of each of its fields."""
+
+_read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_read_objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 
 
 class HotFromBackend(msgspec.Struct, frozen=True, gc=False):
@@ -54,43 +65,48 @@ class StreamCodec:
 
     def __init__(self, *, msgpack: bool) -> None:
         self.msgpack = msgpack
-        self.encode = msgspec.msgpack.encode if msgpack else msgspec.json.encode
 
-    def hot(self, payload: bytes) -> bytes:
-        """The binary message that carries ``payload`` as a hot frame."""
-        return b"\xc1" + payload if self.msgpack else payload
+    def frame(self, body: bytes) -> bytes:
+        """The ready WebSocket frame that says ``body``, which is JSON.
 
-    def read(self, message: str | bytes) -> dict[str, Any] | list[Any] | HotFromBackend | StreamFault:
+        Raises ValueError (or OverflowError) for a number that MessagePack does not have.
+        """
+        if not self.msgpack:
+            return text_frame(body)
+        return binary_frame(msgspec.msgpack.encode(msgspec.json.decode(body)))
+
+    def hot_frame(self, payload: bytes) -> bytes:
+        """The ready WebSocket frame that carries ``payload`` as a hot frame."""
+        return binary_frame(_HOT_MARK + payload if self.msgpack else payload)
+
+    def read(self, message: str | bytes) -> Fields | list[Fields] | HotFromBackend | StreamFault:
         """An object, a list of objects, or a hot frame. Anything at all gives one of these or a fault."""
         if isinstance(message, str):
-            return StreamFault("text on a MessagePack stream") if self.msgpack else self._read_json(message)
+            return StreamFault("text on a MessagePack stream") if self.msgpack else _read_json(message)
         if not self.msgpack:
             return _read_hot(message)
-        if message[:1] == b"\xc1":
+        if message[:1] == _HOT_MARK:
             return _read_hot(message[1:])
         try:
-            value = msgspec.msgpack.decode(message)
+            value: Any = msgspec.msgpack.decode(message)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
             return StreamFault("this is no MessagePack")
-        return _checked(value) if is_portable(value) else StreamFault("this cannot be said in JSON, or nests too deep")
-
-    @staticmethod
-    def _read_json(text: str) -> dict[str, Any] | list[Any] | StreamFault:
-        try:
-            if json_nests_too_deep(text):
-                return StreamFault("this nests too deep")
-            value = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-            return StreamFault("this is no JSON")
-        return _checked(value)
+        if not is_portable(value):
+            return StreamFault("this cannot be said in JSON, or nests too deep")
+        return _read_json(msgspec.json.encode(value).decode())
 
 
-def _checked(value: Any) -> dict[str, Any] | list[Any] | StreamFault:
-    if isinstance(value, dict):
-        return value
-    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-        return value
-    return StreamFault("a message is an object, or a list of calls")
+def _read_json(text: str) -> Fields | list[Fields] | StreamFault:
+    try:
+        if json_nests_too_deep(text, _MAX_DEPTH):
+            return StreamFault("this nests too deep")
+        if not text.lstrip(" \t\r\n").startswith("["):
+            return _read_object(text)
+        return [*_read_objects(text)] or StreamFault("a list of calls holds at least one")
+    except msgspec.ValidationError:
+        return StreamFault("a message is an object, or a list of calls")
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return StreamFault("this is no JSON")
 
 
 def _read_hot(raw: bytes) -> HotFromBackend | StreamFault:

@@ -12,7 +12,7 @@ from qos import LaneCounters
 from wsprism.policy.decisions import DecisionCounters
 from wsprism.realtime.histogram import Histogram
 
-__all__ = ["GatewayCounters", "ReloadResult", "TenantCounters"]
+__all__ = ["GatewayCounters", "ReloadResult", "StreamCounters", "TenantCounters"]
 
 
 class ReloadResult(StrEnum):
@@ -21,6 +21,36 @@ class ReloadResult(StrEnum):
     APPLIED = "applied"
     UNCHANGED = "unchanged"
     REJECTED = "rejected"
+
+
+class StreamCounters:
+    """The streams of one tenant's backend. ``lanes`` is the exact account of their outbound queues; ``unknown``:
+    answers and acks that nobody waits for; ``faults``: messages that are none."""
+
+    __slots__ = (
+        "calls",
+        "connected",
+        "faults",
+        "hot_received",
+        "hot_unknown_room",
+        "lanes",
+        "opened",
+        "received",
+        "received_bytes",
+        "unknown",
+    )
+
+    def __init__(self) -> None:
+        self.connected = 0
+        self.opened = 0
+        self.received = 0
+        self.received_bytes = 0
+        self.calls = 0
+        self.hot_received = 0
+        self.hot_unknown_room = 0
+        self.unknown = 0
+        self.faults = 0
+        self.lanes = LaneCounters()
 
 
 class TenantCounters:
@@ -41,6 +71,7 @@ class TenantCounters:
         "replayed_messages",
         "sessions_opened",
         "slow_disconnects",
+        "stream",
     )
 
     def __init__(self) -> None:
@@ -58,6 +89,7 @@ class TenantCounters:
         self.messages_by_hot_service: Counter[int] = Counter()
         self.decisions = DecisionCounters()
         self.lanes = LaneCounters()
+        self.stream = StreamCounters()
 
 
 class GatewayCounters:

@@ -99,6 +99,11 @@ class Session:
         self.put_out_of: set[ActorRef] | None = None
         self.read_only_rooms: set[str] | None = None
 
+    @property
+    def expires_at(self) -> float | None:
+        """Unix time when its ticket ends; None: never."""
+        return self.principal.expires_at
+
     def end(self) -> None:
         """Nothing that it has said and that waits is heard any more."""
         self.muted = self.ended = True

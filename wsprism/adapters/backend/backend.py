@@ -15,15 +15,17 @@ from functools import lru_cache
 from typing import Any, Final
 
 from actors import Scheduler
-from wsprism.adapters.backend.desk import Answered, BackendCounters, Desk
+from wsprism.adapters.backend.desk import Answered, BackendCounters, Desk, Route
 from wsprism.adapters.backend.endpoint import Endpoint
 from wsprism.adapters.backend.news import News
 from wsprism.adapters.backend.questions import DecisionService, MessageService, PendingQuestion
+from wsprism.adapters.backend.stream_route import StreamRoute
+from wsprism.adapters.backend.streams import Streams
 from wsprism.adapters.http import HttpAnswer, HttpClient, Outage
 from wsprism.policy.breaker import Breaker
 from wsprism.policy.news import NewsBatch, NewsBounds, NewsQueue
 from wsprism.policy.questions import Line, QuestionBounds
-from wsprism.ports import BackendFigures, CallResult, Unanswered
+from wsprism.ports import BackendFigures, CallResult, StreamHub, Unanswered
 from wsprism.protocol.backend import (
     MAX_ANSWER_BYTES,
     ConnectAnswer,
@@ -33,6 +35,8 @@ from wsprism.protocol.backend import (
     events_body,
     rfc3339,
 )
+from wsprism.protocol.codes import CloseCode
+from wsprism.realtime.counters import StreamCounters
 
 __all__ = ["BackendPlan", "HttpBackend", "ServicePlan"]
 
@@ -42,6 +46,8 @@ MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 """Bound in bytes beside the configured number of questions that wait."""
 
 _ROOMS_REMEMBERED: Final = 4096
+
+_NO_ACK: Final = Unanswered(CallResult.TIMEOUT, "news were not acknowledged over the stream")
 
 MAX_CONNECTIONS: Final = 1025
 """As many as questions may be under way, and one for news."""
@@ -76,6 +82,7 @@ class BackendPlan:
     news: NewsBounds
     news_delay_s: float
     services: Mapping[str, ServicePlan]
+    stream: bool = False
 
 
 class HttpBackend:
@@ -89,6 +96,7 @@ class HttpBackend:
         node: str,
         read_effects: Callable[[bytes], Any | str],
         unix_now: Callable[[], float] = time.time,
+        stream_counters: StreamCounters | None = None,
     ) -> None:
         self.tenant = tenant
         self.counters = BackendCounters()
@@ -101,6 +109,8 @@ class HttpBackend:
         self._outages: dict[str, Outage] = {}
         self._endpoints: list[Endpoint] = []
         self._retired: list[Endpoint] = []
+        self._streams = Streams(scheduler, stream_counters or StreamCounters(), node, self._streams_changed)
+        self._stream_breaker = Breaker(plan.failures, plan.pause_s)
         self.desk = Desk(_bounds(plan), scheduler, self.counters)
         self.news = News(NewsQueue(plan.news), self._send_news, plan.news_delay_s, scheduler.now, unix_now)
         self.apply(plan)
@@ -112,20 +122,32 @@ class HttpBackend:
         self.news.queue.bounds = plan.news
         self.news.max_delay_s = plan.news_delay_s
         self._is_told_of = lru_cache(_ROOMS_REMEMBERED)(_matcher(plan.event_rooms or ()))
+        self._stream_breaker.configure(plan.failures, plan.pause_s)
         old, self._endpoints = self._endpoints, []
         self._retired += old
         self._decisions: dict[str, DecisionService] = {}
-        self._news_endpoint: Endpoint | None = None
-        if plan.url is not None:
-            own = self._news_endpoint = self._endpoint(plan.url, plan.timeout_s, old)
+        own = None if plan.url is None else self._endpoint(plan.url, plan.timeout_s, old)
+        self._news_endpoint = own
+        route = self._own_route(own, plan.timeout_s)
+        if route is not None:
             for kind, read in (("connect", decode_connect), ("join", decode_join), ("ping", _any_answer)):
-                self._decisions[kind] = DecisionService(kind, self.tenant, own, read, self._unix_now)
+                self._decisions[kind] = DecisionService(kind, self.tenant, route, read, self._unix_now)
         self._services = {
-            name: MessageService(
-                self.tenant, self._endpoint_of(one, old), one.batch, self._read_effects, self._unix_now
-            )
+            name: MessageService(self.tenant, self._route_of(one, old), one.batch, self._read_effects, self._unix_now)
             for name, one in plan.services.items()
         }
+        if not plan.stream:
+            self._streams.close_all(CloseCode.GOING_AWAY, "the tenant takes no stream any more")
+
+    @property
+    def streams(self) -> StreamHub | None:
+        """Where its streams are heard; None: it may not connect by itself."""
+        return self._streams if self.plan.stream else None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether any stream of it is there."""
+        return bool(self._streams)
 
     def start(self) -> None:
         """Begin to deliver news."""
@@ -145,7 +167,8 @@ class HttpBackend:
             duration=self.counters.duration,
             in_flight=questions.in_flight,
             waiting=questions.waiting,
-            breakers={one.url: one.breaker.state.value for one in self._endpoints},
+            breakers={one.url: one.breaker.state.value for one in self._endpoints}
+            | ({"stream": self._stream_breaker.state.value} if self.plan.stream else {}),
             events_waiting=len(queue),
             events_sent=queue.sent,
             events_missed=queue.missed,
@@ -162,7 +185,7 @@ class HttpBackend:
     def tells(self, event: str, room: str | None = None) -> bool:
         """Whether the configuration wants it told."""
         plan = self.plan
-        if event not in plan.events or self._news_endpoint is None:
+        if event not in plan.events or (self._news_endpoint is None and not plan.stream):
             return False
         return room is None or plan.event_rooms is None or self._is_told_of(room)
 
@@ -216,10 +239,17 @@ class HttpBackend:
         """Ask a question that means nothing: whatever 200 says is an answer."""
         return await self._decided("ping", {}, None)
 
+    async def finish_news(self, grace_s: float) -> int:
+        """Hand on the news that wait, within ``grace_s``; how many events are left. Nothing is told afterwards."""
+        somewhere = self._news_endpoint is not None or bool(self._streams)
+        return await self.news.finish(grace_s if somewhere else 0.0)
+
     async def close(self, grace_s: float = 0.0) -> int:
-        """Hand on the news that wait, within ``grace_s``, and let go of everything; how many events are left."""
-        left = await self.news.finish(grace_s if self._news_endpoint is not None else 0.0)
+        """``finish_news``, and let go of everything; how many events are left."""
+        left = await self.finish_news(grace_s)
         self.desk.close()
+        self._streams.close_all(CloseCode.GOING_AWAY, "the tenant takes no stream any more")
+        self._streams.close()
         for endpoint in (*self._endpoints, *self._retired):
             await endpoint.close()
         await self._client.close()
@@ -242,10 +272,27 @@ class HttpBackend:
         deadline = self._scheduler.now() + self.plan.timeout_s
         return self.desk.ask(None, PendingQuestion(service, fields, data_bytes, deadline, answered, traceparent))
 
-    def _endpoint_of(self, service: ServicePlan, old: Sequence[Endpoint]) -> Endpoint:
+    def _own_route(self, endpoint: Endpoint | None, timeout_s: float) -> Route | None:
+        """The way to the backend itself: its streams when it may have any, else its address."""
+        if not self.plan.stream:
+            return endpoint
+        return StreamRoute(
+            self._streams,
+            endpoint,
+            timeout_s,
+            self._stream_breaker,
+            self._scheduler,
+            lambda failure: self._tell_outage("stream", failure),
+        )
+
+    def _route_of(self, service: ServicePlan, old: Sequence[Endpoint]) -> Route:
+        """An address of its own is asked there; everything else goes where the backend is."""
+        timeout_s = service.timeout_s or self.plan.timeout_s
         url = service.url or self.plan.url
-        assert url is not None, "the settings ask for one of them"
-        return self._endpoint(url, service.timeout_s or self.plan.timeout_s, old)
+        endpoint = None if url is None else self._endpoint(url, timeout_s, old)
+        route = endpoint if service.url is not None else self._own_route(endpoint, timeout_s)
+        assert route is not None, "the settings ask for one of them"
+        return route
 
     def _endpoint(self, url: str, timeout_s: float, old: Sequence[Endpoint]) -> Endpoint:
         """Of one url there is one breaker, whoever asks and however long they wait; a reload keeps it."""
@@ -259,16 +306,20 @@ class HttpBackend:
             breaker or Breaker(self.plan.failures, self.plan.pause_s),
             self._client,
             self._scheduler,
-            self._tell_outage,
+            lambda endpoint, failure: self._tell_outage(endpoint.url, failure),
             self._unix_now,
         )
         self._endpoints.append(endpoint)
         return endpoint
 
-    def _tell_outage(self, endpoint: Endpoint, failure: Unanswered | None) -> None:
-        outage = self._outages.get(endpoint.url)
+    def _streams_changed(self) -> None:
+        """A new way to the backend, or one less: news that wait try it."""
+        self.news.retry_now()
+
+    def _tell_outage(self, where: str, failure: Unanswered | None) -> None:
+        outage = self._outages.get(where)
         if outage is None:
-            outage = self._outages[endpoint.url] = Outage(_log, "the backend", self.tenant)
+            outage = self._outages[where] = Outage(_log, "the backend", self.tenant)
         if failure is None or failure.result is CallResult.REFUSED:
             outage.worked()
         elif failure.result is not CallResult.OPEN:
@@ -285,14 +336,19 @@ class HttpBackend:
             batch.missed,
             batch.events,
         )
+        if self._streams:
+            last_seq = batch.first_seq + len(batch.timed_events) - 1
+            taken = await self._streams.tell(body, last_seq, self.plan.timeout_s)
+            self._tell_outage("stream", None if taken else _NO_ACK)
+            return taken
         if self._news_endpoint is None:
             return False
         answer = await self._news_endpoint.post(batch.id, body, {})
         if isinstance(answer, HttpAnswer) and 200 <= answer.status < 300:
-            self._tell_outage(self._news_endpoint, None)
+            self._tell_outage(self._news_endpoint.url, None)
             return True
         why = f"status {answer.status}" if isinstance(answer, HttpAnswer) else answer.why
-        self._tell_outage(self._news_endpoint, Unanswered(CallResult.INVALID, why))
+        self._tell_outage(self._news_endpoint.url, Unanswered(CallResult.INVALID, why))
         return False
 
 

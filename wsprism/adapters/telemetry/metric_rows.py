@@ -15,6 +15,7 @@ from actors import SystemStatistics
 from qos import Lane
 from wsprism import __version__, build_kind
 from wsprism.ports import BackendFigures
+from wsprism.realtime.counters import StreamCounters
 from wsprism.realtime.histogram import Histogram
 from wsprism.realtime.view import GatewayView, TenantView
 
@@ -85,6 +86,73 @@ def _of_backend(read: Callable[[BackendFigures], Iterable[tuple[float, Labels]]]
 
     return points
 
+
+def _of_stream(read: Callable[[StreamCounters], Points]) -> Callable[[TenantView], Points]:
+    """Of tenants that have had a stream: the others have no series for it."""
+
+    def points(tenant: TenantView) -> Points:
+        stream = tenant.counters.stream
+        return [(value, {"tenant": tenant.id, **labels}) for value, labels in read(stream)] if stream.opened else []
+
+    return points
+
+
+def _stream_sent(name: str) -> Callable[[TenantView], Points]:
+    return _of_stream(lambda one: [(getattr(one.lanes, name)[lane], {"class": lane.name.lower()}) for lane in Lane])
+
+
+def _stream_unsent(one: StreamCounters) -> Points:
+    for why in ("dropped", "conflated", "discarded"):
+        values = getattr(one.lanes, why)
+        yield from ((values[lane], {"class": lane.name.lower(), "why": why}) for lane in Lane)
+
+
+STREAM_ROWS: Final[tuple[Row[TenantView], ...]] = (
+    Row(
+        "gauge", "wsprism_backend_streams", "Streams of the backend now", _of_stream(lambda one: [(one.connected, {})])
+    ),
+    Row("counter", "wsprism_backend_streams_opened", "Streams opened", _of_stream(lambda one: [(one.opened, {})])),
+    Row(
+        "counter",
+        "wsprism_backend_stream_messages_received",
+        "Messages from streams, hot frames too",
+        _of_stream(lambda one: [(one.received, {})]),
+    ),
+    Row(
+        "counter",
+        "wsprism_backend_stream_received",
+        "Bytes of messages from streams",
+        _of_stream(lambda one: [(one.received_bytes, {})]),
+        "By",
+    ),
+    Row("counter", "wsprism_backend_stream_calls", "Calls over streams", _of_stream(lambda one: [(one.calls, {})])),
+    Row(
+        "counter",
+        "wsprism_backend_stream_hot_received",
+        "Hot frames from streams",
+        _of_stream(lambda one: [(one.hot_received, {})]),
+    ),
+    Row(
+        "counter",
+        "wsprism_backend_stream_ignored",
+        "Messages from streams that nothing was done with, by reason",
+        _of_stream(
+            lambda one: [
+                (one.unknown, {"reason": "unknown_id"}),
+                (one.hot_unknown_room, {"reason": "unknown_room"}),
+                (one.faults, {"reason": "fault"}),
+            ]
+        ),
+    ),
+    Row("counter", "wsprism_backend_stream_messages_sent", "Messages handed to streams", _stream_sent("sent")),
+    Row("counter", "wsprism_backend_stream_sent", "Bytes handed to streams", _stream_sent("sent_bytes"), "By"),
+    Row(
+        "counter",
+        "wsprism_backend_stream_unsent",
+        "Messages to streams that never left, by reason",
+        _of_stream(_stream_unsent),
+    ),
+)
 
 TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
     Row("gauge", "wsprism_sessions", "Sessions now", lambda one: [(one.sessions, {"tenant": one.id})]),
@@ -182,6 +250,7 @@ TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
         _of_backend(lambda now: [(now.oldest_event_s, {})]),
         "s",
     ),
+    *STREAM_ROWS,
 )
 
 

@@ -14,21 +14,42 @@ from wsprism.protocol.frames import ping_frame
 from wsprism.realtime.messages import CloseConnection
 
 if TYPE_CHECKING:
-    from actors import Cancellable, Scheduler
+    from actors import ActorRef, Cancellable, Scheduler
     from wsprism.realtime.outbound.outlet import Outlet
-    from wsprism.realtime.session import Session
 
-__all__ = ["Sweepable", "Sweeper"]
+__all__ = ["SocketOwner", "Sweepable", "Sweeper"]
 
 SWEEP_INTERVAL_S: Final = 1.0
 _PING: Final = Frame(ping_frame(), Lane.CONTROL, None)
+
+
+class SocketOwner(Protocol):
+    """Whose socket it is: a client's session, or a backend's stream."""
+
+    @property
+    def connection(self) -> ActorRef:
+        """The actor that hears what the socket says."""
+        ...
+
+    @property
+    def outlet(self) -> Outlet:
+        """Its way out."""
+        ...
+
+    @property
+    def expires_at(self) -> float | None:
+        """Unix time when it has to end; None: never."""
+        ...
 
 
 class Sweepable(Protocol):
     """What the sweep needs of a live socket."""
 
     outlet: Outlet
-    session: Session
+
+    @property
+    def session(self) -> SocketOwner: ...
+
     heard_at: float
     """When the last whole message or pong came; single bytes do not count."""
     pinged_at: float
@@ -94,7 +115,7 @@ class Sweeper:
             if socket.heard_at <= idle_before:
                 self._end(socket, CloseConnection(CloseCode.IDLE, "idle"))
                 continue
-            expires_at = socket.session.principal.expires_at
+            expires_at = socket.session.expires_at
             if expires_at is not None and expires_at <= unix_now:
                 self._end(socket, CloseConnection(CloseCode.TICKET_EXPIRED, "ticket expired"))
             elif socket.pinged_at <= ping_before:

@@ -55,11 +55,14 @@ from wsprism.realtime.room.inbox import Inbox
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 from wsprism.realtime.slices import ActorSlices
+from wsprism.realtime.stream.messages import NoStream, OpenStream
+from wsprism.realtime.stream.session import StreamSession
 from wsprism.realtime.tenant.backend import HANDLED, BackendCalls
 from wsprism.realtime.tenant.effects import carry_out_for_others
 from wsprism.realtime.tenant.histories import HISTORY_HANDLERS, forget_unruled, keep, tell_evicted
 from wsprism.realtime.tenant.news import News
 from wsprism.realtime.tenant.registry import RoomEntry, Roster, SessionRegistry
+from wsprism.realtime.tenant.streams import Streams
 
 __all__ = ["Tenant"]
 
@@ -102,6 +105,7 @@ class Tenant(Actor):
         self.tenant.ref = self.context.ref
         self.slices = ActorSlices(self.context)
         self._backend = BackendCalls(self)
+        self._streams = Streams(self.tenant, self.context, self.flusher)
         if self.tenant.store is not None:
             self.tenant.store.on_evicted = lambda room: tell_evicted(self, room)
         self._stop_once_removed()
@@ -266,7 +270,13 @@ class Tenant(Actor):
 
         self.slices.begin(list(session.rooms), leave, lambda _: session.end_narrowing())
 
+    def _open_stream(self, message: OpenStream) -> StreamSession | NoStream:
+        return self._streams.open(message)
+
     def _connection_ended(self, message: Terminated) -> None:
+        if self._streams.ended(message.ref):
+            self._stop_once_removed()
+            return
         session = self.registry.of_connection(message.ref)
         if session is not None:
             self._forget(session)
@@ -295,6 +305,8 @@ class Tenant(Actor):
         self.slices.begin(list(self.registry), tell, most=_CONNECTIONS_TOLD_AT_ONCE)
 
     def _remove(self, _: RemoveTenant) -> None:
+        self._streams.close(_TENANT_REMOVED)
+
         def end(some: Sequence[Session]) -> int:
             meant = self.still_here(some)
             for session in meant:
@@ -307,7 +319,7 @@ class Tenant(Actor):
         self.slices.go_on()
 
     def _stop_once_removed(self) -> None:
-        if self.tenant.removed and not self._connections:
+        if self.tenant.removed and not self._connections and not self._streams:
             self.context.stop()
 
     # Rooms
@@ -454,6 +466,7 @@ _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     NextSlice: Tenant._next_slice,
     _LookForSockets: Tenant._look_for_sockets,
     OpenSession: Tenant._open_session,
+    OpenStream: Tenant._open_stream,
     PublishToRoom: Tenant._publish,
     RemoveTenant: Tenant._remove,
     Revoke: Tenant._revoke,

@@ -24,6 +24,8 @@ from wsprism.transport.api.problems import Problem
 from wsprism.transport.api.rates import RateMeter
 from wsprism.transport.api.requests import MAX_BODY_BYTES, check_body, read_body, read_idempotency_key, read_query
 from wsprism.transport.api.routes import NoRoute, Operation, find_route, split_path
+from wsprism.transport.api.stream_calls import KeyCalls
+from wsprism.transport.websocket.stream import StreamUpgrader
 
 __all__ = ["Api"]
 
@@ -36,14 +38,16 @@ _NO_KEY: Final = Problem(
 )
 _SCOPED: Final = Problem(403, "this key is scoped to tenants")
 _READ_ONLY: Final = Problem(403, "this key is read-only: it may call GET")
+_READ_ONLY_STREAM: Final = Problem(403, "this key is read-only: it may not open a stream")
 _FAILED: Final = Problem(500, "internal error")
 
 
 class Api:
     """Handles everything below ``/v1/``, and ``/openapi.json``. ``start`` and ``stop`` it with its listener."""
 
-    def __init__(self, gateway: GatewayControl, scheduler: Scheduler) -> None:
+    def __init__(self, gateway: GatewayControl, scheduler: Scheduler, streams: StreamUpgrader) -> None:
         self._gateway = gateway
+        self._streams = streams
         self._rates = RateMeter(scheduler, gateway.tenants)
         self._idempotency = Idempotency(scheduler.now)
         self._refusals = LimitedLog(_log, scheduler.now)
@@ -68,11 +72,15 @@ class Api:
         except Exception:
             _log.exception("a call could not be answered", extra={"method": request.method})
             answer = _FAILED
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        if "Upgrade" in request.headers and request.transport is not None and not request.transport.is_closing():
+            request.transport.resume_reading()  # it was to stay quiet until it is known what it becomes
         if isinstance(answer, Problem):
             return answer.response()
         return web.Response(status=answer.status, body=answer.body, content_type="application/json")
 
-    async def _answer(self, request: web.BaseRequest) -> Answered | Problem:
+    async def _answer(self, request: web.BaseRequest) -> Answered | Problem | web.StreamResponse:
         parts = split_path(request.rel_url.raw_path)
         if parts == ["openapi.json"]:
             return Answered(200, document_json()) if request.method == "GET" else _not_allowed(("GET",))
@@ -82,6 +90,8 @@ class Api:
         if key is None:
             self._refusals.log("key", "an API call without a good key", level=logging.WARNING, remote=request.remote)
             return _NO_KEY
+        if len(parts) == 4 and parts[1] == "tenants" and parts[3] == "stream":
+            return await self._open_stream(request, key, parts[2])
         route = find_route(request.method, parts)
         if isinstance(route, NoRoute):
             if route.fault:
@@ -125,6 +135,16 @@ class Api:
         return await self._idempotency.once(
             (call.tenant.id, operation.path.format(**call.path), once), raw, lambda: _carry_out(operation, call)
         )
+
+    async def _open_stream(self, request: web.BaseRequest, key: ApiKey, tenant_id: str) -> web.StreamResponse | Problem:
+        """A backend that connects by itself: over its socket it may do whatever its key may."""
+        tenant = self._gateway.tenant(tenant_id) if key.covers(tenant_id) else None
+        if tenant is None:
+            return _NO_TENANT
+        if key.read_only:
+            return _READ_ONLY_STREAM
+        calls = KeyCalls(self._gateway, self._rates, key, tenant)
+        return await self._streams.handle(request, tenant, key.name, calls)
 
     def _find_key(self, request: web.BaseRequest) -> ApiKey | None:
         configured = self._gateway.settings.gateway.internal.api_keys

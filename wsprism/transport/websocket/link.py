@@ -18,7 +18,7 @@ from wsprism.transport.http.sockets import reset, taken_by_peer
 if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.realtime.outbound.outlet import Outlet
-    from wsprism.realtime.session import Session
+    from wsprism.realtime.outbound.sweeper import SocketOwner
 
 __all__ = ["Link"]
 
@@ -58,7 +58,7 @@ class Link(asyncio.BufferedProtocol):
 
     def __init__(
         self,
-        session: Session,
+        session: SocketOwner,
         decoder: FrameDecoder,
         loop: asyncio.AbstractEventLoop,
         on_lost: Callable[[Link], None],
