@@ -22,6 +22,7 @@ check: $(BIN)/pytest
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --python-version 3.10 clients/python/wsprism_client
 	$(BIN)/lint-imports
 	$(PYTEST) -n $(JOBS) -m "not alone" --cov --cov-report=
 	$(PYTEST) -m alone --cov --cov-append --cov-report=

@@ -13,6 +13,7 @@ import uvloop
 import yaml
 from hypothesis import settings
 
+from tests.sdk.table import print_behaviours
 from wsprism.composition.app import GatewayProcess
 from wsprism.composition.reload import ReloadReport
 from wsprism.settings import load_settings
@@ -45,6 +46,11 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Loops:
     if "start_gateway" in getattr(item, "fixturenames", ()) or item.get_closest_marker("both_loops"):
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which SDK does what."""
+    print_behaviours(terminalreporter)
 
 
 StartGateway = Callable[..., Awaitable["Running"]]

@@ -1,4 +1,4 @@
-"""Messages that wait for an answer: publishes, which are sent again until they have one, and requests, which are not."""
+"""Messages that wait for an answer: publishes are sent again until they have one, requests are not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsprism_client._errors import CLOSED, DISCONNECTED, QUEUE_FULL, WsPrismError
+from wsprism_client._errors import DISCONNECTED, QUEUE_FULL, WsPrismError
 
 __all__ = ["Call", "Calls"]
 
@@ -20,7 +20,6 @@ class Call:
     message: dict[str, Any]
     size_bytes: int
     again: bool
-    room: str | None
     answer: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     seq: int | None = None
 
@@ -63,8 +62,9 @@ class Calls:
 
     def end(self, call: Call, value: Any = None, error: WsPrismError | None = None) -> None:
         """Its answer is here. Nothing when it has ended already."""
-        if self._calls.pop(call, self) is self:
+        if call not in self._calls:
             return
+        del self._calls[call]
         if call.seq is not None:
             self._by_seq.pop(call.seq, None)
         else:
@@ -90,13 +90,7 @@ class Calls:
                 self._unsent += 1
                 self._unsent_bytes += call.size_bytes
 
-    def close(self) -> None:
+    def close(self, error: WsPrismError) -> None:
         """The end of all."""
         for call in list(self._calls):
-            self.end(call, error=WsPrismError(CLOSED, "the client is closed"))
-
-    def end_room(self, room: str, error: WsPrismError) -> None:
-        """Its publishes will never be accepted."""
-        for call in list(self._calls):
-            if call.room == room:
-                self.end(call, error=error)
+            self.end(call, error=error)

@@ -1,26 +1,38 @@
-"""The client: one connection at a time, come back to whenever it is lost, with its rooms and what waits for an answer."""
+"""The client: one connection at a time, come back to when it is lost, its rooms, and what waits for an answer."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import logging
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from wsprism_client._calls import Call, Calls
-from wsprism_client._codes import Verdict, backoff_s
-from wsprism_client._errors import CLOSED, DISCONNECTED, TIMEOUT, WsPrismError
+from wsprism_client._codes import Verdict, backoff_s, of_close
+from wsprism_client._errors import CLOSED, TIMEOUT, WsPrismError
 from wsprism_client._events import Emitter
-from wsprism_client._options import Options, Ticket
+from wsprism_client._options import Options, Ticket, address
 from wsprism_client._room import Room, new_id
-from wsprism_client._socket import End, Socket, TicketFailed, ask_ticket
+from wsprism_client._socket import ABNORMAL, End, Socket, TicketFailed, ask_ticket, within
 from wsprism_client._wire import ACK_REQUESTED, Codec, HotFrame, encode_hot
 
 __all__ = ["Client"]
 
 _SEQ_PRESENT = 1
 _MAX_REFRESH_LEAD_S = 30.0
+_MAX_LOOK_S = 1.0
+"""A refreshed ticket's end is seen so soon, at the latest."""
+_NOT_SENT = frozenset({1005, 1006, 1015})
+"""Close codes that never stand in a frame (RFC 6455, 7.4.1)."""
+_MAX_HOT_BUFFERED_BYTES = 65_536
 _EVENTS = frozenset({"state", "message", "hot", "error", "draining"})
+_PASSING = frozenset({"RATE_LIMITED", "UNAVAILABLE", "TIMEOUT", "INTERNAL"})
+"""Codes of joins that were refused for now."""
+
+_log = logging.getLogger("wsprism_client")
 
 
 class Client:
@@ -59,7 +71,9 @@ class Client:
             queue_bytes,
             request_timeout_s,
         )
+        address(url, self._options)
         self._url = url
+        self._sid = sid
         self._codec = Codec(format)
         self.state = "idle"
         self.next_attempt_at: float | None = None
@@ -67,23 +81,26 @@ class Client:
         self.session: dict[str, Any] | None = None
         self.round_trip_s: float | None = None
         self.dropped_hot = 0
-        self._events = Emitter(_EVENTS)
+        self._events = Emitter(_EVENTS, self._fault)
         self._rooms: dict[str, Room] = {}
         self._calls = Calls(queue_messages, queue_bytes)
         self._seq = 0
         self._joins: dict[int, Room] = {}
         self._leaves: dict[int, Room] = {}
-        self._pings: dict[int, float] = {}
-        self._refreshed_for: float | None = None
+        self._join_order: dict[str, None] = {}
+        self._ping: tuple[int, float] | None = None
+        self._refresh_at: float | None = None
         self._socket: Socket | None = None
         self._heard_at = 0.0
         self._opened_at: float | None = None
-        self._authed: asyncio.Event | None = None
+        self._too_late: asyncio.TimerHandle | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._come_back_at: float | None = None
-        self._refused_for_s: float | None = None
+        self._refusal: tuple[float, str] | None = None
         self._first_open: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._background: set[asyncio.Task[None]] = set()
 
     # For users
 
@@ -100,9 +117,6 @@ class Client:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        if self._socket is not None:
-            socket, self._socket = self._socket, None
-            await socket.close()
         if self.state != "closed":
             self._closed({"code": 1000, "reason": "closed by the client"})
 
@@ -118,12 +132,12 @@ class Client:
     ) -> Room:
         """The room of this name: the same object until it is left."""
         known = self._rooms.get(name)
-        if known is not None:
+        if known is not None and known._leaving is None:
             return known
-        if self.state == "closed":
-            raise WsPrismError(CLOSED, "the client is closed")
-        room = self._rooms[name] = Room(self, name, presence=presence, state=state, since=since)
         self._start()
+        if known is not None:
+            self._forget(known)
+        room = self._rooms[name] = Room(self, name, presence=presence, state=state, since=since)
         if self.state == "open":
             self._join(room)
         return room
@@ -132,16 +146,15 @@ class Client:
         self, svc: str, type: str, data: Any = None, room: str | None = None, id: str | None = None
     ) -> int | None:
         """Any ext message, acknowledged; sent again with the same id until it is. The ack's offset, or None."""
-        answer = await self._acknowledged(svc, type, data, room=room, id=id or new_id())
-        return (answer or {}).get("offset") if isinstance(answer, dict) else None
+        message = {**_message(svc, type, data, room), "flags": ACK_REQUESTED | _SEQ_PRESENT, "id": id or new_id()}
+        ack = await self._call(message, again=True).answer
+        return ack.get("offset") if isinstance(ack, dict) else None
 
     async def request(
         self, svc: str, type: str, data: Any = None, room: str | None = None, timeout_s: float | None = None
     ) -> Any:
         """The data of the first message that repeats its seq. Not sent again: DISCONNECTED when the connection goes."""
-        message = _message(svc, type, data, room)
-        message["flags"] = _SEQ_PRESENT
-        call = self._call(message, again=False, room=None)
+        call = self._call({**_message(svc, type, data, room), "flags": _SEQ_PRESENT}, again=False)
         return await self._answer(call, timeout_s or self._options.request_timeout_s)
 
     async def refresh(self) -> None:
@@ -164,7 +177,7 @@ class Client:
 
     def _start(self) -> None:
         if self.state == "closed" or self._closing:
-            raise WsPrismError(CLOSED, "the client is closed")
+            raise self._closed_error()
         if self._task is None:
             loop = asyncio.get_running_loop()
             self._first_open = loop.create_future()
@@ -175,36 +188,35 @@ class Client:
         failures = 0
         asked_again = False
         while True:
-            self._move("connecting")
             self._opened_at = None
+            self._refusal = None
+            self._move("connecting")
             end = await self._attempt()
-            if self._opened_at is not None:
+            opened_at, refusal = self._opened_at, self._refusal
+            self._disconnected()
+            if opened_at is not None:
                 asked_again = False
-                if time.monotonic() - self._opened_at >= self._options.backoff_reset_s:
+                if time.monotonic() - opened_at >= self._options.backoff_reset_s:
                     failures = 0
-            if end.verdict is Verdict.NEW_TICKET:
-                if asked_again or isinstance(self._options.ticket, str):
-                    break
-                asked_again = True
-            elif end.verdict is Verdict.FINAL:
-                break
-            await self._wait(failures, end)
+            may_ask = not asked_again and not isinstance(self._options.ticket, str)
+            if end.verdict is Verdict.FINAL or (end.verdict is Verdict.NEW_TICKET and not may_ask):
+                self._task = None
+                self._closed({"code": end.code, "reason": refusal[1] if refusal else end.reason})
+                return
+            asked_again = asked_again or end.verdict is Verdict.NEW_TICKET
+            await self._wait(failures, max(end.wait_s or 0.0, refusal[0] if refusal else 0.0))
             failures += 1
-        self._task = None
-        self._closed({"code": end.code, "reason": end.reason})
 
-    async def _wait(self, failures: int, end: End) -> None:
+    async def _wait(self, failures: int, asked_s: float) -> None:
         """Full jitter, never before the gateway wants it, and to the moment that a drain named."""
         now = time.monotonic()
+        until = now + max(asked_s, backoff_s(failures, self._options.backoff_base_s, self._options.backoff_cap_s))
         if self._come_back_at is not None:
-            wait_s = max(0.0, self._come_back_at - now)
-        else:
-            wait_s = backoff_s(failures, self._options.backoff_base_s, self._options.backoff_cap_s)
-            wait_s = max(wait_s, end.wait_s or 0.0, self._refused_for_s or 0.0)
-        self._come_back_at = self._refused_for_s = None
-        self.next_attempt_at = time.time() + wait_s
+            until, self._come_back_at = max(now, self._come_back_at), None
+        self.next_attempt_at = time.time() + until - now
         self._move("waiting")
-        await asyncio.sleep(wait_s)
+        await asyncio.sleep(until - now)
+        await asyncio.sleep(max(0.0, until - time.monotonic()))  # a timer may be early by its clock's resolution
         self.next_attempt_at = None
 
     async def _attempt(self) -> End:
@@ -213,96 +225,102 @@ class Client:
         try:
             ticket = await ask_ticket(options)
         except TicketFailed as error:
-            return End(1006, f"no ticket: {error}", Verdict.RECONNECT)
-        socket = self._socket = Socket(self._url, options, self._codec)
-        self._authed = asyncio.Event()
-        watching: asyncio.Task[None] | None = None
+            return End(ABNORMAL, f"no ticket: {error}", Verdict.RECONNECT)
+        socket = Socket(address(self._url, options, self._sid), self._codec)
+        loop = asyncio.get_running_loop()
+        too_late = "no answer to the handshake in time"
+        self._too_late = loop.call_later(options.connect_timeout_s, socket.abort, too_late)
+        goodbye: int | None = 1000
         try:
             try:
-                refused = await asyncio.wait_for(socket.open(ticket), options.connect_timeout_s)
+                refused = await within(socket.open(ticket), options.connect_timeout_s)
             except asyncio.TimeoutError:
-                return End(1006, "no answer to the handshake in time", Verdict.RECONNECT)
+                goodbye = None
+                return End(ABNORMAL, too_late, Verdict.RECONNECT)
             if refused is not None:
                 return refused
-            self._heard_at = time.monotonic()
-            watching = asyncio.get_running_loop().create_task(self._watch(socket))
-            return await socket.read(self._received)
+            self._socket = socket
+            code, reason = await socket.read(self._received)
+            goodbye = None if code == ABNORMAL else code
+            return End(code, reason, of_close(code, authed=self._opened_at is not None))
         finally:
-            if watching is not None:
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
-            if self._socket is socket and not self._closing:
-                self._socket = None
-                await socket.close(1001)
-            self._disconnected()
+            self._socket = None
+            self._too_late.cancel()
+            if self._watching is not None:
+                self._watching.cancel()
+                self._watching = None
+            await socket.close(1000 if goodbye in _NOT_SENT else goodbye)
 
     async def _watch(self, socket: Socket) -> None:
         """Liveness and the ticket's end: one task a connection."""
         options = self._options
-        assert self._authed is not None
-        try:
-            await asyncio.wait_for(self._authed.wait(), options.connect_timeout_s)
-        except asyncio.TimeoutError:
-            socket.abort()
-            return
-        refresh_at = self._refresh_time()
         while True:
             now = time.monotonic()
-            if self._pings:
-                if now - max(self._heard_at, min(self._pings.values())) >= options.pong_timeout_s:
-                    socket.abort()
-                    return
-                next_look = max(self._heard_at, min(self._pings.values())) + options.pong_timeout_s
-            elif now - self._heard_at >= options.ping_interval_s:
-                self._ping()
-                continue
-            else:
+            if self._ping is None:
                 next_look = self._heard_at + options.ping_interval_s
-            if refresh_at is not None:
-                if time.time() >= refresh_at:
-                    refresh_at = None
-                    asyncio.ensure_future(self._refresh_quietly())
+                if now >= next_look:
+                    self._send_ping()
                     continue
-                next_look = min(next_look, now + refresh_at - time.time())
-            await asyncio.sleep(max(0.001, next_look - now))
-            if refresh_at is None:
-                refresh_at = self._refresh_time()
+            else:
+                next_look = max(self._heard_at, self._ping[1]) + options.pong_timeout_s
+                if now >= next_look:
+                    socket.abort("no answer to a ping")
+                    return
+            if self._refresh_at is not None and now >= self._refresh_at:
+                self._refresh_at = None
+                self._in_background(self._refresh_quietly())
+            soonest = next_look if self._refresh_at is None else min(next_look, self._refresh_at)
+            await asyncio.sleep(max(0.001, min(soonest - now, _MAX_LOOK_S)))
 
-    def _refresh_time(self) -> float | None:
-        """10 % of the ticket's life before its end, at most 30 s; None: not for a fixed ticket, or without an end."""
+    def _refresh_in_time(self) -> None:
+        """10 % of the ticket's life before its end, at most 30 s. A ticket that is a string has no next one."""
+        self._refresh_at = None
         expires_at = (self.session or {}).get("expires_at")
         if expires_at is None or isinstance(self._options.ticket, str):
-            return None
+            return
         left_s = expires_at - time.time()
-        if left_s <= 0 or expires_at == self._refreshed_for:
-            return None
-        return float(expires_at - min(_MAX_REFRESH_LEAD_S, left_s / 10))
+        if left_s > 0:
+            self._refresh_at = time.monotonic() + left_s - min(_MAX_REFRESH_LEAD_S, left_s / 10)
 
     async def _refresh_quietly(self) -> None:
-        self._refreshed_for = (self.session or {}).get("expires_at")
         try:
             await self.refresh()
         except WsPrismError as error:
-            if error.code not in (CLOSED, DISCONNECTED):
-                self._listener_failed(error)
+            if self.state == "open":
+                self._fault(error)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def _closed(self, reason: dict[str, Any]) -> None:
         self.reason = reason
         self.next_attempt_at = None
-        error = WsPrismError(CLOSED, f"{reason['code']} {reason['reason']}".strip())
+        self.state = "closed"
+        error = self._closed_error()
+        self._calls.close(error)
+        self._disconnected()
         if self._first_open is not None and not self._first_open.done():
             self._first_open.set_exception(error)
-        self._calls.close()
         rooms, self._rooms = self._rooms, {}
         for room in rooms.values():
-            room._end(error)
-        self._move("closed")
+            room._on_left(told=False)
+        for task in list(self._background):
+            task.cancel()
+        self._events.emit("state", {"state": "closed", "reason": reason})
+
+    def _closed_error(self) -> WsPrismError:
+        why = self.reason or {"code": 1000, "reason": "closed by the client"}
+        return WsPrismError(CLOSED, f"the client is closed: {why['code']} {why['reason']}")
 
     def _disconnected(self) -> None:
         self.session = None
+        self._ping = None
+        self._refresh_at = None
         self._joins.clear()
         self._leaves.clear()
-        self._pings.clear()
+        self._join_order.clear()
         self._calls.disconnected()
         for room in list(self._rooms.values()):
             if room._leaving is not None:
@@ -311,14 +329,10 @@ class Client:
                 room._on_disconnected()
 
     def _move(self, state: str) -> None:
-        if self.state == state:
-            return
         self.state = state
         told: dict[str, Any] = {"state": state}
-        if state == "waiting":
+        if self.next_attempt_at is not None:
             told["next_attempt_at"] = self.next_attempt_at
-        if state == "closed":
-            told["reason"] = self.reason
         self._events.emit("state", told)
 
     # Out
@@ -334,26 +348,18 @@ class Client:
     def _join(self, room: Room) -> None:
         seq = self._next_seq()
         self._joins[seq] = room
+        self._join_order.pop(room.name, None)
+        self._join_order[room.name] = None
         self._send(room._join_message(seq))
 
-    def _ping(self) -> None:
+    def _send_ping(self) -> None:
         seq = self._next_seq()
-        self._pings[seq] = time.monotonic()
+        self._ping = seq, time.monotonic()
         self._send({"v": 1, "svc": "sys", "type": "ping", "flags": _SEQ_PRESENT, "seq": seq})
 
-    async def _acknowledged(
-        self, svc: str, type: str, data: Any, *, room: str | None = None, id: str | None = None
-    ) -> Any:
-        message = _message(svc, type, data, room)
-        message["flags"] = ACK_REQUESTED | _SEQ_PRESENT
-        if id is not None:
-            message["id"] = id
-        return await self._call(message, again=True, room=room).answer
-
-    def _call(self, message: dict[str, Any], *, again: bool, room: str | None) -> Call:
+    def _call(self, message: dict[str, Any], *, again: bool) -> Call:
         self._start()
-        size_bytes = len(self._codec.encode(message))  # raises for what cannot be sent
-        call = Call(message, size_bytes, again, room)
+        call = Call(message, len(_encoded(self._codec, message)), again)
         opened = self.state == "open"
         self._calls.add(call, sent=opened)
         if opened:
@@ -367,101 +373,111 @@ class Client:
 
     async def _answer(self, call: Call, timeout_s: float) -> Any:
         try:
-            return await asyncio.wait_for(asyncio.shield(call.answer), timeout_s)
-        except asyncio.TimeoutError:
-            error = WsPrismError(TIMEOUT, "no answer in time")
-            self._calls.end(call, error=error)
-            raise error from None
+            await asyncio.wait((call.answer,), timeout=timeout_s)
         except asyncio.CancelledError:
             self._calls.end(call, error=WsPrismError(CLOSED, "nobody waits for it"))
             raise
+        self._calls.end(call, error=WsPrismError(TIMEOUT, "no answer in time"))
+        return call.answer.result()
 
     def _send_hot(self, room: Room, service: int, opcode: int, data: bytes) -> bool:
-        if self.state != "open" or room.state != "joined" or self._socket is None:
+        number = room._number if len(self._rooms) > 1 else None
+        frame = encode_hot(service, opcode, bytes(data), number)
+        goes_there = number is not None or next(reversed(self._join_order), None) == room.name
+        ready = self.state == "open" and room.state == "joined" and goes_there
+        if self._socket is None or not ready or self._socket.buffered_bytes > _MAX_HOT_BUFFERED_BYTES:
             self.dropped_hot += 1
             return False
-        number = room._number if len(self._rooms) > 1 else None
-        self._socket.send(encode_hot(service, opcode, bytes(data), number))
+        self._socket.send(frame)
         return True
 
     async def _leave(self, room: Room) -> None:
-        if self._rooms.get(room.name) is not room:
-            return
-        if self.state != "open":
-            self._forget(room)
+        if room.state == "left":
             return
         if room._leaving is None:
+            if self.state != "open" or room.state == "refused":
+                self._forget(room)
+                return
             room._leaving = asyncio.get_running_loop().create_future()
             seq = self._next_seq()
             self._leaves[seq] = room
             self._send({"v": 1, "svc": "room", "type": "leave", "flags": _SEQ_PRESENT, "seq": seq, "room": room.name})
         await asyncio.shield(room._leaving)
 
-    def _forget(self, room: Room) -> None:
+    def _forget(self, room: Room, *, told: bool = False) -> None:
         if self._rooms.get(room.name) is room:
             del self._rooms[room.name]
-        room._on_left(asked=True)
+            self._join_order.pop(room.name, None)
+        room._on_left(told=told)
 
     # In
 
-    def _received(self, raw: str | bytes) -> bool:
-        """Handle one message; whether it was ``authed``."""
+    def _received(self, raw: str | bytes) -> None:
         self._heard_at = time.monotonic()
         message = self._codec.decode(raw)
         if message is None:
-            return False
-        if isinstance(message, HotFrame):
-            self._on_hot(message)
-            return False
-        svc, kind = message.get("svc"), message.get("type")
-        if svc == "sys":
-            return self._on_sys(str(kind), message)
+            return
+        if isinstance(message, tuple):
+            self._on_hot(*message)
+            return
         call = self._calls.of_seq(message.get("seq"))
+        if message.get("svc") == "sys":
+            self._on_sys(message, call)
+            return
         if call is not None and not call.again:
             self._calls.end(call, message.get("data"))
-            return False
-        name = message.get("room")
-        if svc == "room" and kind == "presence_diff" and name in self._rooms:
-            self._rooms[name]._on_presence(message.get("data"))
-        elif isinstance(name, str) and name in self._rooms:
-            self._rooms[name]._on_message(message)
-        else:
+            return
+        room = self._room_of(message)
+        if room is None:
             self._events.emit("message", message)
-        return False
+        elif (message.get("svc"), message.get("type")) == ("room", "presence_diff"):
+            room._on_presence(message.get("data"))
+        else:
+            room._on_message(message)
 
-    def _on_sys(self, kind: str, message: dict[str, Any]) -> bool:
-        seq, data = message.get("seq"), message.get("data") or {}
-        room = self._rooms.get(message.get("room", ""))
+    def _room_of(self, message: dict[str, Any]) -> Room | None:
+        name = message.get("room")
+        return self._rooms.get(name) if isinstance(name, str) else None
+
+    def _on_sys(self, message: dict[str, Any], call: Call | None) -> None:
+        room = self._room_of(message)
+        seq = message.get("seq")
+        data = message["data"] if isinstance(message.get("data"), dict) else {}
+        kind = message.get("type")
+        if kind == "error":
+            self._on_error(seq, data, call)
+            return
         if kind == "authed":
             self._on_authed(data)
-            return True
-        if kind == "joined" and room is not None:
-            self._joins.pop(seq, None)  # type: ignore[call-overload]
-            room._on_joined(message)
-        elif kind == "left" and room is not None:
-            asked = self._leaves.pop(seq, None) is not None  # type: ignore[call-overload]
-            self._rooms.pop(room.name, None)
-            room._on_left(asked=asked or room._leaving is not None)
+            return
+        if kind == "joined":
+            _taken(self._joins, seq)
+            if room is not None:
+                room._on_joined(data)
+        elif kind == "left":
+            left = _taken(self._leaves, seq)
+            if left is not None:
+                self._forget(left)
+            elif room is not None:
+                self._forget(room, told=room._leaving is None)
         elif kind == "gap" and room is not None:
             room._on_gap(data)
-        elif kind == "pong":
-            sent_at = self._pings.pop(seq, None)  # type: ignore[call-overload]
-            if sent_at is not None:
-                self.round_trip_s = time.monotonic() - sent_at
+        elif kind == "pong" and self._ping is not None and self._ping[0] == seq:
+            self.round_trip_s = time.monotonic() - self._ping[1]
+            self._ping = None
+        elif kind == "refreshed" and self.session is not None:
+            self.session["expires_at"] = data.get("expires_at")
+            self._refresh_in_time()
         elif kind == "draining":
-            self._come_back_at = time.monotonic() + data.get("reconnect_after_ms", 0) / 1000
-            self._events.emit("draining", data)
-        elif kind == "error":
-            self._on_error(seq, data)
-        elif kind in ("ack", "refreshed"):
-            if kind == "refreshed" and self.session is not None:
-                self.session["expires_at"] = data.get("expires_at")
-            call = self._calls.of_seq(seq)
-            if call is not None and (call.again or kind == "refreshed"):
-                self._calls.end(call, data)
-        return False
+            after_s = data.get("reconnect_after_ms", 0) / 1000
+            self._come_back_at = time.monotonic() + after_s
+            self._events.emit("draining", {"reconnect_after_s": after_s})
+        if call is not None and call.again is (kind == "ack"):
+            self._calls.end(call, message.get("data"))
 
     def _on_authed(self, data: dict[str, Any]) -> None:
+        if self.session is not None:
+            return
         self.session = {
             "tenant": data.get("tenant"),
             "user": data.get("user"),
@@ -469,66 +485,74 @@ class Client:
             "expires_at": data.get("expires_at"),
             "data": data.get("data"),
         }
+        self._sid = data.get("sid") or self._sid
         self._opened_at = time.monotonic()
-        assert self._authed is not None
-        self._authed.set()
+        self._refresh_in_time()
+        if self._too_late is not None and self._socket is not None:
+            self._too_late.cancel()
+            self._watching = asyncio.get_running_loop().create_task(self._watch(self._socket))
         for room in list(self._rooms.values()):
-            if room.state not in ("refused", "left"):
+            if room.state == "joining":
                 self._join(room)
         for call in self._calls.waiting():
             self._send_call(call, waited=True)
-        self._move("open")
         if self._first_open is not None and not self._first_open.done():
             self._first_open.set_result(None)
+        self._move("open")
 
-    def _on_error(self, seq: Any, data: dict[str, Any]) -> None:
+    def _on_error(self, seq: object, data: dict[str, Any], call: Call | None) -> None:
         error = WsPrismError(str(data.get("code")), str(data.get("msg", "")))
-        if isinstance(data.get("retry_after_ms"), (int, float)):
-            self._refused_for_s = data["retry_after_ms"] / 1000
-        join = self._joins.pop(seq, None)
-        leave = self._leaves.pop(seq, None)
-        call = self._calls.of_seq(seq)
-        if join is not None:
-            if error.code == "UNAVAILABLE":
-                asyncio.get_running_loop().call_later(self._options.backoff_base_s, self._join_again, join)
-                return
+        if self.session is None:
+            self._refusal = data.get("retry_after_ms", 0) / 1000, str(error)
+            return
+        join, leave = _taken(self._joins, seq), _taken(self._leaves, seq)
+        if join is not None and error.code in _PASSING:
+            self._in_background(self._join_later(join))
+        elif join is not None:
+            if self._rooms.get(join.name) is join:
+                self._join_order.pop(join.name, None)
             join._on_refused(error)
-            self._calls.end_room(join.name, error)
         elif leave is not None:
-            self._rooms.pop(leave.name, None)
-            leave._on_left(asked=True)
+            self._forget(leave)
         elif call is not None:
             self._calls.end(call, error=error)
-        elif self.session is not None:
-            self._listener_failed(error)
+        else:
+            self._fault(error)
 
-    def _join_again(self, room: Room) -> None:
-        if self.state == "open" and self._rooms.get(room.name) is room and room.state == "joining":
+    async def _join_later(self, room: Room) -> None:
+        """It was refused for now."""
+        socket = self._socket
+        await asyncio.sleep(self._options.backoff_base_s * random.uniform(0.5, 1.5))
+        if self._socket is socket and self._rooms.get(room.name) is room and room.state == "joining":
             self._join(room)
 
-    def _on_hot(self, frame: HotFrame) -> None:
-        if frame.number is not None:
-            for room in self._rooms.values():
-                if room._number == frame.number:
-                    named = HotFrame(
-                        frame.service,
-                        frame.opcode,
-                        frame.flags,
-                        frame.payload,
-                        frame.seq,
-                        frame.sender,
-                        room.name,
-                        frame.number,
-                    )
-                    room._on_hot(named)
-                    return
+    def _on_hot(self, frame: HotFrame, number: int | None) -> None:
+        rooms = list(self._rooms.values())
+        room = next((each for each in rooms if number is not None and each._number == number), None)
+        if room is not None:
+            room._on_hot(dataclasses.replace(frame, room=room.name))
+            return
         self._events.emit("hot", frame)
-        if len(self._rooms) == 1:
-            next(iter(self._rooms.values()))._on_hot(frame)
+        if number is None and len(rooms) == 1:
+            rooms[0]._on_hot(frame)
 
-    def _listener_failed(self, error: Exception) -> None:
-        """An error that belongs to no call: of the gateway, or a listener that threw."""
-        self._events._report(error)
+    def _fault(self, error: Exception) -> None:
+        """An error that belongs to no call: told to whoever listens, else written."""
+        if not self._events.emit("error", error, _write):
+            _write(error)
+
+
+def _write(error: Exception) -> None:
+    _log.error("%s", error, exc_info=error)
+
+
+def _taken(rooms: dict[int, Room], seq: object) -> Room | None:
+    return rooms.pop(seq, None) if isinstance(seq, int) else None
+
+
+def _encoded(codec: Codec, message: dict[str, Any]) -> bytes:
+    encoded = codec.encode(message)
+    return encoded.encode() if isinstance(encoded, str) else encoded
 
 
 def _message(svc: str, type: str, data: Any, room: str | None) -> dict[str, Any]:

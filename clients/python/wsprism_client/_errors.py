@@ -11,7 +11,7 @@ CLOSED = "CLOSED"
 
 
 class WsPrismError(Exception):
-    """``code`` is one of the gateway's error codes, or TIMEOUT, QUEUE_FULL, DISCONNECTED, CLOSED; ``msg`` is for people."""
+    """``code`` is the gateway's, or one of TIMEOUT, QUEUE_FULL, DISCONNECTED, CLOSED; ``msg`` is for people."""
 
     def __init__(self, code: str, msg: str = "") -> None:
         super().__init__(code, msg)

@@ -40,13 +40,13 @@ class Options:
             raise ValueError("ticket is a string, or a function that gives one")
 
 
-def address(url: str, options: Options) -> str:
+def address(url: str, options: Options, sid: str | None = None) -> str:
     """``url`` with its path and query as the gateway wants them. Raises ValueError when it is no WebSocket URL."""
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ValueError(f"the url must be ws://host[:port] or wss://host[:port], found {url!r}")
     query = dict(parse_qsl(parts.query)) | {"tenant": options.tenant, "explain": "1"}
-    if options.sid is not None:
-        query["sid"] = options.sid
+    if sid is not None:
+        query["sid"] = sid
     path = parts.path if parts.path not in ("", "/") else "/v1/ws"
     return urlunsplit((parts.scheme, parts.netloc, path, urlencode(query), ""))

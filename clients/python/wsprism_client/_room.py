@@ -34,14 +34,13 @@ class Room:
         self._epoch: str | None = since["epoch"] if since else None
         self._offset: int = int(since["offset"]) if since else 0
         self._number: int | None = None
-        self._joined_once = False
-        self._join_seq: int | None = None
+        self._joined_before = since is not None
         self._leaving: asyncio.Future[None] | None = None
         self._last_join: dict[str, Any] | None = None
         self._refusal: WsPrismError | None = None
         self._waiters: list[asyncio.Future[dict[str, Any]]] = []
         self._readers: list[_Reader] = []
-        self._events = Emitter(_EVENTS, client._listener_failed)
+        self._events = Emitter(_EVENTS, client._fault)
 
     # For users
 
@@ -49,16 +48,14 @@ class Room:
         """What the last join said: epoch, offset, recovered, count, number, presence. Raises WsPrismError."""
         if self.state == "joined" and self._last_join is not None:
             return self._last_join
-        if self._refusal is not None:
-            raise self._refusal
-        if self.state == "left":
-            raise WsPrismError(CLOSED, "the room has been left")
+        self._check()
         waiter: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         return await waiter
 
     async def publish(self, type: str, data: Any = None, svc: str = "chat", id: str | None = None) -> int | None:
         """Publish once, whatever happens to the connection. The offset of the ack; None in a room without history."""
+        self._check()
         return await self._client.publish(svc, type, data, room=self.name, id=id)
 
     def hot(self, service: int, opcode: int, data: bytes) -> bool:
@@ -84,7 +81,7 @@ class Room:
     async def set_state(self, state: Any) -> None:
         """Change what others see of this session, now and after each reconnect."""
         self._own_state = state
-        await self._client._acknowledged("room", "state", {"state": state}, room=self.name)
+        await self._client.publish("room", "state", {"state": state}, room=self.name)
 
     def on(self, event: str, listener: Callable[[Any], object]) -> None:
         """Listen; events: docs/clients.md."""
@@ -96,13 +93,21 @@ class Room:
 
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         reader = _Reader(self)
+        if self.state in ("refused", "left"):
+            reader.end(self._refusal)
+            return reader
         self._readers.append(reader)
         return reader
+
+    def _check(self) -> None:
+        if self.state == "refused" and self._refusal is not None:
+            raise self._refusal
+        if self.state == "left":
+            raise WsPrismError(CLOSED, "the room has been left")
 
     # For the client
 
     def _join_message(self, seq: int) -> dict[str, Any]:
-        self._join_seq = seq
         self.state = "joining"
         data: dict[str, Any] = {}
         if self._epoch is not None:
@@ -116,30 +121,24 @@ class Room:
             message["data"] = data
         return message
 
-    def _on_joined(self, message: dict[str, Any]) -> None:
-        data = message.get("data") or {}
-        again, self._joined_once = self._joined_once or self._epoch is not None, True
-        recovered = data.get("recovered") is True
-        known = self._epoch is not None
-        self._number = data.get("number")
-        if "epoch" in data:
-            self._epoch = data["epoch"]
-            if not recovered:
-                self._offset = data.get("offset", 0)
-        else:
-            self._epoch = None
+    def _on_joined(self, data: dict[str, Any]) -> None:
+        again, self._joined_before = self._joined_before, True
+        joined = {name: data.get(name) for name in ("epoch", "offset", "count", "number", "presence")}
+        joined["recovered"] = recovered = data.get("recovered") is True
+        self._number = joined["number"]
+        if joined["epoch"] is None or not recovered or self._epoch is None:
+            self._epoch, self._offset = joined["epoch"], joined["offset"] or 0
         self.state = "joined"
-        self._refusal = None
-        told = ("epoch", "offset", "recovered", "count", "number", "presence", "data")
-        self._last_join = {name: data.get(name) for name in told if name in data or name != "data"}
+        self._last_join = joined
         for waiter in self._take_waiters():
-            waiter.set_result(self._last_join)
-        self._events.emit("joined", self._last_join)
-        if again:
-            if recovered:
-                self._events.emit("recovered", {"count": data.get("count", 0)})
-            else:
-                self._events.emit("lost", {"epoch": self._epoch, "offset": self._offset, "known": known})
+            waiter.set_result(joined)
+        self._events.emit("joined", joined)
+        if not again:
+            return
+        if recovered:
+            self._events.emit("recovered", {"count": joined["count"] or 0})
+        else:
+            self._events.emit("lost", {"epoch": joined["epoch"], "offset": joined["offset"]})
 
     def _on_refused(self, error: WsPrismError) -> None:
         self.state = "refused"
@@ -147,7 +146,8 @@ class Room:
         for waiter in self._take_waiters():
             waiter.set_exception(error)
             waiter.exception()
-        self._events.emit("error", error)
+        if not self._events.emit("error", error):
+            self._client._fault(error)
         self._end_readers(error)
 
     def _on_message(self, message: dict[str, Any]) -> None:
@@ -161,9 +161,10 @@ class Room:
             reader.put(message)
 
     def _on_gap(self, data: dict[str, Any]) -> None:
-        if "epoch" in data:
-            self._epoch, self._offset = data["epoch"], data.get("offset", 0)
-        self._events.emit("lost", {"epoch": self._epoch, "offset": self._offset, "known": True})
+        epoch, offset = data.get("epoch"), data.get("offset")
+        if epoch is not None:
+            self._epoch, self._offset = epoch, offset or 0
+        self._events.emit("lost", {"epoch": epoch, "offset": offset})
 
     def _on_hot(self, frame: HotFrame) -> None:
         self._events.emit("hot", frame)
@@ -171,26 +172,25 @@ class Room:
     def _on_presence(self, data: Any) -> None:
         self._events.emit("presence", data)
 
-    def _on_left(self, *, asked: bool) -> None:
+    def _on_left(self, *, told: bool) -> None:
+        """Out of it for good: left, removed by the gateway (``told``), or the client is closed."""
+        if self.state == "left":
+            return
         self.state = "left"
         self._number = None
         if self._leaving is not None and not self._leaving.done():
             self._leaving.set_result(None)
-        if not asked:
+        for waiter in self._take_waiters():
+            waiter.set_exception(WsPrismError(CLOSED, "the room has been left"))
+            waiter.exception()
+        if told:
             self._events.emit("left", {})
-        self._end(WsPrismError(CLOSED, "the room has been left"))
+        self._end_readers(None)
 
     def _on_disconnected(self) -> None:
         if self.state == "joined":
             self.state = "joining"
         self._number = None
-        self._join_seq = None
-
-    def _end(self, error: WsPrismError) -> None:
-        for waiter in self._take_waiters():
-            waiter.set_exception(error)
-            waiter.exception()
-        self._end_readers(None)
 
     def _end_readers(self, error: WsPrismError | None) -> None:
         readers, self._readers = self._readers, []

@@ -1,24 +1,30 @@
-"""One attempt at a connection: ticket, handshake, frames in and out, and how it ended. Knows no rooms and no retries."""
+"""One attempt at a connection: ticket, handshake, frames, and how it ended. Knows no rooms and no retries."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
-from collections.abc import Callable
+import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import Any
+from typing import TypeVar
 
 import aiohttp
 
-from wsprism_client._codes import Verdict, of_close, of_status
-from wsprism_client._options import Options, address
+from wsprism_client._codes import Verdict, of_status
+from wsprism_client._options import Options
 from wsprism_client._wire import Codec
 
-__all__ = ["End", "Socket", "TicketFailed", "ask_ticket"]
+__all__ = ["ABNORMAL", "End", "Socket", "TicketFailed", "ask_ticket", "within"]
 
-_ABNORMAL = 1006
+_T = TypeVar("_T")
+
+ABNORMAL = 1006
+_NO_CODE = 1005
+_GOODBYE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,21 @@ class TicketFailed(Exception):
     """The ticket function threw, took too long, or gave no string."""
 
 
+async def within(work: Awaitable[_T], timeout_s: float) -> _T:
+    """What ``asyncio.wait_for`` is, but a cancellation is never lost: before Python 3.12 it is when ``work`` is done in
+    the same moment. Raises asyncio.TimeoutError."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,), timeout=timeout_s)
+        if not task.done():
+            raise asyncio.TimeoutError
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
+
+
 async def ask_ticket(options: Options) -> str:
     """The ticket for one attempt. Raises TicketFailed."""
     if isinstance(options.ticket, str):
@@ -42,7 +63,7 @@ async def ask_ticket(options: Options) -> str:
     try:
         ticket = options.ticket()
         if inspect.isawaitable(ticket):
-            ticket = await asyncio.wait_for(ticket, options.connect_timeout_s)
+            ticket = await within(ticket, options.connect_timeout_s)
     except asyncio.CancelledError:
         raise
     except Exception as error:
@@ -55,13 +76,16 @@ async def ask_ticket(options: Options) -> str:
 class Socket:
     """``open`` it once, then ``read`` until it says how it ended."""
 
-    def __init__(self, url: str, options: Options, codec: Codec) -> None:
-        self._url = address(url, options)
+    def __init__(self, url: str, codec: Codec) -> None:
+        self._url = url
         self._codec = codec
         self._http: aiohttp.ClientSession | None = None
-        self._ws: aiohttp.ClientWebSocketResponse | None = None
+        self._ws: aiohttp.ClientWebSocketResponse[bool] | None = None
         self._outgoing: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._writing: asyncio.Task[None] | None = None
+        self._silent: str | None = None
+        self.buffered_bytes = 0
+        """What was handed over and has not left."""
 
     async def open(self, ticket: str) -> End | None:
         """The handshake: None, or how it was refused."""
@@ -72,65 +96,56 @@ class Socket:
                 headers={"Authorization": f"Bearer {ticket}"},
                 protocols=(self._codec.subprotocol,),
                 max_msg_size=0,
-                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),  # type: ignore[call-arg]
+                autoclose=False,
             )
         except aiohttp.WSServerHandshakeError as refused:
             wait_s = _retry_after_s(refused.headers.get("Retry-After") if refused.headers is not None else None)
             return End(refused.status, "the handshake was refused", of_status(refused.status), wait_s)
         except (aiohttp.ClientError, OSError) as error:
-            return End(_ABNORMAL, str(error) or type(error).__name__, Verdict.RECONNECT)
+            return End(ABNORMAL, str(error) or type(error).__name__, Verdict.RECONNECT)
         self._writing = asyncio.get_running_loop().create_task(self._write())
         return None
 
     def send(self, message: str | bytes) -> None:
         """Hand over one message; it leaves in its order."""
+        self.buffered_bytes += len(message)
         self._outgoing.put_nowait(message)
 
-    async def read(self, received: Callable[[str | bytes], Any]) -> End:
-        """Pass on what comes until the end."""
+    async def read(self, received: Callable[[str | bytes], object]) -> tuple[int, str]:
+        """Pass on what comes until the end: the close code and reason."""
         assert self._ws is not None
-        authed = False
-        try:
-            async for message in self._ws:
-                if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                    authed = received(message.data) is True or authed
-        except (aiohttp.ClientError, OSError):
-            pass
-        code = self._ws.close_code
-        if code is None or self._ws.exception() is not None:
-            return End(_ABNORMAL, "the connection was lost", Verdict.RECONNECT)
-        return End(code, "closed by the gateway", of_close(code, authed=authed))
+        while True:
+            message = await self._ws.receive()
+            if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                received(message.data)
+            elif message.type is aiohttp.WSMsgType.CLOSE:
+                return message.data or _NO_CODE, message.extra or "the connection was closed"
+            else:
+                return ABNORMAL, self._silent or "the connection was lost"
 
-    async def close(self, code: int = 1000) -> None:
-        """Say goodbye, shortly, and let go of everything. Idempotent."""
+    async def close(self, code: int | None) -> None:
+        """Let go of everything, with a short goodbye where there is a code. Idempotent."""
         if self._writing is not None:
-            if code == 1000:
-                while not self._outgoing.empty() and not self._writing.done():
-                    await asyncio.sleep(0)
+            if code is not None and not self._outgoing.empty():
+                await asyncio.wait((self._writing,), timeout=0.05)
             self._writing.cancel()
             await asyncio.gather(self._writing, return_exceptions=True)
             self._writing = None
-        if self._ws is not None:
-            ws, self._ws = self._ws, None
-            try:
-                await asyncio.wait_for(ws.close(code=code), 3.0)
-            except (asyncio.TimeoutError, aiohttp.ClientError, OSError):
-                pass
-        if self._http is not None:
-            http, self._http = self._http, None
+        ws, self._ws = self._ws, None
+        if ws is not None and code is not None:
+            with contextlib.suppress(asyncio.TimeoutError, aiohttp.ClientError, OSError):
+                await within(ws.close(code=code), _GOODBYE_S)
+        http, self._http = self._http, None
+        if http is not None:
             await http.close()
 
-    def abort(self) -> None:
-        """The other side is silent: end without a goodbye."""
-        if self._ws is not None:
-            transport = self._ws.get_extra_info("transport") or self._transport()
-            if transport is not None:
-                transport.abort()
-
-    def _transport(self) -> Any:
-        response = getattr(self._ws, "_response", None)
-        connection = getattr(response, "connection", None)
-        return getattr(connection, "transport", None)
+    def abort(self, reason: str) -> None:
+        """The other side is silent: have ``read`` return without its goodbye."""
+        self._silent = reason
+        connected = self._ws.get_extra_info("socket") if self._ws is not None else None
+        if connected is not None:
+            with contextlib.suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
 
     async def _write(self) -> None:
         while True:
@@ -143,6 +158,7 @@ class Socket:
                     await self._ws.send_bytes(message)
             except (aiohttp.ClientError, OSError):
                 return
+            self.buffered_bytes -= len(message)
 
 
 def _retry_after_s(text: str | None) -> float | None:

@@ -27,7 +27,6 @@ class HotFrame:
     seq: int | None = None
     sender: str | None = None
     room: str | None = None
-    number: int | None = None
 
 
 class Codec:
@@ -39,7 +38,7 @@ class Codec:
         self.msgpack = format == "msgpack"
         self.subprotocol = "wsprism.v1.msgpack" if self.msgpack else "wsprism.v1"
         if self.msgpack:
-            import msgpack
+            import msgpack  # type: ignore[import-untyped, unused-ignore]
 
             self._pack: Callable[[Any], bytes] = msgpack.packb
             self._unpack: Callable[[bytes], Any] = msgpack.unpackb
@@ -50,8 +49,8 @@ class Codec:
             return self._pack(message)
         return json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
-    def decode(self, message: str | bytes) -> dict[str, Any] | HotFrame | None:
-        """An envelope, or a hot frame; None for what is neither."""
+    def decode(self, message: str | bytes) -> dict[str, Any] | tuple[HotFrame, int | None] | None:
+        """An envelope, or a hot frame and the number of its room; None for what is neither."""
         try:
             if isinstance(message, str):
                 value = json.loads(message)
@@ -65,14 +64,14 @@ class Codec:
 
 
 def encode_hot(service: int, opcode: int, payload: bytes, number: int | None = None) -> bytes:
-    """A frame in the compact framing. Raises ValueError when a number does not fit its byte."""
+    """A frame in the compact framing; ``number`` stands for its room. Raises ValueError for what does not fit."""
     flags = 0 if number is None else _ROOM
     head = bytes((service, opcode, flags))
     return head + (b"" if number is None else number.to_bytes(4, "little")) + payload
 
 
-def decode_hot(raw: bytes) -> HotFrame | None:
-    """A frame as a gateway sends it."""
+def decode_hot(raw: bytes) -> tuple[HotFrame, int | None] | None:
+    """A frame as a gateway sends it, and the number of its room; None when it is cut short."""
     if len(raw) < 3:
         return None
     flags, at = raw[2], 3
@@ -81,10 +80,12 @@ def decode_hot(raw: bytes) -> HotFrame | None:
         seq, at = int.from_bytes(raw[at : at + 4], "little"), at + 4
     if flags & _ROOM:
         number, at = int.from_bytes(raw[at : at + 4], "little"), at + 4
-    if flags & _SENDER and at < len(raw):
+    if flags & _SENDER:
+        if at >= len(raw):
+            return None
         size = raw[at]
         sender = raw[at + 1 : at + 1 + size].decode("utf-8", "replace")
         at += 1 + size
     if at > len(raw):
         return None
-    return HotFrame(raw[0], raw[1], flags, raw[at:], seq, sender, None, number)
+    return HotFrame(raw[0], raw[1], flags, raw[at:], seq, sender), number

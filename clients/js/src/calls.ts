@@ -1,0 +1,92 @@
+/** Messages that wait for an answer: publishes, which are sent again until they have one, and requests, which are not. */
+
+import { own, type WsPrismError } from "./errors.js";
+
+export interface Call {
+  readonly message: object;
+  readonly bytes: number;
+  /** Sent again after a reconnect. */
+  readonly again: boolean;
+  readonly resolve: (data: unknown) => void;
+  readonly reject: (error: WsPrismError) => void;
+  /** What it was sent under on this connection. */
+  seq?: number | undefined;
+}
+
+/** In the order in which they were made. Bounded while they are not sent; each ends exactly once. */
+export class Calls {
+  readonly #calls = new Set<Call>();
+  readonly #bySeq = new Map<number, Call>();
+  readonly #most: number;
+  readonly #mostBytes: number;
+  #unsent = 0;
+  #unsentBytes = 0;
+
+  constructor(most: number, mostBytes: number) {
+    this.#most = most;
+    this.#mostBytes = mostBytes;
+  }
+
+  /** It waits to be sent. Throws QUEUE_FULL when too much waits already. */
+  wait(call: Call): void {
+    if (this.#unsent >= this.#most || this.#unsentBytes + call.bytes > this.#mostBytes) {
+      throw own("QUEUE_FULL", "too much waits for a connection");
+    }
+    this.#calls.add(call);
+    this.#count(call, 1);
+  }
+
+  /** It is handed to the socket under `seq`. */
+  sent(call: Call, seq: number): void {
+    if (this.#calls.has(call)) this.#count(call, -1);
+    this.#calls.add(call);
+    call.seq = seq;
+    this.#bySeq.set(seq, call);
+  }
+
+  /** Those that have not been sent on this connection, in their order. */
+  unsent(): Call[] {
+    return [...this.#calls].filter((call) => call.seq === undefined);
+  }
+
+  of(seq: number | undefined): Call | undefined {
+    return seq === undefined ? undefined : this.#bySeq.get(seq);
+  }
+
+  resolve(call: Call, data: unknown): void {
+    if (this.#forget(call)) call.resolve(data);
+  }
+
+  reject(call: Call, error: WsPrismError): void {
+    if (this.#forget(call)) call.reject(error);
+  }
+
+  /** Those that are not sent again end; the others wait. */
+  disconnected(): void {
+    for (const call of [...this.#calls]) {
+      if (call.seq === undefined) continue;
+      if (!call.again) this.reject(call, own("DISCONNECTED", "the connection was lost before the answer"));
+      else {
+        call.seq = undefined;
+        this.#count(call, 1);
+      }
+    }
+    this.#bySeq.clear();
+  }
+
+  close(error: WsPrismError): void {
+    for (const call of [...this.#calls]) this.reject(call, error);
+  }
+
+  #forget(call: Call): boolean {
+    if (!this.#calls.delete(call)) return false;
+    if (call.seq === undefined) this.#count(call, -1);
+    else this.#bySeq.delete(call.seq);
+    return true;
+  }
+
+  #count(call: Call, by: 1 | -1): void {
+    this.#unsent += by;
+    this.#unsentBytes += by * call.bytes;
+  }
+}

@@ -1,0 +1,88 @@
+"""An SDK, a gateway, and what stands between them. WSPRISM_SDKS names the SDKs to test, with a comma between them:
+``python``, ``node``, ``chromium``, and ``python3.10`` and the like for the wheel on other Pythons."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from tests.process import GatewayCommand
+from tests.sdk.fake import FakeGateway
+from tests.sdk.proxy import Proxy
+from tests.sdk.sdk import Driver, Sdk, start_driver
+
+CONFIG = {
+    "version": 1,
+    "gateway": {"listen": "127.0.0.1:0", "drain_grace_ms": 600},
+    "logging": {"format": "json"},
+    "tenants": [
+        {
+            "id": "acme",
+            "auth": {"kind": "dev"},
+            "policy": {
+                "ext_allowlist": ["room:*", "chat:send"],
+                "hot_allowlist": ["1:*"],
+                "rate_limit_rps": 10_000,
+                "rate_limit_burst": 10_000,
+                "sessions": {"max_sessions_per_user": 0},
+            },
+            "services": {"ext": {"chat": "chat"}, "hot": {1: {"kind": "relay", "include_sender": True}}},
+        },
+        {"id": "closed", "auth": {"kind": "dev"}, "policy": {"ext_allowlist": ["chat:send"]}},
+    ],
+}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def driver_of() -> AsyncIterator[Callable[[str], Awaitable[Driver]]]:
+    """Starts an SDK the first time that a test asks for it; all end with the run."""
+    started: dict[str, Driver] = {}
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def driver(name: str) -> Driver:
+            if name not in started:
+                started[name] = await stack.enter_async_context(start_driver(name))
+            return started[name]
+
+        yield driver
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=os.environ.get("WSPRISM_SDKS", "python,node,chromium").split(","))
+async def sdk(request: pytest.FixtureRequest, driver_of: Callable[[str], Awaitable[Driver]]) -> AsyncIterator[Sdk]:
+    """The SDK under test."""
+    made = Sdk(request.param, await driver_of(request.param))
+    yield made
+    await made.end()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayCommand]:
+    """A real one, for all tests that leave it as it is."""
+    async with GatewayCommand(yaml.safe_dump(CONFIG), tmp_path_factory.mktemp("gateway")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayCommand]:
+    """A real one that a test may end."""
+    async with GatewayCommand(yaml.safe_dump(CONFIG), tmp_path_factory.mktemp("gateway")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def proxy(gateway: GatewayCommand) -> AsyncIterator[Proxy]:
+    """The way to the gateway, with all that networks do."""
+    async with Proxy(gateway.port) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fake() -> AsyncIterator[FakeGateway]:
+    """A gateway that says what the test wants."""
+    async with FakeGateway() as started:
+        yield started

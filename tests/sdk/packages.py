@@ -1,0 +1,86 @@
+"""The two packages, built as they are published, once a run."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.components import program
+from tests.required import skip_unless_required
+
+__all__ = ["JS_CLIENT", "PYTHON_CLIENT", "build_wheel", "built_js", "python_with_client", "run"]
+
+CLIENTS = Path(__file__).parents[2] / "clients"
+JS_CLIENT = CLIENTS / "js"
+PYTHON_CLIENT = CLIENTS / "python"
+BUILD_S = 240
+
+
+def run(*command: str, cwd: Path) -> str:
+    """What a command prints; it must succeed."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=BUILD_S, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Among all processes that test this checkout."""
+    with (JS_CLIENT / ".test.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@functools.cache
+def built_js() -> Path:
+    """``clients/js`` with its dependencies and a ``dist`` that is as new as its source."""
+    program("node")
+    npm = program("npm")
+    with _one_at_a_time():
+        if not (JS_CLIENT / "node_modules" / "typescript").exists():
+            try:
+                run(npm, "ci", "--no-audit", "--no-fund", cwd=JS_CLIENT)
+            except AssertionError as error:
+                skip_unless_required(f"the packages of clients/js cannot be had: {error}")
+        newest = max(path.stat().st_mtime for path in (JS_CLIENT / "src").iterdir())
+        built = JS_CLIENT / "dist" / "index.js"
+        if not built.exists() or built.stat().st_mtime < newest:
+            run(npm, "run", "build", cwd=JS_CLIENT)
+    return JS_CLIENT
+
+
+@functools.cache
+def build_wheel() -> Path:
+    """The wheel of ``clients/python``, built from a copy."""
+    directory = Path(tempfile.mkdtemp(prefix="wsprism-client-"))
+    source = directory / "source"
+    shutil.copytree(PYTHON_CLIENT, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    pip = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
+    run(*pip, "-w", str(directory), str(source), cwd=directory)
+    return next(directory.glob("*.whl"))
+
+
+@functools.cache
+def python_with_client(name: str) -> Path:
+    """The interpreter of a new environment of ``python3.N`` that has the wheel and what it needs."""
+    minor = name.removeprefix("python3.")
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for candidate in [shutil.which(name), *map(str, versions.glob(f"3.{minor}.*/bin/python"))]:
+        probe = f"import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, {minor}))"
+        if candidate and subprocess.run([candidate, "-c", probe], capture_output=True, check=False).returncode == 0:
+            break
+    else:
+        skip_unless_required(f"{name} is not installed")
+    directory = Path(tempfile.mkdtemp(prefix=f"wsprism-client-{name}-"))
+    run(candidate, "-m", "venv", str(directory), cwd=directory)
+    python = directory / "bin" / "python"
+    run(str(python), "-m", "pip", "install", "-q", f"{build_wheel()}[msgpack]", cwd=directory)
+    return python
