@@ -135,8 +135,10 @@ async def test_a_list_with_one_bad_entry_delivers_nothing(backend: Backend, base
         await ann.expect_silence()
 
 
-async def test_the_payload_limit_is_that_of_the_tenant_to_the_byte(backend: Backend, base: str) -> None:
-    async with Client(base) as ann:
+async def test_the_payload_limit_is_the_backends_own_to_the_byte(start_gateway: StartGateway) -> None:
+    limits = {"max_frame_bytes": 1024, "max_backend_bytes": 4096}
+    running, internal = await start_with_api(start_gateway, acme={"limits": limits})
+    async with Client(running.base) as ann, Backend(internal) as backend:
         await ann.join("lobby")
         frame = len('{"v":1,"svc":"a","type":"b","room":"lobby","data":""}')
         fits = {"svc": "a", "type": "b", "data": "x" * (4096 - frame)}
@@ -147,6 +149,62 @@ async def test_the_payload_limit_is_that_of_the_tenant_to_the_byte(backend: Back
         hot = base64.b64encode(b"\x01\x05\x00" + bytes(4094)).decode()
         assert (await backend.post(f"{ACME}/broadcast", {"hot": hot})).status == 413
         await ann.expect_silence()
+
+
+async def test_many_rooms_are_published_into_each_with_its_own_count(backend: Backend, base: str) -> None:
+    async with Client(base, ticket="dev:ann") as ann, Client(base, ticket="dev:bob") as bob:
+        await ann.join("a")
+        await ann.join("b")
+        await bob.join("b")
+        message = {"svc": "news", "type": "item", "data": 1}
+        answer = await backend.post(f"{ACME}/publish", {"rooms": ["b", "a", "b", "nobody"], "messages": message})
+        assert (answer.status, answer.json) == (202, {"rooms": {"b": 2, "a": 1, "nobody": 0}})
+        expected = {"v": 1, "svc": "news", "type": "item", "room": "b", "data": 1}
+        assert await bob.receive() == expected
+        assert sorted([(await ann.receive())["room"] for _ in range(2)]) == ["a", "b"]
+        await backend.post(f"{ACME}/publish", {"rooms": ["a", "b"], "messages": [{"hot": HOT}]})
+        assert [await one.receive_hot() for one in (ann, ann, bob)] == [b"\x01\x05\x00state"] * 3
+
+
+async def test_what_is_too_large_for_one_of_many_rooms_goes_to_none(backend: Backend, base: str) -> None:
+    async with Client(base) as ann:
+        await ann.join("a")
+        fits_a_only = {
+            "svc": "a",
+            "type": "b",
+            "data": "x" * (65536 - len('{"v":1,"svc":"a","type":"b","room":"a","data":""}')),
+        }
+        messages = [{"svc": "a", "type": "b"}, fits_a_only]
+        answer = await backend.post(f"{ACME}/publish", {"rooms": ["a", "longer"], "messages": messages})
+        assert (answer.status, answer.json["errors"][0]["pointer"]) == (413, "/messages/1/data")
+        await ann.expect_silence()
+
+
+async def test_whom_a_message_excludes_gets_everything_but_that(backend: Backend, base: str) -> None:
+    async with (
+        Client(base, ticket="dev:ann", sid="phone") as phone,
+        Client(base, ticket="dev:ann", sid="desk") as desk,
+        Client(base, ticket="dev:bob", sid="phone") as bob,
+    ):
+        for client in (phone, desk, bob):
+            await client.join("lobby")
+        excludes: list[dict[str, str] | None] = [
+            {"user": "user:ann"}, {"user": "user:ann", "sid": "phone"}, {"sid": "phone"}, None, {"user": "nobody"},
+        ]  # fmt: skip
+        items = [
+            {"svc": "a", "type": "b", "data": number} | ({} if exclude is None else {"exclude": exclude})
+            for number, exclude in enumerate(excludes)
+        ]
+        expected = [(phone, [3, 4]), (desk, [1, 2, 3, 4]), (bob, [0, 1, 3, 4])]
+        for path in ("rooms/lobby/publish", "broadcast"):
+            assert (await backend.post(f"{ACME}/{path}", items)).status == 202
+            for client, numbers in expected:
+                assert [(await client.receive())["data"] for _ in numbers] == numbers
+        body = {"rooms": ["lobby"], "messages": items[3], "exclude": {"user": "user:bob"}}
+        assert (await backend.post(f"{ACME}/publish", body)).json == {"rooms": {"lobby": 3}}
+        assert [(await client.receive())["data"] for client in (phone, desk)] == [3, 3]
+        for client in (phone, desk, bob):
+            await client.expect_silence()
 
 
 async def test_a_versioned_tenant_takes_versioned_frames_only(start_gateway: StartGateway) -> None:
@@ -174,6 +232,40 @@ async def test_sessions_are_joined_and_removed_as_if_they_had_asked(backend: Bac
         assert removed.json == {"sessions": 1}
         assert (await ann.receive())["type"] == "left"
         assert (await backend.call("DELETE", f"{ACME}/rooms/vip/members", {"sid": "phone"})).json == {"sessions": 0}
+
+
+async def test_a_backends_join_changes_the_active_room_only_where_there_is_none_or_it_says_so(
+    backend: Backend, base: str
+) -> None:
+    async def active() -> object:
+        return (await backend.get(f"{ACME}/users/user%3Aann")).json["sessions"][0]["active_room"]
+
+    async with Client(base, ticket="dev:ann") as ann:
+        for room, more, expected in (
+            ("first", {}, "first"),
+            ("second", {}, "first"),
+            ("third", {"active": True}, "third"),
+        ):
+            await backend.post(f"{ACME}/rooms/{room}/members", {"user": "user:ann"} | more)
+            assert (await ann.receive())["type"] == "joined"
+            assert await active() == expected
+        await ann.join("fourth")
+        assert await active() == "fourth"
+
+
+async def test_a_user_is_shown_with_all_sessions_and_rooms(backend: Backend, base: str) -> None:
+    async with Client(base, ticket="dev:ann", sid="phone") as phone, Client(base, ticket="dev:ann", sid="desk") as desk:
+        await phone.join("a")
+        await phone.join("b")
+        await desk.join("b")
+        shown = (await backend.get(f"{ACME}/users/user%3Aann")).json
+        listed = (await backend.get(f"{ACME}/sessions?user=user:ann")).json["items"]
+        assert (shown["user"], shown["rooms"]) == ("user:ann", ["a", "b"])
+        for one in shown["sessions"] + listed:
+            del one["since"]  # made of two clocks each time
+        assert shown["sessions"] == listed
+    nobody = (await backend.get(f"{ACME}/users/nobody")).json
+    assert nobody == {"user": "nobody", "sessions": [], "rooms": []}
 
 
 async def test_limits_hold_for_the_backend_too(start_gateway: StartGateway) -> None:
@@ -254,6 +346,25 @@ async def test_a_revoked_user_is_closed_and_kept_out(backend: Backend, base: str
 
 
 # Lists
+
+
+async def test_revocations_are_listed_page_by_page_and_lifted(backend: Backend, base: str) -> None:
+    revoked = [{"user": "user:ann", "reason": "spam"}, {"sid": "tab/1".replace("/", ".")}, {"token_id": "jti"}]
+    for one in revoked:
+        assert (await backend.post(f"{ACME}/revoke", one | {"until_s": 4e9})).status == 200
+    first = (await backend.get(f"{ACME}/revocations?limit=2")).json
+    assert first["items"] == [
+        {"what": "user", "name": "user:ann", "until_s": 4e9, "reason": "spam"},
+        {"what": "sid", "name": "tab.1", "until_s": 4e9},
+    ]
+    second = (await backend.get(f"{ACME}/revocations?cursor={first['next_cursor']}")).json
+    assert second == {"items": [{"what": "token_id", "name": "jti", "until_s": 4e9}], "next_cursor": None}
+    for lifted in (1, 0):
+        answer = await backend.call("DELETE", f"{ACME}/revocations/user/user%3Aann")
+        assert (answer.status, answer.json) == (200, {"revocations": lifted})
+    async with Client(base, ticket="dev:ann"):
+        assert len((await backend.get(f"{ACME}/revocations")).json["items"]) == 2
+    assert (await backend.call("DELETE", f"{ACME}/revocations/room/x")).status == 400
 
 
 async def test_sessions_are_shown_as_they_are(backend: Backend, base: str) -> None:

@@ -103,6 +103,7 @@ async def test_another_tenant_does_not_exist_for_a_scoped_key(scoped: Backend) -
         ("GET", "/rooms", None),
         ("GET", "/rooms/lobby", None),
         ("POST", "/rooms/lobby/publish", MESSAGE),
+        ("POST", "/publish", {"rooms": ["lobby"], "messages": MESSAGE}),
         ("POST", "/broadcast", MESSAGE),
         ("POST", "/users/u/send", MESSAGE),
         ("POST", "/rooms/lobby/members", {"user": "u"}),
@@ -110,6 +111,9 @@ async def test_another_tenant_does_not_exist_for_a_scoped_key(scoped: Backend) -
         ("POST", "/disconnect", {"user": "u"}),
         ("POST", "/tickets", {"user": "u", "ttl_s": 1}),
         ("POST", "/revoke", {"user": "u"}),
+        ("GET", "/users/u", None),
+        ("GET", "/revocations", None),
+        ("DELETE", "/revocations/user/u", None),
     ]
     for method, rest, body in calls:
         hidden = await scoped.call(method, f"/v1/tenants/other{rest}", body)
@@ -345,7 +349,7 @@ async def test_an_overloaded_room_takes_nothing(
         tenant = gateway[0].process.tenant("acme")
         assert tenant is not None
         entry = tenant.registry.rooms["lobby"]
-        monkeypatch.setattr(entry, "ref", SimpleNamespace(tell=lambda _: False))
+        monkeypatch.setattr(entry.inbox, "ref", SimpleNamespace(tell=lambda _: False))
         answer = await scoped.post(f"{ACME}/rooms/lobby/publish", [MESSAGE, MESSAGE])
         monkeypatch.undo()
         assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "RESOURCE_EXHAUSTED", "1")
@@ -385,10 +389,10 @@ async def test_a_read_only_key_sees_everything_and_changes_nothing(start_gateway
     base = f"http://{running.process.internal_address}"
     async with Client(running.base) as client, Backend(base, key) as backend:
         for operation in OPERATIONS:
-            path = operation.path.format(tenant="acme", room="r", user="u")
+            path = operation.path.format(tenant="acme", room="r", user="u", what="user", name="u")
             answer = await backend.call(operation.method, path)
             if operation.method == "GET":
-                assert answer.status == 200, operation.name
+                assert answer.status in (200, *operation.refusals), operation.name  # it has no backend, no history
             else:
                 assert (answer.status, answer.code) == (403, "NOT_ALLOWED"), operation.name
         assert (await backend.get("/v1/key")).json == {"name": "page", "tenants": "all", "read_only": True}

@@ -37,6 +37,7 @@ def add(commands: Commands) -> None:
     revoke.add_argument("--sid", help="whoever's it is")
     revoke.add_argument("--token-id", metavar="JTI", help="a JWT's jti")
     revoke.add_argument("--for-s", type=int, default=_HOUR_S, metavar="S", help="how long (default %(default)s)")
+    revoke.add_argument("--reason", help="for whoever reads the list of revocations, at most 200 characters")
     add_call_arguments(revoke)
     revoke.set_defaults(run=run_revoke)
 
@@ -66,7 +67,9 @@ def run_revoke(arguments: argparse.Namespace) -> int:
         raise UsageError("--for-s must be at least 0")
     until_s = int(time.time()) + arguments.for_s
     api, tenant = tenant_api(arguments)
-    answer = api.call("POST", tenant_path(tenant, "revoke"), named | {"until_s": until_s})
+    answer = api.call(
+        "POST", tenant_path(tenant, "revoke"), named | _given({"until_s": until_s, "reason": arguments.reason})
+    )
     [(what, name)] = named.items()
     if arguments.for_s == 0:
         tell(arguments, answer, f"{what} {name} is let in again")

@@ -6,6 +6,7 @@ Pure: every call is told the time. What is asked for after its time is not there
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -20,7 +21,7 @@ class ExpiringTable(Generic[K, V]):
 
     def __init__(self, max_entries: int) -> None:
         self._max_entries = max_entries
-        self._entries: dict[K, tuple[V, float]] = {}
+        self._entries: dict[K, tuple[V, float, int]] = {}
         self._ends: list[tuple[float, int, K]] = []
         self._puts = 0
 
@@ -36,8 +37,9 @@ class ExpiringTable(Generic[K, V]):
             return True
         if key not in self._entries and len(self._entries) >= self._max_entries:
             return False
-        self._entries[key] = (value, expires_at)
         self._puts += 1
+        self._entries.pop(key, None)  # the table is in the order of the numbers
+        self._entries[key] = (value, expires_at, self._puts)
         heapq.heappush(self._ends, (expires_at, self._puts, key))
         if len(self._ends) > 2 * self._max_entries:
             self._rebuild()
@@ -54,6 +56,24 @@ class ExpiringTable(Generic[K, V]):
         self._entries.pop(key, None)
         return value
 
+    def page(self, after: int, limit: int, now: float) -> tuple[list[tuple[K, V, float]], int | None]:
+        """Up to ``limit`` entries (key, value, end) put behind the number ``after``; the last one's if there are more.
+
+        An entry that is put again stands behind all others from then on.
+        """
+        live = list(self._entries.items())
+        found: list[tuple[K, V, float]] = []
+        last = after
+        for position in range(bisect_right(live, after, key=lambda one: one[1][2]), len(live)):
+            key, (value, expires_at, number) = live[position]
+            if expires_at <= now:
+                continue
+            if len(found) == limit:
+                return found, last
+            found.append((key, value, expires_at))
+            last = number
+        return found, None
+
     def _forget_ended(self, now: float) -> None:
         ends, entries = self._ends, self._entries
         while ends and ends[0][0] <= now:
@@ -64,5 +84,7 @@ class ExpiringTable(Generic[K, V]):
 
     def _rebuild(self) -> None:
         """Drop the ends of entries that were taken or replaced, so that they never outgrow the table."""
-        self._ends = [(expires_at, number, key) for number, (key, (_, expires_at)) in enumerate(self._entries.items())]
+        self._ends = [
+            (expires_at, number, key) for number, (key, (_, expires_at, _)) in enumerate(self._entries.items())
+        ]
         heapq.heapify(self._ends)

@@ -5,11 +5,12 @@ Pure: asked by the tenant at each handshake, and by a connection at each refresh
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from wsprism.policy.expiring import ExpiringTable
 
-__all__ = ["MAX_REVOCATIONS", "Revocable", "Revocations"]
+__all__ = ["MAX_REVOCATIONS", "Revocable", "Revocation", "Revocations"]
 
 MAX_REVOCATIONS = 100_000
 """Per tenant, all kinds together."""
@@ -23,21 +24,43 @@ class Revocable(StrEnum):
     TOKEN_ID = "token_id"
 
 
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Who is locked out until when (Unix time), and why, as far as it was said."""
+
+    what: Revocable
+    name: str
+    until_s: float
+    reason: str
+
+
 class Revocations:
     """One tenant's; it lives as long as the process does."""
 
     def __init__(self, max_entries: int = MAX_REVOCATIONS) -> None:
-        self._table: ExpiringTable[tuple[Revocable, str], bool] = ExpiringTable(max_entries)
+        self._table: ExpiringTable[tuple[Revocable, str], str] = ExpiringTable(max_entries)
 
     def __len__(self) -> int:
         return len(self._table)
 
-    def revoke(self, what: Revocable, name: str, until_s: float, now_s: float) -> bool:
+    def revoke(self, what: Revocable, name: str, until_s: float, now_s: float, reason: str = "") -> bool:
         """Lock out ``name`` until ``until_s`` (a time that has passed lifts it). False: the table is full.
 
-        Both are Unix times. A later word on the same name replaces the earlier.
+        Both are Unix times. A later word on the same name replaces the earlier. ``reason`` is for operators.
         """
-        return self._table.put((what, name), True, until_s, now_s)
+        return self._table.put((what, name), reason, until_s, now_s)
+
+    def lift(self, what: Revocable, name: str, now_s: float) -> bool:
+        """Let ``name`` in again. False: it was not locked out."""
+        return self._table.take((what, name), now_s) is not None
+
+    def page(self, after: int, limit: int, now_s: float) -> tuple[list[Revocation], int | None]:
+        """Those in force, in the order of the words on them: up to ``limit`` behind the number ``after``.
+
+        With the last one's number if there are more.
+        """
+        found, last = self._table.page(after, limit, now_s)
+        return [Revocation(what, name, until_s, reason) for (what, name), reason, until_s in found], last
 
     def covers(self, user: str, sid: str, token_id: str | None, now_s: float) -> bool:
         """Whether a session of these three is locked out."""

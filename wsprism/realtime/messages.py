@@ -31,6 +31,7 @@ __all__ = [
     "CloseConnection",
     "CloseRoom",
     "Draining",
+    "Exclusion",
     "ExtPublication",
     "HistoryChanged",
     "HistoryQuery",
@@ -42,6 +43,7 @@ __all__ = [
     "LeaveDenied",
     "LeaveRequest",
     "Left",
+    "LiftRevocation",
     "MembersQuery",
     "Narrowed",
     "NextSlice",
@@ -184,13 +186,17 @@ class Narrowed:
 
 @dataclass(frozen=True, slots=True)
 class RoomJoin:
-    """Tenant to room: a checked join. ``token``: the session's connection waits for it."""
+    """Tenant to room: a checked join. ``token``: the session's connection waits for it.
+
+    ``active``: the room becomes the session's active one even if it has one.
+    """
 
     session: Session
     seq: int | None
     token: Decision | None = None
     answer: JoinAnswer | None = None
     wants: JoinData | None = None
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +251,7 @@ class JoinAccepted:
     room: str
     inbox: Inbox
     token: Decision | None
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +317,18 @@ class Answered:
     result: list[Effect] | Unanswered
 
 
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Who does not get a publication: all sessions of ``user``, those with this ``sid``, or that user's one."""
+
+    user: str | None
+    sid: str | None
+
+    def covers(self, session: Session) -> bool:
+        """Whether ``session`` is one of them."""
+        return self.user in (None, session.user) and self.sid in (None, session.sid)
+
+
 class ExtPublication(msgspec.Struct, gc=False):
     """An ext message for every member. ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``.
 
@@ -330,6 +349,7 @@ class ExtPublication(msgspec.Struct, gc=False):
     again: bool = False
     kept: Any = None
     told: Any = None
+    exclude: Exclusion | None = None
 
     echo: ClassVar[bool] = True
     """An ext message always reaches its sender too."""
@@ -344,6 +364,7 @@ class HotPublication(msgspec.Struct, gc=False):
     echo: bool = True
     seq: int | None = None
     ack: bool = False
+    exclude: Exclusion | None = None
 
 
 Publications = tuple[ExtPublication | HotPublication, ...]
@@ -397,6 +418,15 @@ class Revoke:
     what: Revocable
     name: str
     until_s: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LiftRevocation:
+    """To a tenant: let this name in again. The answer is 1, or 0: it was not locked out."""
+
+    what: Revocable
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def test_a_call_asks_and_tells(
 @pytest.mark.parametrize("option", ["user", "sid", "token-id"])
 def test_a_revocation_says_until_when(api: FakeApi, capsys: pytest.CaptureFixture[str], option: str) -> None:
     api.answers[f"POST {ACME}/revoke"] = (200, {"sessions": 3})
-    assert called(api, "revoke", f"--{option}", "x", "--for-s", "60") == 0
+    assert called(api, "revoke", f"--{option}", "x", "--for-s", "60", "--reason", "spam") == 0
     out = capsys.readouterr().out
     field = option.replace("-", "_")
     assert out.startswith(f"{field} x revoked until 20")
@@ -103,7 +103,7 @@ def test_a_revocation_says_until_when(api: FakeApi, capsys: pytest.CaptureFixtur
     [(_, _, body)] = api.requests
     until_s = body.pop("until_s")
     assert abs(until_s - time.time() - 60) < 10
-    assert body == {field: "x"}
+    assert body == {field: "x", "reason": "spam"}
     assert called(api, "revoke", f"--{option}", "x", "--for-s", "0") == 0
     assert capsys.readouterr().out == f"{field} x is let in again\n"
 

@@ -38,3 +38,18 @@ def test_a_full_table_forgets_nobody_and_says_so() -> None:
     assert not revocations.revoke(Revocable.USER, "bob", until_s=10.0, now_s=0.0)
     assert revocations.covers("ann", "tab", None, 5.0)
     assert revocations.revoke(Revocable.USER, "bob", until_s=20.0, now_s=10.0)
+
+
+def test_pages_show_those_in_force_in_order_and_one_that_was_prolonged_last() -> None:
+    revocations = Revocations()
+    for number in range(5):
+        revocations.revoke(Revocable.USER, f"u{number}", until_s=5.0 if number == 1 else 10.0, now_s=0.0, reason="r")
+    revocations.revoke(Revocable.USER, "u0", until_s=20.0, now_s=0.0)
+    first, after = revocations.page(0, 2, 6.0)
+    assert [(one.name, one.until_s, one.reason) for one in first] == [("u2", 10.0, "r"), ("u3", 10.0, "r")]
+    assert after is not None
+    rest, end = revocations.page(after, 2, 6.0)
+    assert ([one.name for one in rest], end) == (["u4", "u0"], None)
+    assert revocations.lift(Revocable.USER, "u0", 6.0)
+    assert not revocations.lift(Revocable.USER, "u0", 6.0)
+    assert not revocations.covers("u0", "s", None, 6.0)

@@ -19,11 +19,12 @@ _DENIALS: Final = {
 
 
 def on_join_accepted(connection: Core, message: JoinAccepted) -> None:
-    """It is a member, and this is its active room."""
+    """It is a member, and this is its active room, unless its backend has only put it there."""
     room, token = message.room, message.token
     connection.rooms.pop(room, None)
     connection.rooms[room] = message.inbox
-    connection.session.active_room = room
+    if message.active or connection.session.active_room is None:
+        connection.session.active_room = room
     connection.note("joined", room=room)
     if token is not None and token.bound and not connection.session.principal.may_enter(room):
         connection.put_out_of(room)  # a refresh has narrowed the ticket while the join was under way

@@ -23,6 +23,7 @@ from wsprism.protocol.envelope import JSON
 from wsprism.protocol.places import Position
 from wsprism.realtime.messages import (
     CloseRoom,
+    Exclusion,
     ExtPublication,
     HistoryChanged,
     HistoryQuery,
@@ -235,7 +236,7 @@ class Room(Actor):
             for publication in publications:
                 if isinstance(publication, ExtPublication) and publication.sender is not None:
                     tell_publication(backend, self.name, publication)
-        turn.leave_out_own()
+        turn.leave_out()
         members = self._group_members()
         wires = set(members)
         if turn.apart is not None:
@@ -389,7 +390,7 @@ class Room(Actor):
                     self._members = None
                 if turn.recovers and session in turn.recovers:
                     self._begin_replay(session, turn.recovers[session])
-                session.connection.tell_control(JoinAccepted(self.name, self._inbox, item.token))
+                session.connection.tell_control(JoinAccepted(self.name, self._inbox, item.token, item.active))
             elif isinstance(item, RoomLeave):
                 self._carry_out_leave(item, turn.top)
         if turn.closes is not None:
@@ -464,6 +465,11 @@ class Room(Actor):
     def is_member(self, session: Session) -> bool:
         """Whether it is one before the turn that is being made."""
         return session in self._roster
+
+    def sessions_in(self, apart: dict[Session, Apart] | None) -> list[Session]:
+        """The members before the turn, and who joins in it."""
+        joining = [one for one in apart or () if one not in self._roster]
+        return [*self._roster, *joining]
 
     # The end of a turn
 
@@ -575,13 +581,33 @@ class _Turn:
             self.recovers = {}
         self.recovers[session] = since
 
-    def leave_out_own(self) -> None:
-        """Whoever relays does not get what it relayed."""
+    def leave_out(self) -> None:
+        """Whoever relays does not get what it relayed, and whom the backend excludes not what it is excluded from."""
+        excludes = False
         for at, publication in enumerate(self.publications):
+            if publication.exclude is not None:
+                excludes = True
             if not publication.echo and publication.sender is not None:
                 sender = publication.sender
                 if self._room.is_member(sender) or (self.apart is not None and sender in self.apart):
                     self._way(sender).left_out.add(at)
+        if excludes:
+            self._leave_out_excluded()
+
+    def _leave_out_excluded(self) -> None:
+        of_user: dict[str, list[tuple[int, Exclusion]]] = {}
+        of_sid: dict[str, list[int]] = {}
+        for at, publication in enumerate(self.publications):
+            exclude = publication.exclude
+            if exclude is not None and exclude.user is not None:
+                of_user.setdefault(exclude.user, []).append((at, exclude))
+            elif exclude is not None and exclude.sid is not None:
+                of_sid.setdefault(exclude.sid, []).append(at)
+        for session in self._room.sessions_in(self.apart):
+            places = [at for at, exclude in of_user.get(session.user, ()) if exclude.covers(session)]
+            places += of_sid.get(session.sid, ())
+            if places:
+                self._way(session).left_out.update(places)
 
     def drop(self) -> None:
         """Take out what is ``dropped``; every place in the turn follows."""

@@ -46,17 +46,28 @@ class Inbox:
             self.waiting_bytes += size_bytes
         return taken
 
+    def takes(self, publications: Publications) -> bool:
+        """Whether not too much waits for all of them."""
+        if not self.waiting:
+            return True
+        size_bytes = self.waiting_bytes + sum(map(size_of, publications))
+        return self.waiting + len(publications) <= MAX_WAITING and size_bytes <= MAX_WAITING_BYTES
+
     def publish_all(self, publications: Publications) -> bool:
         """Put all of them there, with nothing in between, or none."""
-        size_bytes = sum(map(size_of, publications))
-        many = len(publications)
-        if self.waiting and (self.waiting + many > MAX_WAITING or self.waiting_bytes + size_bytes > MAX_WAITING_BYTES):
+        if not self.takes(publications) or not self.ref.tell(PublicationList(publications)):
             return False
-        if not self.ref.tell(PublicationList(publications)):
-            return False
-        self.waiting += many
-        self.waiting_bytes += size_bytes
+        self._count(publications)
         return True
+
+    def publish_taken(self, publications: Publications) -> None:
+        """Put all of them there after ``takes`` has said yes, in the same step."""
+        if self.ref.tell_control(PublicationList(publications)):
+            self._count(publications)
+
+    def _count(self, publications: Publications) -> None:
+        self.waiting += len(publications)
+        self.waiting_bytes += sum(map(size_of, publications))
 
     def gone(self, count: int, size_bytes: int) -> None:
         """So much is on its way to the members, or was given up. For the room."""

@@ -33,6 +33,7 @@ from wsprism.realtime.messages import (
     JoinRequest,
     LeaveDenied,
     LeaveRequest,
+    LiftRevocation,
     Narrowed,
     NextSlice,
     OpenSession,
@@ -225,7 +226,9 @@ class Tenant(Actor):
 
     def _revoke(self, message: Revoke) -> int | Deferred | Denied:
         tenant = self.tenant
-        if not tenant.revocations.revoke(message.what, message.name, message.until_s, tenant.unix_now()):
+        if not tenant.revocations.revoke(
+            message.what, message.name, message.until_s, tenant.unix_now(), message.reason
+        ):
             tenant.counters.decisions.count(Reason.REVOCATIONS_FULL)
             return _REVOCATIONS_FULL
 
@@ -237,6 +240,9 @@ class Tenant(Actor):
 
         is_user = message.what is Revocable.USER
         return self.slices.answer(self.registry.of_user(message.name) if is_user else list(self.registry), revoke)
+
+    def _lift_revocation(self, message: LiftRevocation) -> int:
+        return int(self.tenant.revocations.lift(message.what, message.name, self.tenant.unix_now()))
 
     def still_here(self, sessions: Sequence[Session]) -> list[Session]:
         """Without those that have ended since."""
@@ -340,10 +346,12 @@ class Tenant(Actor):
         token: Decision | None = None,
         answer: JoinAnswer | None = None,
         wants: JoinData | None = None,
+        *,
+        active: bool = True,
     ) -> Denied | None:
         """Join a registered session to a room within the limits. ``token``: its connection waits for it.
 
-        ``answer`` is the backend's yes, where it was asked.
+        ``answer`` is the backend's yes, where it was asked. ``active``: it becomes its active room even if it has one.
         """
         registry = self.registry
         entry = registry.rooms.get(name)
@@ -362,7 +370,7 @@ class Tenant(Actor):
             self._news.joined(session, name, entry)
         if answer is not None:
             session.may_only_read(name, bool(answer.read_only))
-        entry.ref.tell_control(RoomJoin(session, seq, token, answer, wants))
+        entry.ref.tell_control(RoomJoin(session, seq, token, answer, wants, active))
         return None
 
     def _reopen_room(self, name: str) -> RoomEntry | None:
@@ -462,6 +470,7 @@ _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     Answered: carry_out_for_others,
     JoinRequest: Tenant._join,
     LeaveRequest: Tenant._leave,
+    LiftRevocation: Tenant._lift_revocation,
     Narrowed: Tenant._narrow,
     NextSlice: Tenant._next_slice,
     _LookForSockets: Tenant._look_for_sockets,

@@ -20,6 +20,7 @@ from wsprism.realtime.tenant.backend_messages import (
     DisconnectForBackend,
     JoinForBackend,
     PublishForBackend,
+    PublishToRooms,
     RemoveForBackend,
     SendForBackend,
     Who,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["HANDLED", "BackendCalls"]
 
 _SENT_AT_ONCE = 128
+_PUBLISHED_AT_ONCE = 256
 _LOST = Denied(Reason.PUBLICATION_LOST, ErrorCode.INTERNAL, retry_after_s=1)
 _OVERLOADED = Denied(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, retry_after_s=1)
 
@@ -75,6 +77,27 @@ class BackendCalls:
             return _OVERLOADED
         return len(entry.sessions)
 
+    def _publish_to_rooms(self, message: PublishToRooms) -> int | Deferred | Denied:
+        registry, tenant = self._tenant.registry, self._tenant.tenant
+        for room, publications in message.rooms.items():
+            entry = registry.rooms.get(room)
+            if entry is not None and not entry.inbox.takes(publications):
+                tenant.counters.decisions.count(_OVERLOADED.reason)
+                return _OVERLOADED
+
+        def publish(some: Sequence[tuple[str, Publications]]) -> int:
+            for room, publications in some:
+                entry = registry.rooms.get(room) or registry.emptied.get(room)
+                message.members[room] = len(entry.sessions) if entry is not None else 0
+                if entry is not None:
+                    entry.inbox.publish_taken(publications)
+                elif keeps_history(tenant, room):
+                    keep(tenant, room, publications)
+            return len(some)
+
+        rooms = list(message.rooms.items())
+        return self._slices.answer(rooms, publish, most=max(1, _PUBLISHED_AT_ONCE // len(rooms[0][1])))
+
     def _send(self, message: SendForBackend) -> int | Deferred:
         registry = self._tenant.registry
         meant: Iterable[Session] = registry if message.user is None else registry.of_user(message.user)
@@ -90,14 +113,14 @@ class BackendCalls:
         if not sessions:
             return 0
         first, *others = sessions  # all are one user's, who counts once: the first decides
-        denied = self._tenant.join(first, message.room, None)
+        denied = self._tenant.join(first, message.room, None, active=message.active)
         if denied is not None:
             self._tenant.tenant.counters.decisions.count(denied.reason)
             return denied
 
         def join(slice_: Sequence[Session]) -> int:
-            joined = [self._tenant.join(one, message.room, None) for one in self._tenant.still_here(slice_)]
-            return joined.count(None)
+            still = self._tenant.still_here(slice_)
+            return [self._tenant.join(one, message.room, None, active=message.active) for one in still].count(None)
 
         return self._slices.answer(others, join, done=1)
 
@@ -167,6 +190,7 @@ class _Delivery:
 
     def __init__(self, publications: Publications, flusher: Flusher) -> None:
         self._publications = publications
+        self._excludes = any(one.exclude is not None for one in publications)
         self._flusher = flusher
         self._blocks: dict[WireFormat, list[Block]] = {}
 
@@ -174,7 +198,7 @@ class _Delivery:
         woken = []
         for session in sessions:
             outlet = session.outlet
-            for block in self._blocks.get(outlet.format) or self._encode(outlet.format):
+            for block in self._blocks_for(session):
                 verdict = outlet.queue.offer_block(block)
                 if verdict is Verdict.WAKE:
                     woken.append(outlet)
@@ -182,6 +206,18 @@ class _Delivery:
                     outlet.settle(verdict)
         self._flusher.mark_all(woken, large=True)
         return len(sessions)
+
+    def _blocks_for(self, session: Session) -> list[Block]:
+        wire = session.outlet.format
+        blocks = self._blocks.get(wire) or self._encode(wire)
+        if not self._excludes:
+            return blocks
+        frames = (frame for block in blocks for frame in block.frames)
+        both = list(zip(self._publications, frames, strict=True))
+        kept = [frame for one, frame in both if one.exclude is None or not one.exclude.covers(session)]
+        if len(kept) == len(both):
+            return blocks
+        return blocks_of(kept) if kept else []
 
     def _encode(self, wire: WireFormat) -> list[Block]:
         blocks = self._blocks[wire] = blocks_of([frame_of(one, wire, None) for one in self._publications])
@@ -192,6 +228,7 @@ _HANDLERS: dict[type, Callable[[BackendCalls, Any], object]] = {
     DisconnectForBackend: BackendCalls._disconnect,
     JoinForBackend: BackendCalls._join,
     PublishForBackend: BackendCalls._publish,
+    PublishToRooms: BackendCalls._publish_to_rooms,
     RemoveForBackend: BackendCalls._remove,
     SendForBackend: BackendCalls._send,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wsprism.realtime.messages import Publications
@@ -11,6 +12,7 @@ __all__ = [
     "DisconnectForBackend",
     "JoinForBackend",
     "PublishForBackend",
+    "PublishToRooms",
     "RemoveForBackend",
     "SendForBackend",
     "Who",
@@ -23,6 +25,17 @@ class PublishForBackend:
 
     room: str
     publications: Publications
+
+
+@dataclass(frozen=True, slots=True)
+class PublishToRooms:
+    """Backend to tenant: publish into several rooms, all or nothing. The answer is their number, or ``Denied``.
+
+    ``members`` is filled with the number of sessions of each room.
+    """
+
+    rooms: Mapping[str, Publications]
+    members: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +65,14 @@ class AmbiguousSid:
 
 @dataclass(frozen=True, slots=True)
 class JoinForBackend:
-    """Backend to tenant: join these sessions. The answer is their number, ``Denied`` or ``AmbiguousSid``."""
+    """Backend to tenant: join these sessions. The answer is their number, ``Denied`` or ``AmbiguousSid``.
+
+    ``active``: it becomes their active room; else only of those that have none.
+    """
 
     room: str
     who: Who
+    active: bool = False
 
 
 @dataclass(frozen=True, slots=True)

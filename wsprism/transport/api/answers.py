@@ -20,6 +20,7 @@ __all__ = [
     "HistoryAnswer",
     "HistoryItem",
     "InfoAnswer",
+    "LiftedAnswer",
     "LimitsAnswer",
     "LogLevelAnswer",
     "MemberItem",
@@ -30,9 +31,12 @@ __all__ = [
     "QueueAnswer",
     "RatesAnswer",
     "ReloadAnswer",
+    "RevocationItem",
+    "RevocationPage",
     "RoomAnswer",
     "RoomItem",
     "RoomPage",
+    "RoomsAnswer",
     "SessionItem",
     "SessionPage",
     "SessionsAnswer",
@@ -40,6 +44,7 @@ __all__ = [
     "TenantAnswer",
     "TenantPage",
     "TicketAnswer",
+    "UserAnswer",
 ]
 
 
@@ -184,6 +189,14 @@ class SessionPage(Page):
     items: list[SessionItem]
 
 
+class UserAnswer(Answer):
+    """One user: the sessions in the order of their opening, and the rooms of any of them."""
+
+    user: str
+    sessions: list[SessionItem]
+    rooms: list[str]
+
+
 class RoomItem(Answer):
     """One room's counts."""
 
@@ -249,6 +262,33 @@ class PlaceAnswer(Answer):
 
     epoch: str | None
     offset: int
+
+
+class RoomsAnswer(Answer):
+    """How many sessions each room has."""
+
+    rooms: dict[str, int]
+
+
+class RevocationItem(Answer):
+    """Who is kept out until when (Unix time), and why, where it was said."""
+
+    what: Literal["user", "sid", "token_id"]
+    name: str
+    until_s: float
+    reason: str | None = Field(None, exclude_if=lambda reason: reason is None)
+
+
+class RevocationPage(Page):
+    """Revocations in force, in the order of the calls; one that was given a new end stands behind the others."""
+
+    items: list[RevocationItem]
+
+
+class LiftedAnswer(Answer):
+    """How many revocations were lifted: 0 or 1."""
+
+    revocations: int
 
 
 class SessionsAnswer(Answer):

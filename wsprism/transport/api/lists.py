@@ -21,7 +21,16 @@ from wsprism.transport.api.calls import Call
 from wsprism.transport.api.paging import read_cursor, show_cursor
 from wsprism.transport.api.problems import Problem
 
-__all__ = ["MAX_PAGE_BYTES", "get_backend", "get_room", "get_tenant", "list_rooms", "list_sessions", "list_tenants"]
+__all__ = [
+    "MAX_PAGE_BYTES",
+    "get_backend",
+    "get_room",
+    "get_tenant",
+    "get_user",
+    "list_rooms",
+    "list_sessions",
+    "list_tenants",
+]
 
 _SLICE: Final = 2000
 """What is shown in one turn of the loop: a session counts ten, and one more for each of its rooms."""
@@ -91,6 +100,22 @@ async def list_sessions(call: Call) -> answers.SessionPage:
     if len(items) < len(found):
         last = last_shown
     return answers.SessionPage.model_construct(items=items, next_cursor=show_cursor(last))
+
+
+async def get_user(call: Call) -> answers.UserAnswer:
+    tenant, user = call.tenant, call.path["user"]
+    clock_zero_s = tenant.unix_now() - tenant.now()
+    items: list[answers.SessionItem] = []
+    rooms: dict[str, None] = {}
+    work = 0
+    for session in tenant.registry.of_user(user):
+        items.append(_shown_session(session, clock_zero_s))
+        rooms |= session.rooms
+        work += 10 + len(session.rooms)
+        if work >= _SLICE:
+            work = 0
+            await asyncio.sleep(0)
+    return answers.UserAnswer.model_construct(user=user, sessions=items, rooms=list(rooms))
 
 
 async def list_rooms(call: Call) -> answers.RoomPage:

@@ -28,14 +28,18 @@ from wsprism.protocol.places import DEFAULT_HISTORY_LIMIT, MAX_EPOCH_LENGTH, MAX
 
 __all__ = [
     "MAX_PUBLICATIONS",
+    "MAX_ROOMS",
     "DisconnectBody",
+    "ExcludeBody",
     "ExtItem",
     "HistoryQuery",
     "HotItem",
+    "JoinBody",
     "LogLevelBody",
     "MembersBody",
     "PageQuery",
     "PublishBody",
+    "PublishToRoomsBody",
     "RevokeBody",
     "RoomName",
     "SessionsQuery",
@@ -48,7 +52,12 @@ __all__ = [
 MAX_PUBLICATIONS = 100
 """In one list: it is published in one step, which nothing may come between."""
 
+MAX_ROOMS = 1000
+"""Of one publication; they too have it in one step."""
+
 MAX_TTL_S = 86_400
+
+MAX_REVOCATION_REASON = 200
 
 
 T = TypeVar("T")
@@ -125,6 +134,21 @@ Sid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\-]{1,64}$")]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[A-Za-z0-9_.\-]+$")]
 
 
+class ExcludeBody(Model):
+    """Who does not get it: all sessions of a user, those with a sid, or a user's one with a sid."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["user"]}, {"required": ["sid"]}]})
+
+    user: Given[UserId] = None
+    sid: Given[Sid] = None
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> ExcludeBody:
+        if self.user is None and self.sid is None:
+            raise PydanticCustomError("whom", "must name a user or a sid")
+        return self
+
+
 class ExtItem(Model):
     """A message of the ext lane."""
 
@@ -136,6 +160,7 @@ class ExtItem(Model):
     id: Given[Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]] = Field(
         None, description="a name of its own: in a room with a history it is published once only"
     )
+    exclude: Given[ExcludeBody] = Field(None, description="who does not get it")
 
 
 class HotItem(Model):
@@ -147,6 +172,7 @@ class HotItem(Model):
         description="the whole frame in base64; the flag of a sender must not be set",
         json_schema_extra={"contentEncoding": "base64"},
     )
+    exclude: Given[ExcludeBody] = Field(None, description="who does not get it")
 
 
 def _lane(value: Any) -> str:
@@ -166,6 +192,16 @@ publish_body: TypeAdapter[ExtItem | HotItem | list[ExtItem | HotItem]] = TypeAda
 """One message, or a list that is published in its order."""
 
 
+class PublishToRoomsBody(Model):
+    """Messages for several rooms."""
+
+    rooms: Annotated[list[RoomName], Field(min_length=1, max_length=MAX_ROOMS)] = Field(
+        description="a room that stands twice is one"
+    )
+    messages: PublishBody = Field(description="one message, or a list that is published in its order")
+    exclude: Given[ExcludeBody] = Field(None, description="who gets none of those that do not say so themselves")
+
+
 class MembersBody(Model):
     """Whose sessions: all of a user, the one with a sid, or a user's one with a sid."""
 
@@ -179,6 +215,12 @@ class MembersBody(Model):
         if self.user is None and self.sid is None:
             raise PydanticCustomError("whom", "must name a user or a sid")
         return self
+
+
+class JoinBody(MembersBody):
+    """Whose sessions are to be joined."""
+
+    active: bool = Field(False, description="it becomes their active room, also of those that have one")
 
 
 class DisconnectBody(Model):
@@ -232,6 +274,9 @@ class RevokeBody(Model):
     token_id: Given[Annotated[str, Field(min_length=1, max_length=512)]] = None
     until_s: Given[Annotated[float, Field(ge=0, le=1e12)]] = Field(
         None, description="Unix time in seconds; not given: an hour from now"
+    )
+    reason: Given[Annotated[str, Field(max_length=MAX_REVOCATION_REASON)]] = Field(
+        None, description="for whoever reads the list of revocations; no client is told"
     )
 
     @model_validator(mode="after")

@@ -1,11 +1,13 @@
 """Handlers of publish, broadcast and send: a body becomes publications, all of them or none.
 
-What a backend publishes is trusted: allowlists and rate limits do not apply to it, the payload limit does.
+What a backend publishes is trusted: allowlists and rate limits do not apply to it, ``limits.max_backend_bytes`` does.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from copy import copy
 from typing import Final
 
 from wsprism.protocol import sysmsg
@@ -13,19 +15,20 @@ from wsprism.protocol.envelope import JSON
 from wsprism.protocol.frames import binary_frame
 from wsprism.protocol.hot import HotFault, decode_hot
 from wsprism.protocol.nesting import is_portable
-from wsprism.realtime.messages import ExtPublication, HotPublication, Publications
+from wsprism.realtime.messages import Exclusion, ExtPublication, HotPublication, Publications
+from wsprism.realtime.room.publications import BACKEND
 from wsprism.realtime.rules import TenantRules
-from wsprism.realtime.tenant.backend_messages import PublishForBackend, SendForBackend
+from wsprism.realtime.tenant.backend_messages import PublishForBackend, PublishToRooms, SendForBackend
 from wsprism.realtime.tenant.histories import PublishedAt
-from wsprism.transport.api.answers import MembersAnswer, SessionsAnswer
+from wsprism.transport.api.answers import MembersAnswer, RoomsAnswer, SessionsAnswer
 from wsprism.transport.api.calls import Call, ask_tenant
-from wsprism.transport.api.models import ExtItem, HotItem
+from wsprism.transport.api.models import ExcludeBody, ExtItem, HotItem
 from wsprism.transport.api.problems import Problem
 
-__all__ = ["broadcast", "publish", "send"]
+__all__ = ["broadcast", "publish", "publish_to_rooms", "send"]
 
-_BACKEND: Final = "backend"
-"""Stands for the sender where hot frames are conflated by sender."""
+_MADE_AT_ONCE: Final = 500
+"""Publications that are made in one turn of the loop."""
 
 
 async def publish(call: Call) -> MembersAnswer | Problem:
@@ -37,6 +40,29 @@ async def publish(call: Call) -> MembersAnswer | Problem:
     if isinstance(answer, PublishedAt):
         return MembersAnswer(members=answer.members, offset=answer.offset)
     return answer if isinstance(answer, Problem) else MembersAnswer(members=answer)
+
+
+async def publish_to_rooms(call: Call) -> RoomsAnswer | Problem:
+    """Each room has publications of its own; the longest name decides what is too large."""
+    body, rules = call.body, call.tenant.rules
+    names = list(dict.fromkeys(body.rooms))
+    longest = max(names, key=lambda name: len(JSON.encode(name)))
+    exclude = _exclusion(body.exclude)
+    made = _publications(body.messages, rules, longest, exclude)
+    if isinstance(made, Problem):
+        where = tuple(("/messages" + at, why) for at, why in made.errors)
+        return Problem(made.status, made.detail, errors=where)
+    rooms: dict[str, Publications] = {}
+    unyielded = 0
+    for name in names:
+        rooms[name] = tuple(_in_room(one, name) for one in made)
+        unyielded += len(made)
+        if unyielded >= _MADE_AT_ONCE:
+            unyielded = 0
+            await asyncio.sleep(0)
+    members: dict[str, int] = {}
+    answer = await ask_tenant(call.tenant, PublishToRooms(rooms, members), call.timeout_s)
+    return answer if isinstance(answer, Problem) else RoomsAnswer(rooms=members)
 
 
 async def broadcast(call: Call) -> SessionsAnswer | Problem:
@@ -56,7 +82,10 @@ async def _send(call: Call, user: str | None) -> SessionsAnswer | Problem:
 
 
 def _publications(
-    body: ExtItem | HotItem | list[ExtItem | HotItem], rules: TenantRules, room: str | None
+    body: ExtItem | HotItem | list[ExtItem | HotItem],
+    rules: TenantRules,
+    room: str | None,
+    exclude: Exclusion | None = None,
 ) -> Publications | Problem:
     publications: list[ExtPublication | HotPublication] = []
     for position, item in enumerate(body if isinstance(body, list) else [body]):
@@ -64,8 +93,21 @@ def _publications(
         if isinstance(made, Problem):
             where = f"/{position}" if isinstance(body, list) else ""
             return Problem(made.status, made.detail, errors=tuple((where + at, why) for at, why in made.errors))
+        made.exclude = _exclusion(item.exclude) or exclude
         publications.append(made)
     return tuple(publications)
+
+
+def _exclusion(body: ExcludeBody | None) -> Exclusion | None:
+    return None if body is None else Exclusion(body.user, body.sid)
+
+
+def _in_room(publication: ExtPublication | HotPublication, room: str) -> ExtPublication | HotPublication:
+    """The same for another room: a frame is conflated with those of its room only."""
+    if isinstance(publication, ExtPublication):
+        return copy(publication)
+    key = None if publication.key is None else (room, *publication.key[1:])
+    return HotPublication(publication.frame, key, exclude=publication.exclude)
 
 
 def _ext(item: ExtItem, rules: TenantRules, room: str | None) -> ExtPublication | Problem:
@@ -88,7 +130,7 @@ def _hot(item: HotItem, rules: TenantRules, room: str | None) -> HotPublication 
     conflation = rules.conflation
     key = None
     if conflation.active:
-        key = (room, frame.service_id, conflation.key_for(_BACKEND, frame.opcode, frame.payload))
+        key = (room, frame.service_id, conflation.key_for(BACKEND, frame.opcode, frame.payload))
     return HotPublication(binary_frame(raw), key)
 
 
@@ -97,7 +139,7 @@ def _fault(pointer: str, detail: str) -> Problem:
 
 
 def _too_large(size_bytes: int, rules: TenantRules, pointer: str) -> Problem | None:
-    most = rules.limits.max_frame_bytes
+    most = rules.limits.max_backend_bytes
     if size_bytes <= most:
         return None
     error = (pointer, f"makes a message of {size_bytes} bytes")

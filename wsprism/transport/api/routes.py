@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -24,6 +24,8 @@ PARAMETERS: Final[Mapping[str, TypeAdapter[str]]] = {
     "tenant": TypeAdapter(Annotated[str, "the tenant's id"]),
     "room": TypeAdapter(models.RoomName),
     "user": TypeAdapter(Annotated[str, "any: one that nobody has names no session"]),
+    "what": TypeAdapter(Literal["user", "sid", "token_id"]),
+    "name": TypeAdapter(Annotated[str, "any: one that is not revoked lifts nothing"]),
 }
 """What may stand in a path, percent-encoded."""
 
@@ -84,6 +86,7 @@ class NoRoute:
 
 
 _members = TypeAdapter(models.MembersBody)
+_revocations = f"{TENANT}/revocations"
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("info", "GET", "/v1/info", "The process", process.get_info, answers.InfoAnswer),
@@ -120,6 +123,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "sessions", "GET", f"{TENANT}/sessions", "Its sessions", lists.list_sessions, answers.SessionPage,
         query=models.SessionsQuery,
     ),
+    Operation("user", "GET", f"{TENANT}/users/{{user}}", "One user's sessions", lists.get_user, answers.UserAnswer),
     Operation(
         "rooms", "GET", f"{TENANT}/rooms", "Its rooms", lists.list_rooms, answers.RoomPage, query=models.PageQuery
     ),
@@ -140,6 +144,11 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answers.MembersAnswer, 202, models.publish_body, refusals=(409, 503), idempotent=True, large=True,
     ),
     Operation(
+        "publishToRooms", "POST", f"{TENANT}/publish", "Publish into several rooms", publishing.publish_to_rooms,
+        answers.RoomsAnswer, 202, TypeAdapter(models.PublishToRoomsBody), refusals=(409, 503), idempotent=True,
+        large=True,
+    ),
+    Operation(
         "broadcast", "POST", f"{TENANT}/broadcast", "Send to every session", publishing.broadcast,
         answers.SessionsAnswer, 202, models.publish_body, refusals=(409, 503), idempotent=True, large=True,
     ),
@@ -149,7 +158,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         "join", "POST", f"{TENANT}/rooms/{{room}}/members", "Join sessions to a room", sessions.join,
-        answers.SessionsAnswer, body=_members, refusals=(409, 503),
+        answers.SessionsAnswer, body=TypeAdapter(models.JoinBody), refusals=(409, 503),
     ),
     Operation(
         "remove", "DELETE", f"{TENANT}/rooms/{{room}}/members", "Remove sessions from a room", sessions.remove,
@@ -166,6 +175,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         "revoke", "POST", f"{TENANT}/revoke", "Close sessions and refuse new ones until a time", sessions.revoke,
         answers.SessionsAnswer, body=TypeAdapter(models.RevokeBody), refusals=(503,), audited=True,
+    ),
+    Operation(
+        "revocations", "GET", _revocations, "The revocations in force", sessions.list_revocations,
+        answers.RevocationPage, query=models.PageQuery,
+    ),
+    Operation(
+        "liftRevocation", "DELETE", f"{_revocations}/{{what}}/{{name}}", "Lift a revocation", sessions.lift_revocation,
+        answers.LiftedAnswer, refusals=(503,), audited=True,
     ),
 )  # fmt: skip
 

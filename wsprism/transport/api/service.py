@@ -118,7 +118,7 @@ class Api:
             return await _carry_out(operation, call)
         most = MAX_BODY_BYTES
         if operation.large:
-            most = max(most, 2 * call.tenant.rules.limits.max_frame_bytes)
+            most = max(most, 2 * call.tenant.rules.limits.max_backend_bytes)
         raw = await read_body(request, most)
         if isinstance(raw, Problem):
             return raw
@@ -175,4 +175,6 @@ def _log_call(operation: Operation, call: Call, status: int) -> None:
         fields["tenant"] = call.one_tenant.id
     if operation.audited and isinstance(call.body, BaseModel):
         fields["asked"] = call.body.model_dump(exclude_none=True)
+    elif operation.audited and "name" in call.path:
+        fields["asked"] = {call.path["what"]: call.path["name"]}
     _log.log(level, "api call", extra=fields)

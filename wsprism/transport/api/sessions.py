@@ -7,13 +7,14 @@ from typing import Final
 
 from wsprism.policy.revocation import Revocable
 from wsprism.protocol.codes import ErrorCode
-from wsprism.realtime.messages import Revoke
+from wsprism.realtime.messages import LiftRevocation, Revoke
 from wsprism.realtime.tenant.backend_messages import DisconnectForBackend, JoinForBackend, RemoveForBackend, Who
-from wsprism.transport.api.answers import SessionsAnswer, TicketAnswer
+from wsprism.transport.api.answers import LiftedAnswer, RevocationItem, RevocationPage, SessionsAnswer, TicketAnswer
 from wsprism.transport.api.calls import Call, ask_tenant
+from wsprism.transport.api.paging import read_cursor, show_cursor
 from wsprism.transport.api.problems import Problem
 
-__all__ = ["disconnect", "join", "mint_ticket", "remove", "revoke"]
+__all__ = ["disconnect", "join", "lift_revocation", "list_revocations", "mint_ticket", "remove", "revoke"]
 
 _REVOKED_FOR_S: Final = 3600.0
 
@@ -24,7 +25,9 @@ _TOO_MANY_TICKETS: Final = Problem(503, "too many tickets wait to be used", head
 
 
 async def join(call: Call) -> SessionsAnswer | Problem:
-    return await _sessions(call, JoinForBackend(call.path["room"], Who(call.body.user, call.body.sid)))
+    return await _sessions(
+        call, JoinForBackend(call.path["room"], Who(call.body.user, call.body.sid), call.body.active)
+    )
 
 
 async def remove(call: Call) -> SessionsAnswer | Problem:
@@ -42,7 +45,22 @@ async def revoke(call: Call) -> SessionsAnswer | Problem:
     named = ((Revocable.USER, body.user), (Revocable.SID, body.sid), (Revocable.TOKEN_ID, body.token_id))
     what, name = next((what, name) for what, name in named if name is not None)
     until_s = body.until_s if body.until_s is not None else call.tenant.unix_now() + _REVOKED_FOR_S
-    return await _sessions(call, Revoke(what, name, until_s))
+    return await _sessions(call, Revoke(what, name, until_s, body.reason or ""))
+
+
+async def list_revocations(call: Call) -> RevocationPage:
+    tenant, after = call.tenant, read_cursor(call.query.cursor)
+    found, last = tenant.revocations.page(after, call.query.limit, tenant.unix_now())
+    items = [
+        RevocationItem(what=one.what.value, name=one.name, until_s=one.until_s, reason=one.reason or None)
+        for one in found
+    ]
+    return RevocationPage(items=items, next_cursor=show_cursor(last))
+
+
+async def lift_revocation(call: Call) -> LiftedAnswer | Problem:
+    answer = await ask_tenant(call.tenant, LiftRevocation(Revocable(call.path["what"]), call.path["name"]))
+    return answer if isinstance(answer, Problem) else LiftedAnswer(revocations=answer)
 
 
 async def mint_ticket(call: Call) -> TicketAnswer | Problem:

@@ -12,6 +12,7 @@ from wsprism.policy.decisions import Denied, Reason
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.frames import binary_frame
 from wsprism.realtime.messages import (
+    Exclusion,
     ExtPublication,
     HotPublication,
     JoinRequest,
@@ -19,12 +20,14 @@ from wsprism.realtime.messages import (
 )
 from wsprism.realtime.outbound.wire import wire_format
 from wsprism.realtime.room.actor import FAN_OUT_WORK
+from wsprism.realtime.room.inbox import MAX_WAITING
 from wsprism.realtime.slices import SLICE_ITEMS
 from wsprism.realtime.tenant.backend_messages import (
     AmbiguousSid,
     DisconnectForBackend,
     JoinForBackend,
     PublishForBackend,
+    PublishToRooms,
     RemoveForBackend,
     SendForBackend,
     Who,
@@ -319,3 +322,35 @@ async def test_a_list_of_publications_survives_a_full_turn_of_leaves() -> None:
     world.tenant.registry.rooms["lobby"].ref.tell(PublicationList((ext(1),)))
     world.settle()
     assert [peer.types() for peer in peers] == [["left"], ["left"], ["item"]]
+
+
+# Exclusion, and several rooms
+
+
+async def test_an_exclusion_holds_for_who_joins_in_the_same_turn_and_keeps_the_order() -> None:
+    world = World()
+    ann, bob = await lobby(world, "ann", "bob")
+    late = await world.connect("bob", "late")
+    room = world.tenant.registry.rooms["lobby"].ref
+    without_bob = ExtPublication("news", "item", JSON.encode(2), exclude=Exclusion("bob", None))
+    world.tenant.ref.tell(JoinRequest(late.session, "lobby", None))
+    room.tell(ext(1))
+    room.tell(without_bob)
+    room.tell(ext(3))
+    world.settle()
+    assert heard_data(ann) == [1, 2, 3]
+    assert heard_data(bob) == [1, 3]
+    assert 2 not in [one.get("data") for one in late.heard() if isinstance(one, dict)]
+
+
+async def test_one_room_that_is_overloaded_keeps_a_publication_from_all() -> None:
+    world = World()
+    (ann,) = await lobby(world, "ann")
+    ann.join("other")
+    ann.heard()
+    world.tenant.registry.rooms["other"].inbox.waiting = MAX_WAITING
+    rooms = {"lobby": (ext(1),), "other": (ext(1),)}
+    answer = await world.call(PublishToRooms(rooms, {}))
+    assert isinstance(answer, Denied)
+    assert answer.reason is Reason.MAILBOX_FULL
+    assert ann.heard() == []
