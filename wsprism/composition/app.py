@@ -14,6 +14,7 @@ from functools import partial
 from itertools import chain
 
 from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
+from wsprism.adapters.state import StateFile
 from wsprism.adapters.telemetry.build import build_telemetry
 from wsprism.adapters.telemetry.metrics import CONTENT_TYPE_LATEST, Metrics
 from wsprism.composition.assembly import build_handshake_limiter, build_http_limits, build_pacer, build_tenant
@@ -31,6 +32,7 @@ from wsprism.realtime.outbound.outlet import Outlet
 from wsprism.realtime.outbound.sweeper import Sweeper
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sampling import Sampler
+from wsprism.realtime.tenant.state import TenantState
 from wsprism.realtime.vitals import Vitals
 from wsprism.settings import ListenAddress, LoggingSettings, Settings
 from wsprism.transport.api import Api
@@ -101,7 +103,7 @@ class GatewayProcess:
         )
         self._parts = LiveParts(
             self._tenants,
-            new_tenant,
+            lambda one: self._keep(new_tenant(one)),
             scheduler,
             self.flusher,
             self._sweeper,
@@ -109,6 +111,7 @@ class GatewayProcess:
             self.certificate,
             configure_logging,
         )
+        self._state: StateFile | None = None
         self.file = file
         self._reloader = Reloader(settings, file or "", lambda: _read(file), self._parts, self.counters)
         self._metrics = Metrics(self, exporter, gateway.metrics.interval_s)
@@ -182,7 +185,39 @@ class GatewayProcess:
                 tenant.store.sweep()
 
     async def start(self) -> None:
-        """Serve. Raises OperatorError when the address cannot be had."""
+        """Serve. Raises OperatorError when the address or the state file cannot be had."""
+        await self._open_state()
+        try:
+            await self._start()
+        except OperatorError:
+            await self._close_state()
+            raise
+
+    async def _open_state(self) -> None:
+        path = self.settings.gateway.state_file
+        if path is None:
+            return
+        self._state = await asyncio.to_thread(StateFile.open, path)
+        for tenant in self._tenants.values():
+            self._keep(tenant)
+        self._api.keep_in(self._state)
+        await self._state.settled()
+
+    def _keep(self, tenant: TenantContext) -> TenantContext:
+        if self._state is not None:
+            tenant.keep_in(TenantState(self._state, tenant.id))
+        return tenant
+
+    async def _close_state(self) -> None:
+        """Nothing changes any more."""
+        if self._state is None:
+            return
+        for tenant in self._tenants.values():
+            tenant.end_keeping()
+        await asyncio.to_thread(self._state.close)
+        self._state = None
+
+    async def _start(self) -> None:
         self._parts.gateway = self._system.spawn(
             lambda: Gateway(tuple(self._tenants.values()), self.flusher), name="gateway"
         )
@@ -268,6 +303,7 @@ class GatewayProcess:
             await tenant.authenticator.close()
         await self._parts.close()
         await self._stop_internal()
+        await self._close_state()
         await asyncio.gather(*(one.close() for one in (self._metrics, self._tracing) if one is not None))
 
     async def _end_streams(self) -> None:

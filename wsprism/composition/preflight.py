@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from wsprism.adapters.state import find_fault
 from wsprism.config_file import Fault, SettingsError, read_document
 from wsprism.errors import OperatorError
 from wsprism.settings import Settings, load_settings, named_files
@@ -20,6 +21,7 @@ def read_configuration(file: str, content: bytes | None = None) -> Settings:
     """The settings in ``file``, or in ``content`` under its name. Raises SettingsError with every fault."""
     settings = load_settings(file, content=content)
     problems = list(_of_files(settings)) or list(_of_tls(settings))
+    problems += _of_state(settings)
     if problems:
         document = read_document(file, os.environ, content)
         lines = [document.line_of(tuple(path.split("."))) for path, _ in problems]
@@ -45,3 +47,10 @@ def _of_tls(settings: Settings) -> Iterator[tuple[str, str]]:
             server_context(settings.gateway.tls)
         except OperatorError as error:
             yield "gateway.tls", str(error).removeprefix("gateway.tls: ")
+
+
+def _of_state(settings: Settings) -> Iterator[tuple[str, str]]:
+    path = settings.gateway.state_file
+    fault = find_fault(path) if path is not None else None
+    if fault is not None:
+        yield "gateway.state_file", fault

@@ -25,6 +25,7 @@ from wsprism.realtime.counters import TenantCounters
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.one_time import OneTimeTickets
 from wsprism.realtime.tenant.registry import SessionRegistry
+from wsprism.realtime.tenant.state import RESERVED_GENERATIONS, TenantState
 
 if TYPE_CHECKING:
     from actors import ActorRef
@@ -79,10 +80,11 @@ class TenantContext:
     ``registry``, ``revocations`` and ``generations`` are written by the tenant actor alone. ``now`` is monotonic,
     ``unix_now`` Unix time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``. The process has
     one ``sampler``. ``store``: what rooms remember (None: nothing). ``removed``: the configuration does not have it any
-    more, and nobody comes in.
+    more, and nobody comes in. ``state`` is what outlives a restart, where anything does.
     """
 
     __slots__ = (
+        "_reserved_generation",
         "authenticator",
         "backend",
         "bucket",
@@ -97,6 +99,7 @@ class TenantContext:
         "revocations",
         "rules",
         "sampler",
+        "state",
         "store",
         "unix_now",
     )
@@ -123,6 +126,8 @@ class TenantContext:
         self.counters = TenantCounters()
         self.registry = SessionRegistry()
         self.generations = 0
+        self._reserved_generation = 0
+        self.state: TenantState | None = None
         self.backend: BackendPort | None = None
         self.ref: ActorRef
         self.removed = False
@@ -146,6 +151,32 @@ class TenantContext:
     def members(self) -> int:
         """Sessions in rooms now; a session counts in each of its rooms."""
         return sum(len(entry.sessions) for entry in self.registry.rooms.values())
+
+    def keep_in(self, state: TenantState) -> None:
+        """Before anybody comes: have what must not be forgotten outlive a restart, and take what has."""
+        self.state = state
+        now_s = self.unix_now()
+        for one in state.revocations(now_s):
+            self.revocations.revoke(one.what, one.name, one.until_s, now_s, one.reason)
+        self.one_time.keep_in(state)
+        self.generations = state.reserved_generation()
+        self._reserve_generations(state)
+
+    def end_keeping(self) -> None:
+        """At a clean end: no generation is given any more."""
+        if self.state is not None:
+            self.state.reserve_generation(self.generations)
+
+    def next_generation(self) -> int:
+        """A number that is greater than all before, also than those before a restart."""
+        self.generations += 1
+        if self.state is not None and self._reserved_generation - self.generations < RESERVED_GENERATIONS // 2:
+            self._reserve_generations(self.state)
+        return self.generations
+
+    def _reserve_generations(self, state: TenantState) -> None:
+        self._reserved_generation = self.generations + RESERVED_GENERATIONS
+        state.reserve_generation(self._reserved_generation)
 
     def apply(self, rules: TenantRules) -> None:
         """Swap the rules. What live connections hold of them follows when the tenant is told ``RulesChanged``."""

@@ -16,12 +16,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Final
 
 from wsprism.errors import OperatorError
+from wsprism.ports import StateKind as Kind
 
-__all__ = ["GATHER_S", "Kind", "StateFile"]
+__all__ = ["GATHER_S", "Kind", "StateFile", "find_fault"]
 
 _log = logging.getLogger("wsprism.gateway")
 
@@ -29,6 +29,7 @@ GATHER_S: Final = 0.5
 _APPLICATION_ID: Final = 0x77735072
 _SCHEMA_VERSION: Final = 1
 _RETRY_S: Final = 5.0
+_HEAD_BYTES: Final = 100
 
 _SCHEMA: Final = f"""
 PRAGMA application_id = {_APPLICATION_ID};
@@ -38,16 +39,6 @@ CREATE TABLE entries (
     PRIMARY KEY (tenant, kind, key)
 ) WITHOUT ROWID;
 """
-
-
-class Kind(StrEnum):
-    """What an entry is."""
-
-    REVOCATION = "revocation"
-    TICKET = "ticket"
-    GENERATION = "generation"
-    ANSWER = "answer"
-    HISTORY = "history"
 
 
 _Key = tuple[str, str, bytes]
@@ -180,6 +171,24 @@ class StateFile:
             _log.info("the state file can be written again", extra={"file": self._path})
         self._failing = False
         return True
+
+
+def find_fault(path: str) -> str | None:
+    """What would keep a start from opening the file, as far as a look tells that changes nothing; it may be in use."""
+    directory = os.path.dirname(path) or "."
+    if not os.path.isdir(directory):
+        return f"must be a file in a directory that is there, found {path!r}"
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return f"must be a file in a directory that can be written, found {path!r}"
+    if not os.path.exists(path):
+        return None
+    if not os.path.isfile(path) or not os.access(path, os.R_OK | os.W_OK):
+        return f"must be a file that can be read and written, found {path!r}"
+    with open(path, "rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    if head and (head[:16] != b"SQLite format 3\0" or head[68:72] != _APPLICATION_ID.to_bytes(4, "big")):
+        return f"must be a file that a gateway has made, or a new one, found {path!r}"
+    return None
 
 
 def _lock(path: str) -> int:

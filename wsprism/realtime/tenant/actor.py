@@ -193,8 +193,7 @@ class Tenant(Actor):
         other = self.registry.by_sid(message.principal.user).get(sid)
         if message.generation and (other is None or other.generation < message.generation):
             return message.generation
-        self.tenant.generations += 1
-        return self.tenant.generations
+        return self.tenant.next_generation()
 
     def _look_for_sockets(self, _: _LookForSockets) -> None:
         """A session whose handshake ended between the tenant's answer and the socket would stay for ever."""
@@ -231,6 +230,8 @@ class Tenant(Actor):
         ):
             tenant.counters.decisions.count(Reason.REVOCATIONS_FULL)
             return _REVOCATIONS_FULL
+        if tenant.state is not None:
+            tenant.state.revoked(message.what, message.name, message.until_s, message.reason)
 
         def revoke(some: Sequence[Session]) -> int:
             meant = [one for one in self.still_here(some) if _named_by(one, message.what) == message.name]
@@ -242,7 +243,10 @@ class Tenant(Actor):
         return self.slices.answer(self.registry.of_user(message.name) if is_user else list(self.registry), revoke)
 
     def _lift_revocation(self, message: LiftRevocation) -> int:
-        return int(self.tenant.revocations.lift(message.what, message.name, self.tenant.unix_now()))
+        tenant = self.tenant
+        if tenant.state is not None:
+            tenant.state.lifted(message.what, message.name)
+        return int(tenant.revocations.lift(message.what, message.name, tenant.unix_now()))
 
     def still_here(self, sessions: Sequence[Session]) -> list[Session]:
         """Without those that have ended since."""

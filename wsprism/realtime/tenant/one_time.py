@@ -10,10 +10,13 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wsprism.policy.expiring import ExpiringTable
 from wsprism.ports import Principal, TicketRefusal, TicketRequest
+
+if TYPE_CHECKING:
+    from wsprism.realtime.tenant.state import TenantState
 
 __all__ = ["MAX_TICKETS", "OneTimeTickets", "may_be_one_time"]
 
@@ -35,10 +38,18 @@ class OneTimeTickets:
 
     def __init__(self, unix_now: Callable[[], float], max_tickets: int = MAX_TICKETS) -> None:
         self._unix_now = unix_now
+        self._state: TenantState | None = None
         self._principals: ExpiringTable[bytes, Principal] = ExpiringTable(max_tickets)
 
     def __len__(self) -> int:
         return len(self._principals)
+
+    def keep_in(self, state: TenantState) -> None:
+        """Have the unused tickets outlive a restart, and take those that have."""
+        self._state = state
+        now = self._unix_now()
+        for ticket, principal, expires_at in state.tickets(now):
+            self._principals.put(ticket, principal, expires_at, now)
 
     def mint(
         self,
@@ -56,11 +67,22 @@ class OneTimeTickets:
         now = self._unix_now()
         expires_at = now + ttl_s
         principal = Principal(user, rooms=rooms, read_only=read_only, metadata=dict(claims or {}))
-        return (ticket, expires_at) if self._principals.put(_hash(ticket), principal, expires_at, now) else None
+        hashed = _hash(ticket)
+        if not self._principals.put(hashed, principal, expires_at, now):
+            return None
+        if self._state is not None:
+            self._state.minted(hashed, principal, expires_at)
+        return ticket, expires_at
 
     async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
         """Redeem a ticket."""
-        return self._principals.take(_hash(request.ticket), self._unix_now()) or TicketRefusal.REFUSED
+        hashed = _hash(request.ticket)
+        principal = self._principals.take(hashed, self._unix_now())
+        if principal is None:
+            return TicketRefusal.REFUSED
+        if self._state is not None:
+            self._state.used(hashed)
+        return principal
 
     async def close(self) -> None:
         """Nothing: the tickets are the tenant's."""

@@ -5,6 +5,7 @@ A handler gets a ``Call`` whose path, query and body are checked already, and re
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -22,13 +23,16 @@ from wsprism.transport.api.keys import ApiKey
 from wsprism.transport.api.problems import Problem, problem_of
 from wsprism.transport.api.rates import RateMeter
 
-__all__ = ["Call", "CallHandler", "GatewayControl", "ReloadOutcome", "ask_tenant"]
+__all__ = ["Call", "CallHandler", "GatewayControl", "ReloadOutcome", "ask_tenant", "settle"]
 
 ASK_TIMEOUT_S: Final = 10.0
 
 _OVERLOADED = Problem(503, "the tenant is overloaded; nothing was done", headers={"Retry-After": "1"})
 _FAILED = Problem(503, "the tenant failed meanwhile; it may have been done in part", headers={"Retry-After": "1"})
 _TIMEOUT = Problem(503, "no answer in time", ErrorCode.TIMEOUT, {"Retry-After": "1"})
+_UNSETTLED = Problem(
+    503, "done, and not on the disk yet: a crash might forget it", ErrorCode.TIMEOUT, {"Retry-After": "5"}
+)
 _AMBIGUOUS = Problem(409, "several users have a session with this sid: name the user too", ErrorCode.BAD_REQUEST)
 
 
@@ -105,3 +109,15 @@ async def ask_tenant(tenant: TenantContext, message: object, timeout_s: float = 
     if isinstance(answer, Denied):
         return problem_of(answer)
     return _AMBIGUOUS if isinstance(answer, AmbiguousSid) else answer
+
+
+async def settle(tenant: TenantContext) -> Problem | None:
+    """Wait until what was done survives a crash, where anything does; a problem when the disk takes too long."""
+    if tenant.state is None:
+        return None
+    try:
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            await tenant.state.settled()
+    except TimeoutError:
+        return _UNSETTLED
+    return None

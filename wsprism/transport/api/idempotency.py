@@ -2,25 +2,31 @@
 
 A key counts within tenant and path. Only what was carried out is remembered: a refused call may be tried again. A call
 goes on when whoever made it waits no longer: until it has ended its key is under way, and nothing is done again.
-Bounded: beyond, the oldest answer is forgotten early, and no further call is begun.
+Bounded: beyond, the oldest answer is forgotten early, and no further call is begun. With a ``StateStore`` answers
+outlive a restart.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
+from wsprism.ports import StateKind, StateStore
 from wsprism.protocol.codes import ErrorCode
 from wsprism.transport.api.problems import Problem
 
-__all__ = ["LIFETIME_S", "MAX_ANSWERS", "MAX_UNDER_WAY", "PATIENCE_S", "Answered", "Idempotency"]
+__all__ = ["LIFETIME_S", "MAX_ANSWERS", "MAX_ANSWER_BYTES", "MAX_UNDER_WAY", "PATIENCE_S", "Answered", "Idempotency"]
 
 LIFETIME_S: Final = 600.0
 MAX_ANSWERS: Final = 100_000
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_UNDER_WAY: Final = 1024
 PATIENCE_S: Final = 10.0
 """So long a caller waits for a call that goes on."""
@@ -55,9 +61,16 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
+    tenant: str
     digest: bytes
     answer: Answered
     until: float
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    digest: bytes
+    status: int
+    body: bytes
 
 
 @dataclass(slots=True)
@@ -68,12 +81,22 @@ class _Call:
 
 
 class Idempotency:
-    """``now`` is monotonic seconds."""
+    """``now`` is monotonic seconds, ``unix_now`` Unix time."""
 
     def __init__(
-        self, now: Callable[[], float], max_answers: int = MAX_ANSWERS, patience_s: float = PATIENCE_S
+        self,
+        now: Callable[[], float],
+        max_answers: int = MAX_ANSWERS,
+        patience_s: float = PATIENCE_S,
+        *,
+        max_bytes: int = MAX_ANSWER_BYTES,
+        unix_now: Callable[[], float] = time.time,
     ) -> None:
         self._now = now
+        self._unix_now = unix_now
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._store: StateStore | None = None
         self._max_answers = max_answers
         self._patience_s = patience_s
         self._answers: OrderedDict[bytes, _Remembered] = OrderedDict()
@@ -81,6 +104,19 @@ class Idempotency:
 
     def __len__(self) -> int:
         return len(self._answers)
+
+    def keep_in(self, store: StateStore, tenants: Iterable[str]) -> None:
+        """Before the first call: have answers outlive a restart, and take those that have."""
+        self._store = store
+        now, unix_now = self._now(), self._unix_now()
+        kept = [
+            (until or 0.0, place, tenant, msgspec.msgpack.decode(value, type=_Kept))
+            for tenant in tenants
+            for place, value, until in store.entries(tenant, StateKind.ANSWER, unix_now)
+        ]
+        for until, place, tenant, one in sorted(kept, key=lambda entry: entry[0]):
+            answer = Answered(one.status, one.body)
+            self._remember(place, _Remembered(tenant, one.digest, answer, now + until - unix_now))
 
     def stop(self) -> None:
         """Wait for nothing any more."""
@@ -104,7 +140,7 @@ class Idempotency:
                 return _TOO_MANY
             running = _Call(digest, asyncio.ensure_future(call()))
             self._calls[place] = running
-            running.task.add_done_callback(lambda task: self._end(place, digest, task))
+            running.task.add_done_callback(lambda task: self._end(key[0], place, digest, task))
         elif running.digest != digest:
             return _OTHER_BODY
         elif running.overdue:
@@ -119,20 +155,34 @@ class Idempotency:
             return _FAILED
         return running.task.result()
 
-    def _end(self, place: bytes, digest: bytes, task: asyncio.Task[Answered | Problem]) -> None:
+    def _end(self, tenant: str, place: bytes, digest: bytes, task: asyncio.Task[Answered | Problem]) -> None:
         del self._calls[place]
         if task.cancelled() or task.exception() is not None:
             return
         answer = task.result()
         if isinstance(answer, Answered):
-            self._answers[place] = _Remembered(digest, answer, self._now() + LIFETIME_S)
-            if len(self._answers) > self._max_answers:
-                self._answers.popitem(last=False)
+            if self._store is not None:
+                kept = msgspec.msgpack.encode(_Kept(digest, answer.status, answer.body))
+                self._store.put(tenant, StateKind.ANSWER, place, kept, self._unix_now() + LIFETIME_S)
+            self._remember(place, _Remembered(tenant, digest, answer, self._now() + LIFETIME_S))
+
+    def _remember(self, place: bytes, remembered: _Remembered) -> None:
+        self._answers[place] = remembered
+        self._bytes += len(remembered.answer.body)
+        while len(self._answers) > self._max_answers or self._bytes > self._max_bytes:
+            forgotten = self._forget_oldest()
+            if self._store is not None:
+                self._store.drop(forgotten[1].tenant, StateKind.ANSWER, forgotten[0])
 
     def _forget_old(self) -> None:
         now = self._now()
         while self._answers and next(iter(self._answers.values())).until <= now:
-            self._answers.popitem(last=False)
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> tuple[bytes, _Remembered]:
+        place, oldest = self._answers.popitem(last=False)
+        self._bytes -= len(oldest.answer.body)
+        return place, oldest
 
 
 def _hash(data: bytes) -> bytes:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from actors import Scheduler
 from wsprism.policy.log_limit import LimitedLog
+from wsprism.ports import StateStore
 from wsprism.transport.api.calls import Call, GatewayControl
 from wsprism.transport.api.idempotency import LIFETIME_S, Answered, Idempotency
 from wsprism.transport.api.keys import ApiKey, ApiKeys
@@ -53,6 +54,10 @@ class Api:
         self._refusals = LimitedLog(_log, scheduler.now)
         self._configured: object = None
         self._keys = ApiKeys(())
+
+    def keep_in(self, store: StateStore) -> None:
+        """Before ``start``: have the answers to calls with a key outlive a restart."""
+        self._idempotency.keep_in(store, [tenant.id for tenant in self._gateway.tenants()])
 
     def start(self) -> None:
         """Begin to watch the tenants' rates."""

@@ -10,7 +10,7 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.messages import LiftRevocation, Revoke
 from wsprism.realtime.tenant.backend_messages import DisconnectForBackend, JoinForBackend, RemoveForBackend, Who
 from wsprism.transport.api.answers import LiftedAnswer, RevocationItem, RevocationPage, SessionsAnswer, TicketAnswer
-from wsprism.transport.api.calls import Call, ask_tenant
+from wsprism.transport.api.calls import Call, ask_tenant, settle
 from wsprism.transport.api.paging import read_cursor, show_cursor
 from wsprism.transport.api.problems import Problem
 
@@ -45,7 +45,8 @@ async def revoke(call: Call) -> SessionsAnswer | Problem:
     named = ((Revocable.USER, body.user), (Revocable.SID, body.sid), (Revocable.TOKEN_ID, body.token_id))
     what, name = next((what, name) for what, name in named if name is not None)
     until_s = body.until_s if body.until_s is not None else call.tenant.unix_now() + _REVOKED_FOR_S
-    return await _sessions(call, Revoke(what, name, until_s, body.reason or ""))
+    answer = await _sessions(call, Revoke(what, name, until_s, body.reason or ""))
+    return answer if isinstance(answer, Problem) else await settle(call.tenant) or answer
 
 
 async def list_revocations(call: Call) -> RevocationPage:
@@ -60,7 +61,9 @@ async def list_revocations(call: Call) -> RevocationPage:
 
 async def lift_revocation(call: Call) -> LiftedAnswer | Problem:
     answer = await ask_tenant(call.tenant, LiftRevocation(Revocable(call.path["what"]), call.path["name"]))
-    return answer if isinstance(answer, Problem) else LiftedAnswer(revocations=answer)
+    if isinstance(answer, Problem):
+        return answer
+    return await settle(call.tenant) or LiftedAnswer(revocations=answer)
 
 
 async def mint_ticket(call: Call) -> TicketAnswer | Problem:

@@ -184,8 +184,7 @@ class Upgrader:
         decision: ConnectAnswer | None = None
         sid, generation = handshake.sid, 0
         if tenant.backend is not None and "connect" in tenant.backend.asks:
-            tenant.generations += 1
-            sid, generation = sid or os.urandom(8).hex(), tenant.generations
+            sid, generation = sid or os.urandom(8).hex(), tenant.next_generation()
             candidate = Candidate(
                 principal, sid, generation, remote, _header(request, "Origin"), _header(request, "User-Agent")
             )

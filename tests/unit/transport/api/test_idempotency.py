@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from actors.testing import ManualScheduler
+from tests.state import MemoryStore
 from wsprism.transport.api.idempotency import LIFETIME_S, Answered, Idempotency
 from wsprism.transport.api.problems import Problem
 
@@ -170,3 +171,34 @@ async def test_the_table_is_bounded_and_forgets_the_oldest() -> None:
     assert calls.made == 4
     await memory.once(("acme", "/", "0"), b"x", calls)
     assert calls.made == 5
+
+
+async def test_the_table_is_bounded_in_bytes_too() -> None:
+    memory = Idempotency(ManualScheduler().now, max_bytes=10)
+    calls = Calls(Answered(202, b"12345"))
+    for number in range(3):
+        await memory.once(("acme", "/", str(number)), b"x", calls)
+    assert len(memory) == 2
+
+
+async def test_answers_outlive_a_restart_until_their_time_and_what_is_forgotten_is_not_kept() -> None:
+    store, clock = MemoryStore(), ManualScheduler()
+    unix_now = lambda: 1000.0 + clock.now()  # noqa: E731
+    before = Idempotency(clock.now, 2, unix_now=unix_now)
+    before.keep_in(store, ["acme"])
+    calls = Calls(DONE)
+    for number in range(3):
+        await before.once(("acme", "/", str(number)), b"x", calls)
+        clock.advance(1.0)
+    after = Idempotency(clock.now, 2, unix_now=unix_now)
+    after.keep_in(store, ["acme", "other"])
+    assert len(after) == 2
+    assert await after.once(("acme", "/", "2"), b"x", calls) == DONE
+    assert isinstance(await after.once(("acme", "/", "2"), b"y", calls), Problem)
+    assert calls.made == 3
+    clock.advance(LIFETIME_S - 2.5)
+    assert await after.once(("acme", "/", "1"), b"x", calls) == DONE
+    assert calls.made == 3
+    clock.advance(1.0)
+    await after.once(("acme", "/", "1"), b"x", calls)
+    assert calls.made == 4
