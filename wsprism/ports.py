@@ -374,6 +374,18 @@ class StreamHub(Protocol):
         """It has said something that is no call: an answer or an ack. What is wrong with it, if anything."""
         ...
 
+    def room_opened(self, room: str) -> None:
+        """A room lives: it stands among those that the hub may look at."""
+        ...
+
+    def room_closed(self, room: str, number: int) -> None:
+        """It does no more."""
+        ...
+
+    def hand_on(self, room: str, number: int, user: str, frame: bytes, key: Hashable | None) -> bool:
+        """A client's hot frame to the stream that is with the room. False: there is none."""
+        ...
+
     def gone(self, stream: StreamPeer) -> None:
         """It can be asked and told no more; idempotent."""
         ...
@@ -504,4 +516,9 @@ class HotService(Protocol):
     @property
     def echo(self) -> bool:
         """Whether the sender gets its own frame too."""
+        ...
+
+    @property
+    def to_backend(self) -> bool:
+        """Whether the frame goes to the backend's stream, and to no member."""
         ...

@@ -143,3 +143,15 @@ async def test_one_that_takes_nothing_of_what_it_is_told_is_closed(start_gateway
         for _ in range(3000):
             link.session.say(b'"' + b"x" * 9000 + b'"')  # type: ignore[attr-defined]
         await until(lambda: counters(gateway).connected == 0)
+
+
+@pytest.mark.parametrize("change", [{"key": "k-another-0123456789"}, {"tenants": ["other"]}, {"read_only": True}])
+async def test_a_key_that_is_good_no_more_closes_its_streams(
+    start_gateway: StartGateway, change: dict[str, object]
+) -> None:
+    gateway, internal = await start(start_gateway)
+    async with Stream(internal, key=SCOPED) as stream, Stream(internal) as other:
+        await gateway.reconfigure(lambda data: data["gateway"]["internal"]["api_keys"][1].update(change))
+        assert (await stream.expect_close())[0] == 4502
+        await other.say({"id": "nobody"})
+        await until(lambda: counters(gateway).unknown == 1)

@@ -126,6 +126,7 @@ class GatewayProcess:
         self._internal: HttpServer | None = None
         if gateway.internal.listen:
             self._internal = HttpServer(internal, limits, refusals, keep_alive=True, otherwise=self._api.handle)
+        self._parts.streams = self._streams
         self._parts.servers = [self._server] if self._internal is None else [self._server, self._internal]
         self._started_at = scheduler.now()
 

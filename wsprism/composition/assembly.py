@@ -13,7 +13,7 @@ from wsprism.ports import ExtService, HotService
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, TenantRules, compile_rules
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.one_time import OneTimeTickets
-from wsprism.services import ChatService, EchoService, RelayService, RoomService, WebhookService
+from wsprism.services import BackendHotService, ChatService, EchoService, RelayService, RoomService, WebhookService
 from wsprism.settings import FlushSettings, HandshakeLimitSettings, HttpLimitsSettings, TenantSettings
 from wsprism.transport.http.gate import HttpLimits
 
@@ -50,8 +50,11 @@ def build_services(settings: TenantSettings) -> ServiceRegistry:
         ext[name] = ChatService(name) if ext_settings.kind == "chat" else WebhookService()
     hot: dict[int, HotService] = {}
     for service_id, hot_settings in settings.services.hot.items():
-        kind = EchoService if hot_settings.kind == "echo" else RelayService
-        hot[service_id] = kind(include_sender=hot_settings.include_sender)
+        if hot_settings.kind == "backend":
+            hot[service_id] = BackendHotService()
+        else:
+            kind = EchoService if hot_settings.kind == "echo" else RelayService
+            hot[service_id] = kind(include_sender=hot_settings.include_sender)
     return ServiceRegistry(ext, hot)
 
 

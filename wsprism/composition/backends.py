@@ -12,6 +12,7 @@ from wsprism.adapters.backend.backend import BackendPlan, HttpBackend, ServicePl
 from wsprism.effects import read_effects
 from wsprism.policy.news import NewsBounds
 from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.tenant.registry import RoomEntry
 from wsprism.settings import TenantSettings, WebhookServiceSettings
 
 __all__ = ["Backends", "plan_of"]
@@ -68,8 +69,11 @@ class Backends:
             rules = tenant.rules
             return read_effects(body, framing=rules.hot_framing, max_bytes=rules.limits.max_backend_bytes)
 
+        def rooms() -> Mapping[str, RoomEntry]:
+            return tenant.registry.rooms
+
         counters = tenant.counters.stream
-        backend = HttpBackend(tenant.id, plan, self._scheduler, self.node, read, tenant.unix_now, counters)
+        backend = HttpBackend(tenant.id, plan, self._scheduler, self.node, read, tenant.unix_now, counters, rooms)
         backend.start()
         return backend
 

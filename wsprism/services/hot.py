@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["EchoService", "RelayService"]
+__all__ = ["BackendHotService", "EchoService", "RelayService"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class EchoService:
 
     include_sender: bool = False
     echo: bool = True
+    to_backend: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,13 @@ class RelayService:
 
     include_sender: bool = False
     echo: bool = False
+    to_backend: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BackendHotService:
+    """To the backend's stream that is with the active room, and to no member."""
+
+    include_sender: bool = False
+    echo: bool = False
+    to_backend: bool = True

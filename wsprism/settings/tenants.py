@@ -151,6 +151,12 @@ class RelaySettings(Model):
     )
 
 
+class BackendHotSettings(Model):
+    """A hot service: each frame goes to the backend's stream; what members hear, the backend publishes."""
+
+    kind: Literal["backend"] = Field(description="to the backend's stream, and to no member")
+
+
 def _expand(value: Any) -> Any:
     """`name: kind` is `name: {kind: kind}`."""
     if not isinstance(value, dict):
@@ -170,7 +176,7 @@ def _expand_ids(value: Any) -> Any:
 
 ExtServiceSettings = Annotated[ChatSettings | WebhookServiceSettings, Discriminator("kind")]
 HotId = Annotated[int, Field(ge=0, le=255)]
-HotServiceSettings = Annotated[EchoSettings | RelaySettings, Discriminator("kind")]
+HotServiceSettings = Annotated[EchoSettings | RelaySettings | BackendHotSettings, Discriminator("kind")]
 
 
 class ServicesSettings(Model):
@@ -182,8 +188,10 @@ class ServicesSettings(Model):
     ] = Field({"chat": ChatSettings(kind="chat")}, description="name of the service to its kind (`chat`, `webhook`)")
     hot: Annotated[
         dict[HotId, HotServiceSettings],
-        BeforeValidator(_expand_ids, json_schema_input_type=dict[str, HotServiceSettings | Literal["echo", "relay"]]),
-    ] = Field({1: EchoSettings(kind="echo")}, description="service id to its kind (`echo`, `relay`)")
+        BeforeValidator(
+            _expand_ids, json_schema_input_type=dict[str, HotServiceSettings | Literal["echo", "relay", "backend"]]
+        ),
+    ] = Field({1: EchoSettings(kind="echo")}, description="service id to its kind (`echo`, `relay`, `backend`)")
 
     @field_validator("ext")
     @classmethod
@@ -224,7 +232,9 @@ class TenantSettings(Model):
     rooms: Annotated[tuple[RoomSettings, ...], BeforeValidator(to_tuple)] = Field(
         (), description="what rooms remember, by their names"
     )
-    backend: BackendSettings | None = Field(None, description="what the backend is asked and told; unset: nothing")
+    backend: BackendSettings | None = Field(
+        None, validate_default=True, description="what the backend is asked and told; unset: nothing"
+    )
     allowed_origins: Origins | None = Field(None, description="origins of browsers; unset: any")
 
     @field_validator("id")
@@ -248,5 +258,19 @@ class TenantSettings(Model):
                 "reserved_id",
                 "hot service id {ids} begins like a MessagePack map: choose another or set policy.allow_msgpack: false",
                 {"ids": ", ".join(map(str, reserved))},
+            )
+        return value
+
+    @field_validator("backend")
+    @classmethod
+    def _hot_services_need_a_stream(cls, value: BackendSettings | None, info: ValidationInfo) -> BackendSettings | None:
+        services = info.data.get("services")
+        hot = services.hot if isinstance(services, ServicesSettings) else {}
+        meant = sorted(number for number, one in hot.items() if one.kind == "backend")
+        if meant and (value is None or not value.stream):
+            raise PydanticCustomError(
+                "stream",
+                "hot service {ids} goes to the backend's stream: set backend.stream: true",
+                {"ids": ", ".join(map(str, meant))},
             )
         return value

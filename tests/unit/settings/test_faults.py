@@ -199,8 +199,12 @@ TENANT_FAULTS = [
     ("services: {hot: [echo]}", "services.hot", "must be a mapping, found a list"),
     ("services: {hot: {256: echo}}", "services.hot.256", "must be at most 255, found 256"),
     ("services: {hot: {x: echo}}", "services.hot.x", "must be a whole number, found 'x'"),
-    ("services: {hot: {1: nope}}", "services.hot.1", "the kind must be one of echo, relay, found 'nope'"),
-    ("services: {hot: {1: {kind: nope}}}", "services.hot.1.kind", "the kind must be one of echo, relay, found 'nope'"),
+    ("services: {hot: {1: nope}}", "services.hot.1", "the kind must be one of echo, relay, backend, found 'nope'"),
+    (
+        "services: {hot: {1: {kind: nope}}}",
+        "services.hot.1.kind",
+        "the kind must be one of echo, relay, backend, found 'nope'",
+    ),
     ("services: {hot: {1: 5}}", "services.hot.1", "must be a mapping, found 5"),
     (
         "services: {hot: {1: {kind: echo, includ_sender: true}}}",

@@ -18,6 +18,7 @@ from wsprism.settings import (
     configuration_hash,
     masked,
 )
+from wsprism.settings.tenants import EchoSettings, RelaySettings
 
 JWT = "auth: {kind: jwt, algorithms: [HS256], secret: %s}"
 
@@ -64,9 +65,9 @@ def test_services_have_a_short_form(config: Configuration) -> None:
     settings = config.tenant("services: {ext: {talk: chat}, hot: {1: echo, '2': {kind: relay, include_sender: true}}}")
     services = settings.tenants[0].services
     assert services.ext["talk"].kind == "chat"
-    assert {key: (one.kind, one.include_sender) for key, one in services.hot.items()} == {
-        1: ("echo", False),
-        2: ("relay", True),
+    assert services.hot == {
+        1: EchoSettings(kind="echo", include_sender=False),
+        2: RelaySettings(kind="relay", include_sender=True),
     }
 
 

@@ -105,7 +105,8 @@ def _fill(data: dict[str, Any], model: type[BaseModel]) -> None:
         if ext["kind"] == "webhook":
             _fill(ext, WebhookServiceSettings)
     for hot in data.get("hot", {}).values():
-        hot.setdefault("include_sender", False)
+        if hot["kind"] != "backend":
+            hot.setdefault("include_sender", False)
 
 
 def all_models() -> Iterator[type[BaseModel]]:

@@ -19,6 +19,7 @@ from wsprism.adapters.backend.desk import Answered, BackendCounters, Desk, Route
 from wsprism.adapters.backend.endpoint import Endpoint
 from wsprism.adapters.backend.news import News
 from wsprism.adapters.backend.questions import DecisionService, MessageService, PendingQuestion
+from wsprism.adapters.backend.room_places import LiveRoom
 from wsprism.adapters.backend.stream_route import StreamRoute
 from wsprism.adapters.backend.streams import Streams
 from wsprism.adapters.http import HttpAnswer, HttpClient, Outage
@@ -86,7 +87,10 @@ class BackendPlan:
 
 
 class HttpBackend:
-    """``read_effects`` makes effects of ``{"effects": [...]}``, or says what is wrong with it."""
+    """``read_effects`` makes effects of ``{"effects": [...]}``, or says what is wrong with it.
+
+    ``rooms`` gives the live rooms by their names.
+    """
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class HttpBackend:
         read_effects: Callable[[bytes], Any | str],
         unix_now: Callable[[], float] = time.time,
         stream_counters: StreamCounters | None = None,
+        rooms: Callable[[], Mapping[str, LiveRoom]] = dict,
     ) -> None:
         self.tenant = tenant
         self.counters = BackendCounters()
@@ -109,7 +114,8 @@ class HttpBackend:
         self._outages: dict[str, Outage] = {}
         self._endpoints: list[Endpoint] = []
         self._retired: list[Endpoint] = []
-        self._streams = Streams(scheduler, stream_counters or StreamCounters(), node, self._streams_changed)
+        counters = stream_counters or StreamCounters()
+        self._streams = Streams(scheduler, counters, node, rooms, self._streams_changed)
         self._stream_breaker = Breaker(plan.failures, plan.pause_s)
         self.desk = Desk(_bounds(plan), scheduler, self.counters)
         self.news = News(NewsQueue(plan.news), self._send_news, plan.news_delay_s, scheduler.now, unix_now)

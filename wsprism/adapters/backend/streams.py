@@ -7,16 +7,17 @@ that goes takes its questions with it; what follows goes to the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from actors import Cancellable, Scheduler
-from wsprism.policy.rendezvous import choose
+from wsprism.adapters.backend.room_places import LiveRoom, RoomPlaces
 from wsprism.ports import CallResult, StreamPeer, Unanswered
 from wsprism.protocol.backend import MAX_ANSWER_BYTES
+from wsprism.protocol.stream import hot_to_backend
 from wsprism.realtime.counters import StreamCounters
 
 __all__ = ["WENT", "Streams"]
@@ -49,16 +50,25 @@ _read_ack: Final = msgspec.json.Decoder(_Ack).decode
 
 
 class Streams:
-    """``node`` stands in acks. ``changed`` is called when a stream has come or gone."""
+    """``node`` stands in acks, ``rooms`` gives the live rooms by their names.
+
+    ``changed`` is called when a stream has come or gone.
+    """
 
     def __init__(
-        self, scheduler: Scheduler, counters: StreamCounters, node: str, changed: Callable[[], object]
+        self,
+        scheduler: Scheduler,
+        counters: StreamCounters,
+        node: str,
+        rooms: Callable[[], Mapping[str, LiveRoom]],
+        changed: Callable[[], object],
     ) -> None:
         self._scheduler = scheduler
         self._counters = counters
         self._node = node
         self._changed = changed
         self._peers: dict[str, StreamPeer] = {}
+        self._places = RoomPlaces(self._peers, rooms, scheduler)
         self._asked: dict[str, _Asked] = {}
         self._sweeping: Cancellable | None = None
         self._news_peer: StreamPeer | None = None
@@ -70,8 +80,7 @@ class Streams:
 
     def of(self, name: str) -> StreamPeer | None:
         """The one that is with ``name`` now; None: there is none."""
-        peers = self._peers
-        return next(iter(peers.values())) if len(peers) == 1 else choose(name, peers.items())
+        return self._places.of(name)
 
     # What a stream's actor tells
 
@@ -79,6 +88,7 @@ class Streams:
         """It may be asked and told."""
         self._peers[stream.id] = stream
         self._counters.connected = len(self._peers)
+        self._places.peers_changed()
         self._changed()
 
     def gone(self, stream: StreamPeer) -> None:
@@ -90,7 +100,24 @@ class Streams:
             self._end_news(taken=False)
         for question_id in [one for one, asked in self._asked.items() if asked.stream is stream]:
             self._asked.pop(question_id).done(WENT)
+        self._places.peers_changed()
         self._changed()
+
+    def room_opened(self, room: str) -> None:
+        """A room lives."""
+        self._places.opened(room)
+
+    def room_closed(self, room: str, number: int) -> None:
+        """It does no more."""
+        self._places.closed(room, number)
+
+    def hand_on(self, room: str, number: int, user: str, frame: bytes, key: Hashable | None) -> bool:
+        """A client's hot frame to the stream that is with the room. False: there is none."""
+        stream = self._places.of(room)
+        if stream is None:
+            return False
+        stream.say_hot(hot_to_backend(number, user, frame), key)
+        return True
 
     def answered(self, stream: StreamPeer, fields: Mapping[str, msgspec.Raw]) -> str | None:
         """An answer, or the ack of news. An id that nobody waits for is counted and nothing else."""
@@ -185,3 +212,4 @@ class Streams:
             self._sweeping.cancel()
             self._sweeping = None
         self._asked.clear()
+        self._places.close()

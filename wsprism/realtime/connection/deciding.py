@@ -15,7 +15,7 @@ from wsprism.protocol.backend import JoinAnswer
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault, Envelope
 from wsprism.realtime.connection.core import Core
-from wsprism.realtime.connection.later import traceparent_of
+from wsprism.realtime.connection.later import number_of, traceparent_of
 from wsprism.realtime.messages import JoinDecided, JoinRequest
 from wsprism.realtime.tenant.news import facts_of
 
@@ -31,6 +31,7 @@ def ask_about_join(connection: Core, request: JoinRequest, envelope: Envelope) -
     if backend is None or "join" not in backend.asks:
         return False
     fields: dict[str, Any] = {"session": facts_of(connection.session), "room": request.room}
+    fields["number"] = number_of(connection.tenant_context, request.room)
     data_bytes = 0
     if envelope.data is not None:
         data_bytes = len(bytes(envelope.data))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from qos import Frame, Lane
 from wsprism.policy.decisions import Reason
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.frames import binary_frame
-from wsprism.protocol.hot import ACK_REQUESTED, HotFault, decode_hot, with_sender
+from wsprism.protocol.hot import ACK_REQUESTED, HotFault, HotFrame, decode_hot, with_sender
 from wsprism.realtime.connection.carry_out import ROOM_OVERLOADED
 from wsprism.realtime.connection.core import Core
 from wsprism.realtime.messages import HotPublication
@@ -67,12 +69,28 @@ def hear_hot(connection: Core, raw: bytes) -> None:
     key = None
     if conflation.active:
         key = (room, service_id, conflation.key_for(session, frame.opcode, frame.payload))
+    if service.to_backend:
+        _hand_on(connection, room, frame, key, ack=ack)
+        return
     publication = HotPublication(ready, key, session, service.echo, frame.seq, ack)
     if not connection.rooms[room].publish(publication, connection.trace):
         if ack:
             connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, ROOM_OVERLOADED, frame.seq)
         else:
             counters.decisions.count(Reason.MAILBOX_FULL)
+
+
+def _hand_on(connection: Core, room: str, frame: HotFrame, key: Hashable | None, *, ack: bool) -> None:
+    """To the backend's stream: what the room's members hear of it, the backend publishes."""
+    tenant, session = connection.tenant_context, connection.session
+    entry = tenant.registry.rooms.get(room)
+    streams = None if tenant.backend is None else tenant.backend.streams
+    if entry is None:
+        _refuse(connection, Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", frame.seq)
+    elif streams is None or not streams.hand_on(room, entry.number, session.user, frame.raw, key):
+        _refuse(connection, Reason.BACKEND_FAILED, ErrorCode.UNAVAILABLE, "the backend is away", frame.seq)
+    elif ack:
+        session.outlet.send(sysmsg.ack(frame.seq, session.trace_id))
 
 
 def _refuse(connection: Core, reason: Reason, code: ErrorCode, msg: str, seq: int | None) -> None:

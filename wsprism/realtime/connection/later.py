@@ -19,8 +19,9 @@ from wsprism.realtime.tenant.news import facts_of
 
 if TYPE_CHECKING:
     from wsprism.protocol.traces import MessageTrace
+    from wsprism.realtime.rules import TenantContext
 
-__all__ = ["REFUSALS", "ask_backend", "refuse_unanswered", "traceparent_of", "withdraw"]
+__all__ = ["REFUSALS", "ask_backend", "number_of", "refuse_unanswered", "traceparent_of", "withdraw"]
 
 REFUSALS: Final = {
     CallResult.REFUSED: (Reason.BACKEND_REFUSED, ErrorCode.NOT_ALLOWED, "the backend says no"),
@@ -44,6 +45,9 @@ def ask_backend(connection: Core, envelope: Envelope) -> None:
     message: dict[str, Any] = {"svc": svc, "type": envelope.type}
     if envelope.room is not None:
         message["room"] = envelope.room
+        number = number_of(connection.tenant_context, envelope.room)
+        if number is not None:
+            message["number"] = number
     if seq is not None:
         message["seq"] = seq
     data_bytes = 0
@@ -96,6 +100,14 @@ def withdraw(connection: Core) -> None:
 def refuse_unanswered(connection: Core, answer: Unanswered, seq: int | None) -> None:
     """Tell the client that its message has no answer, and why."""
     connection.refuse(*REFUSALS[answer.result], seq)
+
+
+def number_of(tenant: TenantContext, room: str) -> int | None:
+    """What stands for a live room in hot frames, where the backend may hear any."""
+    if tenant.backend is None or tenant.backend.streams is None:
+        return None
+    entry = tenant.registry.rooms.get(room)
+    return None if entry is None else entry.number
 
 
 def traceparent_of(trace: MessageTrace | None) -> str | None:

@@ -16,6 +16,7 @@ import msgspec
 
 from actors import Actor
 from qos import Frame, Lane
+from wsprism.policy.decisions import Reason
 from wsprism.policy.ratelimit import TokenBucket
 from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.protocol.frames import close_frame, pong_frame
@@ -23,6 +24,7 @@ from wsprism.protocol.stream import Fields, HotFromBackend, StreamCodec, StreamF
 from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
 from wsprism.realtime.connection.state import State
 from wsprism.realtime.messages import Attached, CloseConnection, Draining, TransportLost
+from wsprism.realtime.room.publications import hot_publication
 
 if TYPE_CHECKING:
     from wsprism.ports import StreamCalls, StreamHub
@@ -105,7 +107,7 @@ class BackendStream(Actor):
         if isinstance(said, StreamFault):
             self._refuse(said.reason)
         elif isinstance(said, HotFromBackend):
-            self._refuse("hot frames are not taken here")
+            self._publish(said)
         elif isinstance(said, list):
             self._hear_calls(said, len(message))
         elif "call" in said:
@@ -114,6 +116,24 @@ class BackendStream(Actor):
             wrong = self._hub.answered(self._session, said)
             if wrong is not None:
                 self._refuse(wrong)
+
+    def _publish(self, said: HotFromBackend) -> None:
+        """A hot frame for everybody in a room; one that is gone meanwhile misses nothing."""
+        tenant, counters = self._tenant, self._counters
+        counters.hot_received += 1
+        room = tenant.registry.room_numbers.name_of(said.room_number)
+        if room is None:
+            counters.hot_unknown_room += 1
+            return
+        most = tenant.rules.limits.max_backend_bytes
+        if len(said.frame) > most:
+            self._refuse(f"a hot frame has at most {most} bytes")
+            return
+        publication = hot_publication(said.frame, tenant.rules, room)
+        if publication is None:
+            self._refuse("a hot frame is a whole one in the tenant's framing, without the sender flag")
+        elif not tenant.registry.rooms[room].inbox.publish(publication):
+            tenant.counters.decisions.count(Reason.MAILBOX_FULL)
 
     def _hear_calls(self, calls: list[Fields], size_bytes: int) -> None:
         if not all("call" in one for one in calls):

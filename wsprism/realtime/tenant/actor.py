@@ -93,7 +93,7 @@ class Tenant(Actor):
 
     def __init__(self, tenant: TenantContext, flusher: Flusher) -> None:
         self.tenant = tenant
-        self.registry = tenant.registry = SessionRegistry()
+        self.registry = tenant.registry = SessionRegistry(tenant.registry.room_numbers.last)
         self.flusher = flusher
         self._names = 0
         self._connections = 0
@@ -380,7 +380,7 @@ class Tenant(Actor):
     def _reopen_room(self, name: str) -> RoomEntry | None:
         entry = self.registry.reopen_room(name)
         if entry is not None:
-            self._news.room_opened(name)
+            self._news.room_opened(name, entry.number)
         return entry
 
     def _open_room(self, name: str) -> RoomEntry:
@@ -390,14 +390,15 @@ class Tenant(Actor):
         store = self.tenant.store
         history = RoomHistory(name, self.tenant, store) if store is not None else None
         self._names += 1
-        self._news.room_opened(name)
         inbox.ref = self.context.spawn(
             lambda: Room(name, roster, users, inbox, self.tenant, self.flusher, history),
             name=f"room-{self._names}",
             mailbox=_ROOM_MAILBOX,
             supervision=_RESTARTED_EVER_LATER,
         )
-        return self.registry.open_room(name, inbox, roster, users, history)
+        entry = self.registry.open_room(name, inbox, roster, users, history)
+        self._news.room_opened(name, entry.number)
+        return entry
 
     def _room_emptied(self, message: RoomEmptied) -> None:
         """Nobody has come back meanwhile: its actor ends, what it remembers stays for its time."""
@@ -431,7 +432,7 @@ class Tenant(Actor):
         self._news.left(session, room, entry, why)
         if not entry.sessions:
             entry.ref.tell_control(CloseRoom())
-            self._news.room_closed(room)
+            self._news.room_closed(room, entry.number)
 
     def _publish(self, message: PublishToRoom) -> None:
         entry = self.registry.rooms.get(message.room) or self.registry.emptied.get(message.room)

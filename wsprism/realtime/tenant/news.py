@@ -86,12 +86,19 @@ class News:
         """A session is in a room no more; ``why``: asked, disconnected, removed, refreshed."""
         self._of_room("left", session, room, users=len(entry.users), sessions=len(entry.sessions), why=why)
 
-    def room_opened(self, room: str) -> None:
+    def room_opened(self, room: str, number: int) -> None:
         """Its first member comes."""
-        self._of_room("room_opened", None, room)
+        backend = self._tenant.backend
+        streams = None if backend is None else backend.streams
+        if streams is not None:
+            streams.room_opened(room)
+        self._of_room("room_opened", None, room, number=None if streams is None else number)
 
-    def room_closed(self, room: str) -> None:
+    def room_closed(self, room: str, number: int) -> None:
         """Its last member has left."""
+        backend = self._tenant.backend
+        if backend is not None and backend.streams is not None:
+            backend.streams.room_closed(room, number)
         self._of_room("room_closed", None, room)
 
     def _of_room(self, event: str, session: Session | None, room: str, **fields: object) -> None:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from wsprism.realtime.tenant.numbered import Numbered
+from wsprism.realtime.tenant.room_numbers import RoomNumbers
 
 if TYPE_CHECKING:
     from actors import ActorRef
@@ -39,6 +40,8 @@ class RoomEntry:
     roster: Roster
     sessions: Numbered[Session]
     users: Counter[str]
+    number: int
+    """Stands for its name in hot frames, from its first member to its last."""
     history: RoomHistory | None = None
 
 
@@ -48,7 +51,8 @@ class SessionRegistry:
     ``in_order`` and ``rooms_in_order`` are all sessions and the names of all rooms, to be listed page by page.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_room_number: int = 0) -> None:
+        self.room_numbers = RoomNumbers(last_room_number)
         self._numbers = count(1)
         self._sessions: dict[ActorRef, Session] = {}
         self.in_order: Numbered[Session] = Numbered(self._numbers)
@@ -105,7 +109,9 @@ class SessionRegistry:
         self, name: str, inbox: Inbox, roster: Roster, users: Counter[str], history: RoomHistory | None = None
     ) -> RoomEntry:
         """Make the entry of a room that has no members yet."""
-        entry = self.rooms[name] = RoomEntry(inbox.ref, inbox, roster, Numbered(self._numbers), users, history)
+        number = self.room_numbers.give(name)
+        sessions: Numbered[Session] = Numbered(self._numbers)
+        entry = self.rooms[name] = RoomEntry(inbox.ref, inbox, roster, sessions, users, number, history)
         self.rooms_in_order.add(name)
         return entry
 
@@ -113,6 +119,7 @@ class SessionRegistry:
         """The entry of an ``emptied`` room, which is one like others again."""
         entry = self.emptied.pop(name, None)
         if entry is not None:
+            entry.number = self.room_numbers.give(name)
             self.rooms[name] = entry
             self.rooms_in_order.add(name)
         return entry
@@ -141,6 +148,7 @@ class SessionRegistry:
             del self._rooms_of_user[session.user]
         if not entry.sessions:
             del self.rooms[room]
+            self.room_numbers.take_back(entry.number)
             self.rooms_in_order.remove(room)
             if entry.history is not None:
                 self.emptied[room] = entry

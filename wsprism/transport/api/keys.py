@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wsprism.settings import InternalKeySettings
 
@@ -22,6 +22,8 @@ class ApiKey:
     name: str
     tenants: frozenset[str] | None
     read_only: bool = False
+    digest: bytes = field(default=b"", repr=False)
+    """The key's hash."""
 
     def may(self, method: str) -> bool:
         """Whether it may call with this method."""
@@ -37,8 +39,10 @@ class ApiKeys:
 
     def __init__(self, settings: Iterable[InternalKeySettings]) -> None:
         self._keys = [
-            (
-                ApiKey(one.name, None if one.tenants == "all" else frozenset(one.tenants), one.read_only),
+            ApiKey(
+                one.name,
+                None if one.tenants == "all" else frozenset(one.tenants),
+                one.read_only,
                 _hash(one.key.get_secret_value()),
             )
             for one in settings
@@ -48,8 +52,12 @@ class ApiKeys:
         """The key that the ``Authorization`` headers of a request (there must be one) show as a bearer token."""
         scheme, _, token = (authorization[0] if len(authorization) == 1 else "").partition(" ")
         shown = _hash(token.strip())
-        fitting = [key for key, expected in self._keys if hmac.compare_digest(shown, expected)]
+        fitting = [key for key in self._keys if hmac.compare_digest(shown, key.digest)]
         return fitting[0] if fitting and scheme.lower() == "bearer" else None
+
+    def now(self, key: ApiKey) -> ApiKey | None:
+        """What the same key may do by this configuration; None: it is good no more."""
+        return next((one for one in self._keys if one.digest == key.digest), None)
 
 
 def _hash(key: str) -> bytes:

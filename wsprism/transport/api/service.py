@@ -149,13 +149,21 @@ class Api:
         if key.read_only:
             return _READ_ONLY_STREAM
         calls = KeyCalls(self._gateway, self._rates, key, tenant)
-        return await self._streams.handle(request, tenant, key.name, calls)
+
+        def may_go_on() -> bool:
+            now = self._current_keys().now(key)
+            return now is not None and now.covers(tenant_id) and not now.read_only
+
+        return await self._streams.handle(request, tenant, key.name, calls, may_go_on)
 
     def _find_key(self, request: web.BaseRequest) -> ApiKey | None:
+        return self._current_keys().find(request.headers.getall("Authorization", []))
+
+    def _current_keys(self) -> ApiKeys:
         configured = self._gateway.settings.gateway.internal.api_keys
         if configured is not self._configured:
             self._configured, self._keys = configured, ApiKeys(configured)
-        return self._keys.find(request.headers.getall("Authorization", []))
+        return self._keys
 
 
 async def _carry_out(operation: Operation, call: Call) -> Answered | Problem:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -36,6 +36,7 @@ MAX_MESSAGE_BYTES: Final = 1024 * 1024
 
 _ASK_TIMEOUT_S: Final = 5.0
 _NAMES: Final = (STREAM_SUBPROTOCOL_JSON, STREAM_SUBPROTOCOL_MSGPACK)
+_KEY_REFUSED: Final = CloseConnection(CloseCode.TICKET, "this key is good no more")
 _GOODBYE: Final = CloseConnection(CloseCode.GOING_AWAY, "draining")
 
 _DRAINING: Final = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "draining", "draining", {"Retry-After": "1"})
@@ -54,16 +55,22 @@ _REFUSED: Final = {
 
 
 class StreamUpgrader:
-    """Answers ``GET /v1/tenants/{tenant}/stream``. ``links`` are the live sockets."""
+    """Answers ``GET /v1/tenants/{tenant}/stream``. ``links`` are the live sockets, each with the question whether
+    the key that it came with is still good."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.links: set[Link] = set()
+        self.links: dict[Link, Callable[[], bool]] = {}
         self.draining = False
         self._loop = loop
         self._gone: asyncio.Future[None] | None = None
 
     async def handle(
-        self, request: web.BaseRequest, tenant: TenantContext, key_name: str, calls: StreamCalls
+        self,
+        request: web.BaseRequest,
+        tenant: TenantContext,
+        key_name: str,
+        calls: StreamCalls,
+        may_go_on: Callable[[], bool],
     ) -> web.StreamResponse:
         """The whole handshake. Never raises for anything that a caller did."""
         outcome = await self._admit(request, tenant, key_name, calls)
@@ -73,7 +80,7 @@ class StreamUpgrader:
                 request.transport.resume_reading()
             return outcome.response()
         link, head = outcome
-        self.links.add(link)
+        self.links[link] = may_go_on
         try:
             return await take_over(request, link, head)
         except BaseException as error:
@@ -109,6 +116,12 @@ class StreamUpgrader:
         link = Link(answer, FrameDecoder(most), self._loop, self._lost)
         return link, _response_head({"Sec-WebSocket-Accept": upgrade.accept_key, "Sec-WebSocket-Protocol": name})
 
+    def recheck(self) -> None:
+        """The configuration of keys has changed: close those whose key may not have them any more."""
+        for link, may_go_on in self.links.items():
+            if not may_go_on():
+                link.session.connection.tell_control(_KEY_REFUSED)
+
     def begin_drain(self, reconnect_after_ms: int) -> None:
         """Take nobody new, and tell all when to come back. They go on until ``close``."""
         self.draining = True
@@ -127,7 +140,7 @@ class StreamUpgrader:
             link.abort()
 
     def _lost(self, link: Link) -> None:
-        self.links.discard(link)
+        self.links.pop(link, None)
         if not self.links and self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
 
