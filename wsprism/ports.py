@@ -158,7 +158,9 @@ class BackendFigures:
     in_flight: int
     waiting: int
     breakers: Mapping[str, str]
-    """State by url: closed, open, probing."""
+    """State by url (`stream`: of the streams): closed, open, probing."""
+    streams: int
+    """Connected now."""
     events_waiting: int
     events_sent: int
     events_missed: int

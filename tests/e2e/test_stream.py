@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.api import ADMIN, SCOPED, start_with_api
+from tests.api import ADMIN, SCOPED, Backend, start_with_api
 from tests.client import until
 from tests.conftest import Running, StartGateway
 from tests.streams import STREAM, Stream, stream_url
@@ -155,3 +155,11 @@ async def test_a_key_that_is_good_no_more_closes_its_streams(
         assert (await stream.expect_close())[0] == 4502
         await other.say({"id": "nobody"})
         await until(lambda: counters(gateway).unknown == 1)
+
+
+async def test_the_api_tells_how_many_are_connected(start_gateway: StartGateway) -> None:
+    gateway, internal = await start(start_gateway)
+    async with Backend(internal) as api, Stream(internal):
+        await until(lambda: counters(gateway).connected == 1)
+        told = (await api.get("/v1/tenants/acme/backend")).json
+        assert (told["streams"], told["breakers"]) == (1, {"stream": "closed"})

@@ -175,6 +175,7 @@ class HttpBackend:
             waiting=questions.waiting,
             breakers={one.url: one.breaker.state.value for one in self._endpoints}
             | ({"stream": self._stream_breaker.state.value} if self.plan.stream else {}),
+            streams=len(self._streams),
             events_waiting=len(queue),
             events_sent=queue.sent,
             events_missed=queue.missed,

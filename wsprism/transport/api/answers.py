@@ -143,7 +143,8 @@ class BackendAnswer(Answer):
     calls: dict[str, dict[str, int]] = Field(description="by kind and result")
     in_flight: int
     waiting: int
-    breakers: dict[str, str] = Field(description="by url: closed, open or probing")
+    breakers: dict[str, str] = Field(description="by url, `stream` for the streams: closed, open or probing")
+    streams: int = Field(description="connected now")
     events: BackendEvents
     last_failure: str | None = Field(description="in words; none since the start: null")
 

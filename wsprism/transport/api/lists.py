@@ -77,6 +77,7 @@ async def get_backend(call: Call) -> answers.BackendAnswer | Problem:
             oldest_s=round(now.oldest_event_s, 3),
         ),
         last_failure=now.last_failure,
+        streams=now.streams,
     )
 
 
