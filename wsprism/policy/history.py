@@ -171,6 +171,7 @@ class Histories(Generic[T]):
             history = self._rooms[room] = History(epoch or self._new_epoch(), bounds, now)
         else:
             history.bounds = bounds
+            self._expire(history, now)
         self._rooms.move_to_end(room)
         return history, self._evict(room)
 
@@ -208,10 +209,8 @@ class Histories(Generic[T]):
         history = self.find(room, now)
         if history is None:
             return None
-        before = history.size_bytes
-        missed = history.missed(since, now)
-        self.size_bytes += history.size_bytes - before
-        return missed
+        self._expire(history, now)
+        return history.missed(since, now)
 
     def begin_anew(self, room: str, now: float) -> History[T] | None:
         """A purge: another epoch, and nothing kept. The new history, if there was one."""
@@ -235,10 +234,13 @@ class Histories(Generic[T]):
                 self.expired += 1
                 over.append(room)
             else:
-                before = history.size_bytes
-                history.expire(now)
-                self.size_bytes += history.size_bytes - before
+                self._expire(history, now)
         return over
+
+    def _expire(self, history: History[T], now: float) -> None:
+        before = history.size_bytes
+        history.expire(now)
+        self.size_bytes += history.size_bytes - before
 
     def _evict(self, but: str) -> list[str]:
         evicted = []

@@ -94,10 +94,11 @@ class MemoryRoomStore:
         return [HistoryItem(*one) for one in history.after(since.offset, limit)]
 
     def page(self, room: str, offset: int | None, limit: int, *, reverse: bool) -> list[HistoryItem]:
-        history = self._histories.find(room, self._now())
+        now = self._now()
+        self._histories.sweep([room], now)
+        history = self._histories.find(room, now)
         if history is None:
             return []
-        history.expire(self._now())
         if reverse:
             found = history.before(history.top + 1 if offset is None else offset, limit)
         else:
