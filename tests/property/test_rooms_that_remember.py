@@ -23,7 +23,7 @@ from wsprism.realtime.tenant.backend_messages import PublishForBackend
 from wsprism.realtime.tenant.histories import PublishedAt, PurgeForBackend
 
 ROOMS = ["a", "b", "c"]
-MOST_KEPT, MOST_RECOVERED, TTL_S, MOST_HISTORIES = 5, 4, 60.0, 2
+TTL_S, MOST_HISTORIES = 60.0, 2
 ACK = 4
 CRASHES = ExtPublication("crash", "msg", cast(bytes, "text"))
 
@@ -45,9 +45,9 @@ class Epoch:
     def top(self) -> int:
         return len(self.log)
 
-    def kept(self, now: float) -> list[int]:
+    def kept(self, now: float, most: int) -> list[int]:
         """Offsets of what is kept."""
-        newest = range(max(1, self.top - MOST_KEPT + 1), self.top + 1)
+        newest = range(max(1, self.top - most + 1), self.top + 1)
         return [offset for offset in newest if now - self.log[offset - 1][1] < TTL_S]
 
 
@@ -79,9 +79,10 @@ class RoomsThatRemember(RuleBasedStateMachine):
     def run(self, coro: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(coro)
 
-    @initialize()
-    def start(self) -> None:
-        history = {"max_messages": MOST_KEPT, "recover_max_messages": MOST_RECOVERED, "ttl_s": int(TTL_S)}
+    @initialize(most_kept=st.integers(1, 5), most_recovered=st.integers(1, 5))
+    def start(self, most_kept: int, most_recovered: int) -> None:
+        self.most_kept, self.most_recovered = most_kept, most_recovered
+        history = {"max_messages": most_kept, "recover_max_messages": most_recovered, "ttl_s": int(TTL_S)}
         self.world = World(
             rooms=[{"match": "*", "history": history}],
             limits={"max_history_rooms": MOST_HISTORIES},
@@ -135,7 +136,7 @@ class RoomsThatRemember(RuleBasedStateMachine):
         """Its offset, and whether it is a new one."""
         epoch = self.use(room)
         if key is not None:
-            for offset in epoch.kept(self.now()):
+            for offset in epoch.kept(self.now(), self.most_kept):
                 if epoch.log[offset - 1][2] == key:
                     return offset, False
         epoch.log.append((text, self.now(), key))
@@ -196,12 +197,12 @@ class RoomsThatRemember(RuleBasedStateMachine):
         missed: list[tuple[Any, ...]] = []
         if since is not None:
             wanted = list(range(since[1] + 1, epoch.top + 1))
-            kept = epoch.kept(self.now())
+            kept = epoch.kept(self.now(), self.most_kept)
             recovered = (
                 since[0] is epoch
                 and since[1] <= epoch.top
                 and all(offset in kept for offset in wanted)
-                and len(wanted) <= MOST_RECOVERED
+                and len(wanted) <= self.most_recovered
             )
             joined += (recovered, len(wanted) if recovered else 0)
             if recovered:
@@ -210,6 +211,16 @@ class RoomsThatRemember(RuleBasedStateMachine):
         client.expected += [joined, *missed]
         client.may_be_closed = client.may_be_closed or client.blocked
         client.peer.say(message)
+
+    @precondition(lambda self: self.live)
+    @rule(pick=PICKS, room=ROOM, missed=st.integers(0, 6))
+    def go_away_and_come_back(self, pick: int, room: str, missed: int) -> None:
+        self.leave(pick, room)
+        for _ in range(missed):
+            self.say_as_backend(room, None)
+        self.every_client_hears_what_the_model_says()
+        if self.live:
+            self.join(pick, room, 1, missed)
 
     @precondition(lambda self: self.live)
     @rule(pick=PICKS, room=ROOM)

@@ -72,6 +72,7 @@ class MemoryRoomStore:
         histories, now = self._histories, self._now()
         history, evicted = histories.of(room, bounds, now, epoch)
         history.members = members
+        self._tell(evicted)
         offsets = []
         for keep, id in publications:
             known = None if id is None else history.offset_of(id)
@@ -79,9 +80,7 @@ class MemoryRoomStore:
                 kept = keep(history.top + 1)
                 known = histories.append_to(history, kept, kept.size_bytes, now, id)
             offsets.append(known)
-        evicted += histories.trim(room)
-        if evicted:
-            self._tell(evicted)
+        self._tell(histories.trim(room))
         return offsets
 
     def missed(self, room: str, since: Position) -> int | None:

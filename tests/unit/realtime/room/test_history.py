@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from tests.realtime_support import Peer, World
+from wsprism.policy.room_rules import RoomTable
 from wsprism.protocol.envelope import JSON, MSGPACK
-from wsprism.realtime.messages import ExtPublication
+from wsprism.protocol.places import JoinData, Position
+from wsprism.realtime.messages import ExtPublication, RoomJoin, RulesChanged
 from wsprism.realtime.outbound.wire import wire_format
+from wsprism.realtime.room import actor as room
+from wsprism.realtime.tenant.backend_messages import PublishForBackend
+from wsprism.realtime.tenant.histories import HistoryRefusal, PublishedAt, PurgeForBackend
 
 ACK = 4
 CRASHES: Any = ExtPublication("crash", "msg", cast(bytes, "text"))
@@ -255,8 +261,7 @@ async def test_a_crash_keeps_history_and_epoch_unless_something_may_be_lost() ->
     ann = await w.connect("ann")
     epoch = join(ann)[1]["data"]["epoch"]
     ann.chat("a", room="chat:1")
-    room = w.tenant.registry.rooms["chat:1"].ref
-    room.tell_control(object())
+    w.tenant.registry.rooms["chat:1"].ref.tell_control(object())
     w.settle()
     w.scheduler.advance(1.0)
     hear(ann)
@@ -273,8 +278,7 @@ async def test_a_publication_that_a_crash_may_have_lost_ends_the_epoch() -> None
     epoch = join(ann)[1]["data"]["epoch"]
     ann.chat("a", room="chat:1")
     hear(ann)
-    room = w.tenant.registry.rooms["chat:1"]
-    room.inbox.publish(CRASHES)
+    w.tenant.registry.rooms["chat:1"].inbox.publish(CRASHES)
     w.settle()
     w.scheduler.advance(1.0)
     heard = hear(ann)
@@ -323,3 +327,96 @@ async def test_a_page_of_the_history() -> None:
     assert [one["offset"] for one in some["items"]] == list(range(3, 13))
     error = page(since={"epoch": "other", "offset": 1})
     assert (error["code"], error["msg"]) == ("NOT_ALLOWED", "epoch changed")
+
+
+async def test_a_join_within_a_turn_gets_what_it_missed_and_the_turn_once() -> None:
+    w = world()
+    ann, bob = await w.connect("ann"), await w.connect("bob")
+    epoch = join(ann)[1]["data"]["epoch"]
+    for number in range(3):
+        ann.chat(str(number), room="chat:1")
+    hear(bob)
+    entry = w.tenant.registry.rooms["chat:1"]
+    w.tenant.registry.join(bob.session, "chat:1")
+    entry.inbox.publish(ExtPublication("chat", "msg", b'"before"'))
+    entry.ref.tell_control(RoomJoin(bob.session, None, wants=JoinData(since=Position(epoch, 1))))
+    entry.inbox.publish(ExtPublication("chat", "msg", b'"behind"'))
+    w.settle()
+    joined, *rest = hear(bob)
+    assert joined["data"]["count"] == 2
+    assert offsets(rest) == [2, 3, 4, 5]
+    ann.chat("live", room="chat:1")
+    assert offsets(hear(bob)) == [6]
+
+
+async def test_what_is_published_while_nobody_is_there_is_kept_for_whoever_comes() -> None:
+    w = world()
+    publications = (ExtPublication("chat", "msg", b'"a"', id="x"), ExtPublication("chat", "msg", b'"b"'))
+    assert await w.call(PublishForBackend("chat:1", publications)) == PublishedAt(0, 2)
+    again = (ExtPublication("chat", "msg", b'"a"', id="x"),)
+    assert await w.call(PublishForBackend("chat:1", again)) == PublishedAt(0, 1)
+    ann = await w.connect("ann")
+    hear(ann)
+    (joined,) = join(ann)
+    assert joined["data"]["offset"] == 2
+    assert await w.call(PublishForBackend("chat:1", (ExtPublication("chat", "msg", b'"c"'),))) == PublishedAt(1, 3)
+    assert offsets(hear(ann)) == [3]
+    assert await w.call(PublishForBackend("plain", again)) == 0
+
+
+async def test_a_purge_is_told_and_begins_anew() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    epoch = join(ann)[1]["data"]["epoch"]
+    ann.chat("a", room="chat:1")
+    hear(ann)
+    place = await w.call(PurgeForBackend("chat:1"))
+    (gap,) = hear(ann)
+    assert gap["data"] == {"epoch": place.epoch, "offset": 0}
+    assert place.epoch != epoch
+    assert await w.call(PurgeForBackend("plain")) == HistoryRefusal(epoch_changed=False)
+
+
+async def test_a_history_that_a_reload_takes_away_is_forgotten() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    epoch = join(ann)[1]["data"]["epoch"]
+    ann.chat("a", room="chat:1")
+    w.tenant.apply(replace(w.tenant.rules, rooms=RoomTable()))
+    w.tenant.ref.tell_control(RulesChanged())
+    w.settle()
+    assert len(w.tenant.store or ()) == 0
+    hear(ann)
+    ann.chat("b", room="chat:1")
+    (message,) = hear(ann)
+    assert "offset" not in message
+    w.tenant.apply(world().tenant.rules)
+    bob = await w.connect("bob")
+    hear(bob)
+    joined, *_ = join(bob, since={"epoch": epoch, "offset": 1})
+    assert joined["data"]["recovered"] is False
+
+
+async def test_a_storm_of_joins_is_done_in_steps_of_bounded_work() -> None:
+    w = world(rooms=[{"match": "*", "history": {}}])
+    ann = await w.connect("ann")
+    epoch = join(ann)[1]["data"]["epoch"]
+    for number in range(20):
+        ann.chat(str(number), room="chat:1")
+    entry = w.tenant.registry.rooms["chat:1"]
+    peers = [await w.connect(f"u{number}") for number in range(300)]
+    for peer in peers:
+        hear(peer)
+        w.tenant.registry.join(peer.session, "chat:1")
+        entry.ref.tell_control(RoomJoin(peer.session, None, wants=JoinData(since=Position(epoch, 5))))
+    steps = []
+    before = len(entry.roster)
+    while w.scheduler.run_once():
+        steps.append(len(entry.roster) - before)
+        before = len(entry.roster)
+    assert len(entry.roster) == 301
+    assert max(steps) <= 2 * room._MOST_MOVES_AT_ONCE
+    for peer in peers:
+        assert offsets(hear(peer)[1:]) == list(range(6, 21))
+    assert w.tenant.counters.recoveries["recovered"] == 300
+    assert w.tenant.counters.replayed_messages == 300 * 15
