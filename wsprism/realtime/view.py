@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from actors import SystemStatistics
-from wsprism.ports import BackendPort
+from wsprism.ports import BackendPort, RoomStore
 from wsprism.realtime.counters import GatewayCounters, TenantCounters
 from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.sampling import Sampler
@@ -28,6 +28,8 @@ class TenantView(Protocol):
     def rooms(self) -> int: ...
     @property
     def members(self) -> int: ...
+    @property
+    def store(self) -> RoomStore | None: ...
     @property
     def backend(self) -> BackendPort | None: ...
 

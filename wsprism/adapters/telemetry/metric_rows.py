@@ -14,7 +14,7 @@ from typing import Final, Generic, Literal, TypeVar
 from actors import SystemStatistics
 from qos import Lane
 from wsprism import __version__, build_kind
-from wsprism.ports import BackendFigures
+from wsprism.ports import BackendFigures, RoomStore
 from wsprism.realtime.counters import StreamCounters
 from wsprism.realtime.histogram import Histogram
 from wsprism.realtime.view import GatewayView, TenantView
@@ -66,6 +66,10 @@ def _by_lane(name: str) -> Callable[[TenantView], Points]:
     return lambda tenant: [
         (getattr(tenant.counters, field), {"tenant": tenant.id, "lane": lane}) for lane, field in fields
     ]
+
+
+def _of_store(read: Callable[[RoomStore], float]) -> Callable[[TenantView], Points]:
+    return lambda tenant: [] if tenant.store is None else [(read(tenant.store), {"tenant": tenant.id})]
 
 
 def _service_messages(tenant: TenantView) -> Points:
@@ -198,6 +202,29 @@ TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
         "wsprism_queue_discarded",
         "Messages still queued when their connection ended",
         _by_class("discarded"),
+    ),
+    Row("gauge", "wsprism_histories", "Rooms whose history is kept now", _of_store(len)),
+    Row("gauge", "wsprism_history", "Bytes of histories now", _of_store(lambda one: one.size_bytes), "By"),
+    Row(
+        "counter",
+        "wsprism_histories_evicted",
+        "Histories that went for want of room",
+        _of_store(lambda one: one.evicted),
+    ),
+    Row("counter", "wsprism_histories_expired", "Histories whose time was over", _of_store(lambda one: one.expired)),
+    Row(
+        "counter",
+        "wsprism_recoveries",
+        "Joins with a place to recover from, by result",
+        lambda one: [
+            (count, {"tenant": one.id, "result": result}) for result, count in one.counters.recoveries.items()
+        ],
+    ),
+    Row(
+        "counter",
+        "wsprism_replayed_messages",
+        "Messages read from histories by who recovers",
+        _field("replayed_messages"),
     ),
     Row("gauge", "wsprism_queue_depth", "Messages waiting in outbound queues now", _by_class("queued")),
     Row("gauge", "wsprism_queue", "Bytes waiting in outbound queues now", _by_class("queued_bytes"), "By"),
