@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from itertools import count
+from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,3 +115,18 @@ def test_a_history_ends_its_time_after_the_last_publication_or_leave() -> None:
     assert histories.sweep(["a"], 59.9) == []
     assert histories.sweep(["a"], 60.0) == ["a"]
     assert histories.size_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "vector",
+    json.loads((Path(__file__).parents[1] / "vectors" / "recovery.json").read_text()),
+    ids=lambda one: one["name"],
+)
+def test_recovery_as_its_vector_says(vector: dict[str, Any]) -> None:
+    bounds = HistoryBounds(**{"max_bytes": 1000, "ttl_s": 60.0, **vector["bounds"]})
+    history: History[int] = History("e", bounds, 0.0)
+    history.members = True
+    for number in range(vector["published"]):
+        history.append(number, 1, 0.0)
+    since = Position(vector.get("epoch", "e"), vector["since"])
+    assert history.missed(since, float(vector.get("later_s", 0))) == vector["missed"]
