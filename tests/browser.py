@@ -1,0 +1,100 @@
+"""A headless Chromium with as many tabs as a test wants, each driven by the DevTools protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.components import program
+
+__all__ = ["Browser", "Tab", "browser"]
+
+START_TIMEOUT_S = 60.0
+WAIT_TIMEOUT_S = 30.0
+
+
+class Tab:
+    """A page that runs JavaScript for a test."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._calls = 0
+
+    async def run(self, script: str) -> Any:
+        """What ``script``, an expression, gives (a promise: once it has)."""
+        self._calls += 1
+        parameters = {"expression": script, "returnByValue": True, "awaitPromise": True}
+        await self._socket.send_json({"id": self._calls, "method": "Runtime.evaluate", "params": parameters})
+        while True:
+            answer = await self._socket.receive_json(timeout=WAIT_TIMEOUT_S)
+            if answer.get("id") == self._calls:
+                break
+        assert "exceptionDetails" not in answer["result"], answer["result"]["exceptionDetails"]
+        return answer["result"]["result"].get("value")
+
+    async def until(self, script: str) -> None:
+        """Wait until ``script`` gives what is true."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_TIMEOUT_S):
+                while not await self.run(script):  # noqa: ASYNC110 (another process's state)
+                    await asyncio.sleep(0.05)
+                return
+        raise AssertionError(f"never true: {script}\n{await self.run('document.body.innerText')}")
+
+    async def until_shown(self, text: str, times: int = 1) -> None:
+        """Wait until the page shows ``text`` so often."""
+        await self.until(f"document.body.innerText.split({json.dumps(text)}).length === {times + 1}")
+
+
+class Browser:
+    """``open`` tabs; they end with the browser."""
+
+    def __init__(self, http: aiohttp.ClientSession, base: str) -> None:
+        self._http = http
+        self._base = base
+
+    async def open(self, url: str) -> Tab:
+        async with self._http.put(f"{self._base}/json/new?{url}") as answer:
+            target = await answer.json()
+        tab = Tab(await self._http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0))
+        await tab.until("location.href !== 'about:blank' && document.readyState === 'complete'")
+        return tab
+
+
+@contextlib.asynccontextmanager
+async def browser(directory: Path) -> AsyncIterator[Browser]:
+    """Chromium with a new profile below ``directory``."""
+    profile = directory / "profile"
+    process = await asyncio.create_subprocess_exec(
+        program("chromium"),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--remote-debugging-port=0",
+        f"--user-data-dir={profile}",
+        "about:blank",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while (port := _port_in(profile / "DevToolsActivePort")) is None:  # noqa: ASYNC110 (another process's state)
+                await asyncio.sleep(0.05)
+        async with aiohttp.ClientSession() as http:
+            yield Browser(http, f"http://127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def _port_in(file: Path) -> int | None:
+    """The port that Chromium writes there, on the first of two lines."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return int(lines[0]) if len(lines) == 2 else None
