@@ -29,12 +29,14 @@ __all__ = [
     "LeaveRoom",
     "ListHistory",
     "ListMembers",
+    "ListPresence",
     "Publish",
     "PublishHot",
     "Refuse",
     "Reply",
     "Send",
     "SendHot",
+    "SetState",
     "read_effects",
 ]
 
@@ -120,6 +122,19 @@ class ListHistory(msgspec.Struct, frozen=True, gc=False):
     query: HistoryData
 
 
+class ListPresence(msgspec.Struct, frozen=True, gc=False):
+    """Tell the sender who is in ``room`` (None: the active room). The gateway's own."""
+
+    room: str | None
+
+
+class SetState(msgspec.Struct, frozen=True, gc=False):
+    """What presence shows of the sender in ``room`` (None: the active room), its own word. The gateway's own."""
+
+    room: str | None
+    state: Any
+
+
 class Refuse(msgspec.Struct, frozen=True, gc=False):
     """Answer ``sys.error``; ``msg`` must hold nothing internal."""
 
@@ -144,10 +159,12 @@ Effect = (
     | Reply
     | Send
     | SendHot
+    | SetState
     | JoinRoom
     | LeaveRoom
     | ListHistory
     | ListMembers
+    | ListPresence
     | Refuse
     | Disconnect
     | AskBackend

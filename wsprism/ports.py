@@ -56,7 +56,8 @@ class Principal:
     """Who a ticket stands for.
 
     ``expires_at`` is Unix time in seconds (None: never). ``rooms`` are the patterns of rooms that the ticket may join
-    (None: any), ``read_only`` forbids publishing, ``token_id`` names the ticket for revocation.
+    (None: any), ``read_only`` forbids publishing, ``token_id`` names the ticket for revocation. ``info`` is JSON that
+    presence shows of the user (None: nothing).
     """
 
     user: str
@@ -65,6 +66,7 @@ class Principal:
     read_only: bool = False
     token_id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    info: msgspec.Raw | None = None
 
     def may_enter(self, room: str) -> bool:
         """Whether the ticket lets its owner join the room, or publish into it from outside."""

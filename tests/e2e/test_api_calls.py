@@ -526,3 +526,24 @@ async def test_the_end_of_a_session_shows_in_the_lists(
     await until(lambda: gateway[0].process.connections() == 0)
     assert (await backend.get(f"{ACME}/sessions")).json["items"] == []
     assert (await backend.get(f"{ACME}/rooms")).json["items"] == []
+
+
+# Presence
+
+
+async def test_presence_is_listed_with_info_and_state_and_refused_without(start_gateway: StartGateway) -> None:
+    rooms = [{"match": "lobby", "presence": {"enabled": True, "linger_ms": 60_000}}]
+    running, url = await start_with_api(start_gateway, acme={"auth": [{"kind": "dev"}], "rooms": rooms})
+    async with Backend(url) as backend:
+        empty = {"users": {}, "total_users": 0, "total_sessions": 0, "truncated": False}
+        assert (await backend.get(f"{ACME}/rooms/lobby/presence")).json == empty
+        async with Client(running.base, ticket="dev:ann") as ann:
+            await ann.send("room", "join", {"state": {"mood": None}}, room="lobby")
+            assert (await ann.receive())["type"] == "joined"
+            answer = await backend.get(f"{ACME}/rooms/lobby/presence")
+            ((user, [entry]),) = answer.json["users"].items()
+            assert user == "user:ann"
+            assert entry == {"sid": entry["sid"], "since": entry["since"], "state": {"mood": None}}
+            assert datetime.fromisoformat(entry["since"]).utcoffset() is not None
+        refused = await backend.get(f"{ACME}/rooms/other/presence")
+        assert (refused.status, refused.json["code"]) == (409, "NOT_ALLOWED")

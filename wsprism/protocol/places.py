@@ -3,13 +3,21 @@
 Strict: a wrong type, a number out of range or an unknown field is a fault that names the field. Knows no room.
 """
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
 from wsprism.protocol.envelope import MAX_SEQ
 
-__all__ = ["DEFAULT_HISTORY_LIMIT", "MAX_EPOCH_LENGTH", "MAX_HISTORY_LIMIT", "HistoryData", "JoinData", "Position"]
+__all__ = [
+    "DEFAULT_HISTORY_LIMIT",
+    "MAX_EPOCH_LENGTH",
+    "MAX_HISTORY_LIMIT",
+    "HistoryData",
+    "JoinData",
+    "Position",
+    "StateData",
+]
 
 MAX_EPOCH_LENGTH: Final = 64
 MAX_HISTORY_LIMIT: Final = 500
@@ -39,9 +47,20 @@ else:
 
 
 class JoinData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The data of `room.join`. ``since``: what the client has seen of the room."""
+    """The data of `room.join`. ``since``: what the client has seen of the room.
+
+    ``presence``: it wants to be told who is there and who comes and goes. ``state`` is its own word of itself there.
+    """
 
     since: _Since = None
+    presence: bool = False
+    state: Any = msgspec.UNSET
+
+
+class StateData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The data of `room.state`: the client's own word of itself in a room, any JSON."""
+
+    state: Any
 
 
 class HistoryData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

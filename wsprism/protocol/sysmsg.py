@@ -24,6 +24,8 @@ __all__ = [
     "refreshed",
     "room_history",
     "room_members",
+    "room_presence",
+    "room_presence_diff",
 ]
 
 VERSION = 1
@@ -101,6 +103,21 @@ def room_history(room: str, data: object, seq: int | None = None) -> Message:
     message["room"] = room
     message["data"] = data
     return message
+
+
+def room_presence(room: str, data: object, seq: int | None = None) -> Message:
+    """The answer to `room.presence`: who is in `room`."""
+    message: Message = {"v": VERSION, "svc": "room", "type": "presence"}
+    if seq is not None:
+        message["seq"] = seq
+    message["room"] = room
+    message["data"] = data
+    return message
+
+
+def room_presence_diff(room: str, data: object) -> Message:
+    """Who has come, gone or changed in `room` since the state or the diff before."""
+    return {"v": VERSION, "svc": "room", "type": "presence_diff", "room": room, "data": data}
 
 
 def publication(svc: str, type: str, room: str | None, data: object) -> Message:

@@ -67,6 +67,7 @@ class TenantCounters:
         "messages_by_hot_service",
         "messages_in_ext",
         "messages_in_hot",
+        "presence_diffs",
         "recoveries",
         "replayed_messages",
         "sessions_opened",
@@ -83,6 +84,7 @@ class TenantCounters:
         self.slow_disconnects = 0
         self.recoveries = {"recovered": 0, "lost": 0, "left_behind": 0}
         self.replayed_messages = 0
+        self.presence_diffs = 0
         self.kicked: Counter[str] = Counter()
         self.closed: Counter[int] = Counter()
         self.messages_by_ext_service: Counter[str] = Counter()

@@ -49,6 +49,10 @@ __all__ = [
     "NextSlice",
     "OpenSession",
     "Origin",
+    "PresenceDue",
+    "PresenceQuery",
+    "PresenceState",
+    "PresenceWanted",
     "PublicationList",
     "Publications",
     "PublishDecided",
@@ -203,13 +207,14 @@ class RoomJoin:
 class RoomLeave:
     """Tenant to room: this session goes. ``announce``: it stays connected and is told ``sys.left``.
 
-    ``token``: the session's connection waits for it.
+    ``token``: the session's connection waits for it. ``lost``: its connection was lost, without anybody's word.
     """
 
     session: Session
     seq: int | None
     announce: bool
     token: Decision | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +301,37 @@ class MembersQuery:
 
     session: Session
     seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceQuery:
+    """Connection to room: answer ``room.presence`` into this session's queue."""
+
+    session: Session
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceState:
+    """Connection to room: the session's own word of itself, JSON. ``ack``: it waits to hear that it was taken."""
+
+    session: Session
+    seq: int | None
+    state: msgspec.Raw
+    ack: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceWanted:
+    """Room to tenant: it is to be told ``PresenceDue`` at this moment of the shared tick."""
+
+    room: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceDue:
+    """Tenant to room: who is subscribed is to be told what has changed, and who has lingered is gone."""
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):

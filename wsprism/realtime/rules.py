@@ -16,14 +16,16 @@ from wsprism.policy.allowlist import ExtAllowlist, HotAllowlist
 from wsprism.policy.history import HistoryBounds
 from wsprism.policy.limits import Limits
 from wsprism.policy.origins import OriginList
+from wsprism.policy.presence import PresenceBounds
 from wsprism.policy.ratelimit import RateLimiter, RateScope, TokenBucket
 from wsprism.policy.revocation import Revocations
-from wsprism.policy.room_rules import RoomRules, RoomTable
+from wsprism.policy.room_rules import PresenceRules, RoomRules, RoomTable, SnapshotRules
 from wsprism.policy.sessions import OnExceed, SessionPolicy
 from wsprism.protocol.hot import Framing
 from wsprism.realtime.counters import TenantCounters
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.one_time import OneTimeTickets
+from wsprism.realtime.tenant.presence_table import Presences
 from wsprism.realtime.tenant.registry import SessionRegistry
 from wsprism.realtime.tenant.state import RESERVED_GENERATIONS, TenantState
 
@@ -93,6 +95,7 @@ class TenantContext:
         "id",
         "now",
         "one_time",
+        "presences",
         "ref",
         "registry",
         "removed",
@@ -125,6 +128,7 @@ class TenantContext:
         self.sampler = sampler or Sampler()
         self.counters = TenantCounters()
         self.registry = SessionRegistry()
+        self.presences = Presences()
         self.generations = 0
         self._reserved_generation = 0
         self.state: TenantState | None = None
@@ -151,6 +155,11 @@ class TenantContext:
     def members(self) -> int:
         """Sessions in rooms now; a session counts in each of its rooms."""
         return sum(len(entry.sessions) for entry in self.registry.rooms.values())
+
+    @property
+    def presence_entries(self) -> int:
+        """Entries of presence now; a session has one in each of its rooms that have presence."""
+        return self.presences.entries
 
     def keep_in(self, state: TenantState) -> None:
         """Before anybody comes: have what must not be forgotten outlive a restart, and take what has."""
@@ -253,9 +262,19 @@ def compile_rules(settings: TenantSettings, services: ServiceRegistry) -> Tenant
 
 
 def _room_rules(room: RoomSettings) -> RoomRules:
-    history = room.history
-    if history is None:
-        return RoomRules()
+    history, presence, snapshot = room.history, room.presence, room.snapshot
     return RoomRules(
-        HistoryBounds(history.max_messages, history.max_bytes, history.ttl_s, history.recover_max_messages)
+        history=None
+        if history is None
+        else HistoryBounds(history.max_messages, history.max_bytes, history.ttl_s, history.recover_max_messages),
+        presence=PresenceRules(
+            PresenceBounds(presence.max_listed, presence.max_diff_users),
+            events=presence.events,
+            linger_s=presence.linger_ms / 1000,
+            batch_s=presence.batch_ms / 1000,
+            max_state_bytes=presence.max_state_bytes,
+        )
+        if presence.enabled
+        else None,
+        snapshot=None if snapshot is None else SnapshotRules(snapshot.max_keys, frozenset(snapshot.delete_opcodes)),
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import msgspec
+
     from actors import ActorRef
     from wsprism.ports import Principal
     from wsprism.protocol.backend import ConnectAnswer
@@ -26,7 +28,8 @@ class Session:
     ``trace`` is there when the connection is sampled. ``generation`` grows with every session that is opened in the
     tenant: of two with the same user and sid the greater is the newer.
 
-    ``decision`` is the backend's yes to the handshake, where it was asked.
+    ``decision`` is the backend's yes to the handshake, where it was asked. ``info`` is what presence shows of it, JSON:
+    the backend's word, else the ticket's; None: nothing.
 
     ``ended_with`` are the code and reason of its end, once its connection knows; ``superseded``: a newer session of
     this user and sid has been opened since.
@@ -43,6 +46,7 @@ class Session:
         "ended",
         "ended_with",
         "generation",
+        "info",
         "muted",
         "narrowing",
         "opened_at",
@@ -88,6 +92,9 @@ class Session:
         self.user_agent = user_agent
         self.trace = trace
         self.decision = decision
+        self.info: msgspec.Raw | None = principal.info
+        if decision is not None and bytes(decision.info):
+            self.info = decision.info
         self.rooms: dict[str, None] = {}
         self.active_room: str | None = None
         self.connection: ActorRef

@@ -63,7 +63,7 @@ def test_room_turns_messages_into_effects() -> None:
 
 def test_services_name_the_types_that_they_answer() -> None:
     assert ChatService("chat").types == {"send"}
-    assert RoomService().types == {"join", "leave", "members", "history"}
+    assert RoomService().types == {"join", "leave", "members", "history", "presence", "state"}
 
 
 def test_echo_and_relay_differ_in_whether_the_sender_gets_its_own_frame() -> None:

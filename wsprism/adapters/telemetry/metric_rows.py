@@ -162,6 +162,13 @@ TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
     Row("gauge", "wsprism_sessions", "Sessions now", lambda one: [(one.sessions, {"tenant": one.id})]),
     Row("gauge", "wsprism_rooms", "Rooms now", lambda one: [(one.rooms, {"tenant": one.id})]),
     Row("gauge", "wsprism_members", "Memberships of rooms now", lambda one: [(one.members, {"tenant": one.id})]),
+    Row(
+        "gauge",
+        "wsprism_presence_entries",
+        "Sessions present in rooms with presence",
+        lambda one: [(one.presence_entries, {"tenant": one.id})],
+    ),
+    Row("counter", "wsprism_presence_diffs", "Presence diffs to subscribers", _field("presence_diffs")),
     Row("counter", "wsprism_sessions_opened", "Sessions opened", _field("sessions_opened")),
     Row(
         "counter",

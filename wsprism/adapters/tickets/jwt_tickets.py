@@ -90,6 +90,7 @@ def judge_claims(claims: Mapping[str, Any], settings: JwtAuth, tenant: str, unix
         rooms=claims.get(settings.rooms_claim),
         read_only=claims.get(settings.read_only_claim),
         token_id=claims.get("jti"),
+        info=None if settings.info_claim is None else claims.get(settings.info_claim),
     )
     return principal if isinstance(principal, Principal) else f"its {principal} is not usable"
 

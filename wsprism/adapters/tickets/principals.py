@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from wsprism.policy.users import is_user_id
 from wsprism.ports import Principal
+from wsprism.protocol.nesting import is_portable
 
 __all__ = ["is_unix_time", "principal_of"]
 
@@ -32,6 +35,7 @@ def principal_of(
     read_only: Any = None,
     token_id: Any = None,
     metadata: Mapping[str, Any] | None = None,
+    info: Any = None,
 ) -> Principal | str:
     """The principal, or the name of the part that is not what it must be. What is None was not said."""
     if not isinstance(user, str) or not is_user_id(user):
@@ -42,6 +46,8 @@ def principal_of(
         return "read_only"
     if token_id is not None and not (isinstance(token_id, str) and 0 < len(token_id) <= _MAX_TOKEN_ID_CHARACTERS):
         return "token_id"
+    if not is_portable(info):
+        return "info"
     return Principal(
         user,
         expires_at=expires_at,
@@ -49,6 +55,7 @@ def principal_of(
         read_only=bool(read_only),
         token_id=token_id,
         metadata=dict(metadata or {}),
+        info=None if info is None else msgspec.Raw(msgspec.json.encode(info)),
     )
 
 

@@ -40,6 +40,7 @@ class _Verdict(msgspec.Struct, forbid_unknown_fields=True):
     rooms: list[str] | None = None
     read_only: bool | None = None
     metadata: dict[str, Any] | None = None
+    info: Any = None
 
 
 class WebhookAuthenticator:
@@ -104,6 +105,7 @@ def _principal_in(answer: HttpAnswer | HttpFailure, unix_now: float) -> Principa
         rooms=verdict.rooms,
         read_only=verdict.read_only,
         metadata=verdict.metadata,
+        info=verdict.info,
     )
     return principal if isinstance(principal, Principal) else f"{principal} in the answer is not usable"
 

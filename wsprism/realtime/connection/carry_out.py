@@ -22,12 +22,14 @@ from wsprism.effects import (
     LeaveRoom,
     ListHistory,
     ListMembers,
+    ListPresence,
     Publish,
     PublishHot,
     Refuse,
     Reply,
     Send,
     SendHot,
+    SetState,
 )
 from wsprism.policy.decisions import Reason
 from wsprism.policy.log_limit import LimitedLog
@@ -46,9 +48,12 @@ from wsprism.realtime.messages import (
     LeaveRequest,
     MembersQuery,
     Origin,
+    PresenceQuery,
+    PresenceState,
     PublishDecided,
     PublishToRoom,
 )
+from wsprism.realtime.room.presence import NO_PRESENCE
 from wsprism.realtime.room.publications import hot_publication
 from wsprism.realtime.tenant.backend_messages import SendForBackend
 
@@ -216,8 +221,14 @@ def _join(connection: Core, effect: JoinRoom, origin: Envelope | Origin, whole: 
     if not isinstance(origin, Origin) and not session.principal.may_enter(effect.room):
         connection.refuse(Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not join the room", seq)
         return False
+    wants = effect.wants
+    if wants is not None and wants.state is not msgspec.UNSET:
+        state = _state(connection, effect.room, wants.state, seq, optional=True)
+        if state is None:
+            return False
+        wants = msgspec.structs.replace(wants, state=state)
     token = _token_of_move(origin, whole)
-    request = JoinRequest(session, effect.room, seq, token, wants=effect.wants)
+    request = JoinRequest(session, effect.room, seq, token, wants=wants)
     if not isinstance(origin, Origin) and ask_about_join(connection, request, origin):
         return True
     return _ask_tenant(connection, connection.tenant_context.ref.tell_control(request), token, seq)
@@ -275,6 +286,45 @@ def _list_history(connection: Core, effect: ListHistory, origin: Envelope | Orig
     return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, origin.seq)
 
 
+def _list_presence(connection: Core, effect: ListPresence, origin: Envelope | Origin, _: _List | None) -> bool:
+    room = _joined_room(connection, effect.room, origin.seq)
+    if room is None:
+        return False
+    taken = connection.rooms[room].ref.tell(PresenceQuery(connection.session, origin.seq))
+    return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, origin.seq)
+
+
+def _set_state(connection: Core, effect: SetState, origin: Envelope | Origin, _: _List | None) -> bool:
+    room = _joined_room(connection, effect.room, origin.seq)
+    if room is None:
+        return False
+    state = _state(connection, room, effect.state, origin.seq)
+    if state is None:
+        return False
+    told = PresenceState(connection.session, origin.seq, state, origin.flags & ACK_REQUESTED != 0)
+    taken = connection.rooms[room].ref.tell(told)
+    return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, origin.seq)
+
+
+def _state(connection: Core, room: str, state: Any, seq: int | None, *, optional: bool = False) -> msgspec.Raw | None:
+    """``state`` as JSON; None, and the client told, when the room does not take it.
+
+    ``optional``: a room without presence does not look at it.
+    """
+    rules = connection.tenant_context.rules.rooms.of(room).presence
+    if rules is None:
+        if optional:
+            return msgspec.Raw(b"null")
+        connection.refuse(Reason.BAD_REQUEST, ErrorCode.NOT_ALLOWED, NO_PRESENCE, seq)
+        return None
+    raw = JSON.encode(state)
+    if len(raw) > rules.max_state_bytes:
+        msg = f"state has {len(raw)} bytes; {rules.max_state_bytes} are allowed"
+        connection.refuse(Reason.BAD_REQUEST, ErrorCode.PAYLOAD_TOO_LARGE, msg, seq)
+        return None
+    return msgspec.Raw(raw)
+
+
 def _joined_room(connection: Core, named: str | None, seq: int | None) -> str | None:
     """The room that a message names, or the active one; None, and the client told, when it has not joined it."""
     room = named or connection.active_room
@@ -328,11 +378,13 @@ _CARRY_OUT: Final[dict[type, Callable[[Core, Any, Envelope | Origin, _List | Non
     LeaveRoom: _leave,
     ListHistory: _list_history,
     ListMembers: _list_members,
+    ListPresence: _list_presence,
     Publish: _publish,
     PublishHot: _publish_hot,
     Refuse: _refuse_by_service,
     Reply: _reply,
     Send: _send,
     SendHot: _send_hot,
+    SetState: _set_state,
 }
 """By the effect's type: carries it out, and says whether it was accepted, or is asked for."""

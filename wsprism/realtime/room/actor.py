@@ -32,6 +32,10 @@ from wsprism.realtime.messages import (
     Left,
     MembersQuery,
     NextSlice,
+    PresenceDue,
+    PresenceQuery,
+    PresenceState,
+    PresenceWanted,
     PublicationList,
     RoomEmptied,
     RoomJoin,
@@ -45,8 +49,10 @@ from wsprism.realtime.room.fan_out import Apart, FanOut
 from wsprism.realtime.room.history import RoomHistory
 from wsprism.realtime.room.history_page import answer_of
 from wsprism.realtime.room.inbox import Inbox, size_of
+from wsprism.realtime.room.presence import NO_PRESENCE, PresenceRound, RoomPresence, shown_to
 from wsprism.realtime.room.recovery import Replay
-from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.room.snapshot import RoomSnapshot
+from wsprism.realtime.rules import TenantContext, TenantRules
 from wsprism.realtime.session import Session
 from wsprism.realtime.tenant.news import tell_publication
 from wsprism.realtime.tenant.registry import Roster
@@ -69,6 +75,10 @@ _MOST_BYTES_AT_ONCE: Final = 512 * 1024
 _MOST_LINKED: Final = 128
 """Of so many members a sampled publication looks whether their connection is traced too."""
 
+_MOST_LISTINGS_AT_ONCE: Final = 8
+_LISTING_WORK: Final = 64
+"""A listing of everybody, in offers that take as long."""
+
 _MOST_MOVES_AT_ONCE: Final = 64
 """Joins and leaves of one turn: each is told to its session in a single step."""
 
@@ -79,7 +89,7 @@ _TO_THE_END: Final = 1 << 62
 _NO_MEMBER: Final = "not a member of the room"
 
 _Publication = ExtPublication | HotPublication
-_Question = MembersQuery | HistoryQuery
+_Question = MembersQuery | HistoryQuery | PresenceQuery | PresenceState
 _Item = ExtPublication | HotPublication | RoomJoin | RoomLeave | _Question | CloseRoom
 
 
@@ -103,8 +113,11 @@ class Room(Actor):
         tenant: TenantContext,
         flusher: Flusher,
         history: RoomHistory | None = None,
+        snapshot: RoomSnapshot | None = None,
     ) -> None:
         self.name = name
+        self.presence: RoomPresence | None = None
+        self.snapshot = RoomSnapshot() if snapshot is None else snapshot
         self.history = history
         self.remembers = False
         self.replays: dict[Session, Replay] = {}
@@ -112,13 +125,15 @@ class Room(Actor):
         self._users = users
         self._inbox = inbox
         self._tenant = tenant
+        self._rules: TenantRules | None = None
+        self._presence_due = False
         self._flusher = flusher
         self._members: dict[WireFormat, list[Session]] | None = None
         self._line: list[_Item] = []
         self._others_in_line = 0
         self._hot_in_line = 0
         self._samples: list[SampledPublication] = []
-        self._fan_out: FanOut | None = None
+        self._fan_out: FanOut | PresenceRound | None = None
         self._turn = _Turn(self)
         self._told_to_go_on = False
         self._gathers = False
@@ -131,6 +146,8 @@ class Room(Actor):
             )
         if self.history is not None:
             self.context.ref.tell_control(HistoryChanged())
+        if self._roster and self._tenant.presences.get(self.name) is not None:
+            self.context.ref.tell_control(PresenceDue())
 
     def on_failure(self, error: Exception) -> None:  # noqa: ARG002 (the supervisor reports it)
         """What is in the line besides publications costs nobody his join or leave: it begins anew."""
@@ -159,11 +176,18 @@ class Room(Actor):
         elif isinstance(message, SampledPublication):
             self._samples.append(message)
             self.receive(message.publication)
-        elif isinstance(message, RoomJoin | RoomLeave | MembersQuery | HistoryQuery | CloseRoom):
+        elif isinstance(
+            message,
+            RoomJoin | RoomLeave | MembersQuery | HistoryQuery | PresenceQuery | PresenceState | CloseRoom,
+        ):
             self._line.append(message)
             self._others_in_line += 1
         elif kind is HistoryChanged:
             self._look_at_history()
+        elif kind is PresenceDue:
+            self._presence_due = True
+            if self._fan_out is None:
+                self._go_on()
         else:
             raise TypeError(f"a room takes no {kind.__name__}")
 
@@ -199,17 +223,23 @@ class Room(Actor):
         while True:
             fan_out = self._fan_out
             if fan_out is None:
-                if not self._line:
-                    return
-                fan_out = self._fan_out = self._next_fan_out()
+                if self._presence_due:
+                    fan_out = self._fan_out = self._next_round()
+                if fan_out is None:
+                    if not self._line:
+                        return
+                    fan_out = self._fan_out = self._next_fan_out()
             budget = fan_out.go_on(budget)
             if fan_out.done:
                 self._fan_out = None
+                budget -= self._turn.listings * _LISTING_WORK
                 self._end_turn(fan_out.publications)
                 budget -= self._carry_out_others()
+                if self.presence is not None:
+                    self._ask_for_tick(self.presence)
                 if budget > 0:
                     continue
-                if not self._line:
+                if not self._line and not self._presence_due:
                     return
             if not self._told_to_go_on:
                 self._told_to_go_on = self.context.ref.tell_control(NextSlice())
@@ -219,6 +249,8 @@ class Room(Actor):
         """The front of the line, as far as one fan-out carries it; joins and leaves in it are carried out."""
         if self.history is not None:
             self._look_at_history()
+        if self._tenant.rules is not self._rules:
+            self._look_at_rules()
         turn = self._turn = _Turn(self)
         if self.replays and self.history is not None:
             turn.top = self.history.top()
@@ -228,6 +260,8 @@ class Room(Actor):
             turn.publications, self._line = self._line, []  # type: ignore[assignment]
             self._hot_in_line = 0
         publications = turn.publications
+        if self.snapshot.rules is not None:
+            self._feed_snapshot(turn)
         self._inbox.gone(len(publications), sum(map(size_of, publications)))
         if any(one.sender is not None and one.sender.muted for one in publications):
             self._drop_the_muted(turn)
@@ -268,6 +302,7 @@ class Room(Actor):
 
     def _shed_hot(self) -> None:
         """Of so many hot frames no member would get more than the newest: the older ones give way."""
+        shed: list[_Item] = []
         surplus = self._hot_in_line - self._most_hot()
         kept: list[_Item] = []
         size_bytes = 0
@@ -276,12 +311,14 @@ class Room(Actor):
                 surplus -= 1
                 size_bytes += size_of(item)
                 self._answer(item)
+                shed.append(item)
             else:
                 kept.append(item)
         self._inbox.gone(len(self._line) - len(kept), size_bytes)
         self._tenant.counters.decisions.count(Reason.ROOM_HOT_SHED, len(self._line) - len(kept))
         self._hot_in_line = self._most_hot()
         self._line = kept
+        self.snapshot.feed(shed, self._tenant.rules)
 
     def _most_hot(self) -> int:
         return max(1, self._tenant.rules.queue_limits.hot_max_frames)
@@ -369,6 +406,95 @@ class Room(Actor):
         if not self.replays and self.history is not None:
             self.history.forget_blocks()
 
+    # Presence and snapshot
+
+    def _look_at_rules(self) -> None:
+        """What the room has beyond live traffic, now and after each reload."""
+        rules = self._rules = self._tenant.rules
+        own = rules.rooms.of(self.name)
+        self.snapshot.follow(own.snapshot if rules.conflation.active else None)
+        if own.presence is None:
+            if self.presence is not None:
+                self._tenant.presences.drop(self.name)
+            self.presence = None
+            return
+        begins = self._tenant.presences.get(self.name) is None
+        presence = self.presence = self._tenant.presences.of(self.name, own.presence)
+        if begins:
+            for session in self._roster:
+                presence.join(RoomJoin(session, None), self.context.ref, self._tenant.unix_now())
+
+    def notes(self, item: RoomJoin | RoomLeave | _Question, turn: _Turn) -> None:
+        """Presence and snapshot follow a join or leave at its place in the order."""
+        presence, session = self.presence, item.session
+        if isinstance(item, RoomJoin):
+            if presence is not None:
+                rules = presence.rules
+                presence = self.presence = self._tenant.presences.of(self.name, rules)
+                presence.join(item, self.context.ref, self._tenant.unix_now())
+                presence.subscribe(session, asks=item.wants is not None and item.wants.presence)
+        elif isinstance(item, RoomLeave):
+            if presence is not None:
+                presence.leave(session, self.context.ref, self._tenant.now(), lost=item.lost)
+            if self.snapshot.rules is not None and session.user not in self._users:
+                self._feed_snapshot(turn)
+                self.snapshot.forget(session.user)
+
+    def snapshot_at(self, turn: _Turn, at: int) -> list[Frame]:
+        """The newest hot frames of before the position ``at``, for somebody who joins there."""
+        if at:
+            self._feed_snapshot(turn)
+        return self.snapshot.frames()
+
+    def _feed_snapshot(self, turn: _Turn) -> None:
+        """As far as ``turn`` has been made, without what is not to be heard."""
+        room = self.context.ref
+        fresh = turn.publications[turn.fed :]
+        turn.fed = len(turn.publications)
+        heard = [
+            one for one in fresh if one.sender is None or not one.sender.muted or not one.sender.was_put_out_of(room)
+        ]
+        self.snapshot.feed(heard, self._tenant.rules)
+
+    def _ask_for_tick(self, presence: RoomPresence) -> None:
+        now = self._tenant.now()
+        due = presence.next_due(now)
+        if due is not None and (presence.asked_for is None or due < presence.asked_for):
+            presence.asked_for = due
+            self._tenant.ref.tell_control(PresenceWanted(self.name, due))
+
+    def _next_round(self) -> PresenceRound | None:
+        """Who has lingered goes, and whoever is subscribed is told."""
+        self._presence_due = False
+        if self._tenant.rules is not self._rules:
+            self._look_at_rules()
+        presence = self.presence
+        if presence is None:
+            return None
+        now = self._tenant.now()
+        presence.asked_for = None
+        presence.expire(now)
+        self._turn = _Turn(self)
+        return PresenceRound(self.name, presence, self._tenant.counters)
+
+    def _answer_presence(self, item: PresenceQuery | PresenceState) -> Frame | None:
+        session, presence = item.session, self.presence
+        wire = session.outlet.format
+        refusal = None
+        if presence is None:
+            refusal = NO_PRESENCE
+        elif isinstance(item, PresenceState) and not presence.set_state(session, self.context.ref, item.state):
+            refusal = _NO_MEMBER
+        if refusal is not None or presence is None:
+            message = sysmsg.error(ErrorCode.NOT_ALLOWED, refusal or NO_PRESENCE, session.trace_id, item.seq)
+        elif isinstance(item, PresenceQuery):
+            message = sysmsg.room_presence(self.name, shown_to(wire, presence.listing()), item.seq)
+        elif item.ack:
+            message = sysmsg.ack(item.seq, session.trace_id)
+        else:
+            return None
+        return Frame(wire.encode(message), Lane.RELIABLE, None)
+
     # Members
 
     def _group_members(self) -> dict[WireFormat, list[Session]]:
@@ -405,6 +531,8 @@ class Room(Actor):
         if self._roster.pop(session, self) is not self:
             self._members = None
         replay = self.replays.get(session) if self.replays else None
+        if not self._roster:
+            self.snapshot.clear()
         if replay is not None and item.announce:
             replay.leave_behind(top, item)
             return
@@ -427,6 +555,8 @@ class Room(Actor):
 
     def _close(self, item: CloseRoom) -> None:
         if self.history is None or item.final:
+            if self.presence is not None:
+                self._tenant.ref.tell_control(PresenceWanted(self.name, self._tenant.now()))
             self.context.stop()
             return
         self.history.left()
@@ -436,12 +566,17 @@ class Room(Actor):
         """What the session itself is told at this place in the order."""
         session = item.session
         if isinstance(item, RoomJoin):
-            told = _told_to(item, self._standing(item, turn))
+            standing = self._standing(item, turn)
+            if self.presence is not None and item.wants is not None and item.wants.presence:
+                standing["presence"] = shown_to(session.outlet.format, self.presence.listing())
+            told = _told_to(item, standing)
             message = sysmsg.joined(self.name, session.trace_id, seq=item.seq, data=told)
         elif isinstance(item, MembersQuery):
             message = sysmsg.room_members(self.name, users=len(self._users), sessions=len(self._roster), seq=item.seq)
         elif isinstance(item, HistoryQuery):
             message = answer_of(self._tenant, self.name, self.history if self.remembers else None, item)
+        elif isinstance(item, PresenceQuery | PresenceState):
+            return self._answer_presence(item)
         elif item.announce and session not in self.replays:
             message = sysmsg.left(self.name, session.trace_id, seq=item.seq)
         else:
@@ -520,6 +655,13 @@ def _told_to(join: RoomJoin, told: dict[str, object]) -> dict[str, object] | Non
     return told or None
 
 
+def _lists_presence(item: RoomJoin | RoomLeave | _Question) -> bool:
+    """Whether it is answered with everybody who is there."""
+    if isinstance(item, RoomJoin):
+        return item.wants is not None and item.wants.presence
+    return isinstance(item, PresenceQuery)
+
+
 class _Turn:
     """The front of the line while its fan-out is being made."""
 
@@ -532,6 +674,8 @@ class _Turn:
         self.closes: CloseRoom | None = None
         self.recovers: dict[Session, Position] | None = None
         self.top = 0
+        self.fed = 0
+        self.listings = 0
         self._moved: set[Session] = set()
 
     def takes(self, item: RoomJoin | RoomLeave | _Question | CloseRoom) -> bool:
@@ -545,16 +689,22 @@ class _Turn:
         if session in self._moved or len(self.others) >= _MOST_MOVES_AT_ONCE:
             return False
         room = self._room
+        lists = room.presence is not None and _lists_presence(item)
+        if lists and self.listings >= _MOST_LISTINGS_AT_ONCE:
+            return False
         at = len(self.publications)
         is_member = room.is_member(session)
         if room.remembers:
             if at and self._needs_the_front(item, is_member):
                 return False
             at = 0 if isinstance(item, RoomJoin) else at
+        self.listings += lists
+        room.notes(item, self)
         frame = room.frame_for(item, self)
-        if isinstance(item, MembersQuery | HistoryQuery):
+        if isinstance(item, MembersQuery | HistoryQuery | PresenceQuery | PresenceState):
             if not is_member:
-                session.outlet.offer(frame)  # type: ignore[arg-type]
+                if frame is not None:
+                    session.outlet.offer(frame)
                 return True
         else:
             self._moved.add(session)
@@ -568,6 +718,8 @@ class _Turn:
             way.ends_at = at
         if frame is not None:
             way.told.append((at, frame))
+        if isinstance(item, RoomJoin) and room.snapshot.rules is not None:
+            way.told.extend((at, one) for one in room.snapshot_at(self, at))
         return True
 
     def _needs_the_front(self, item: RoomJoin | RoomLeave | _Question, is_member: bool) -> bool:

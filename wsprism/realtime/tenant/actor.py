@@ -53,6 +53,7 @@ from wsprism.realtime.outbound.outlet import Closing, Outlet
 from wsprism.realtime.room.actor import Room
 from wsprism.realtime.room.history import RoomHistory
 from wsprism.realtime.room.inbox import Inbox
+from wsprism.realtime.room.snapshot import RoomSnapshot
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 from wsprism.realtime.slices import ActorSlices
@@ -62,6 +63,8 @@ from wsprism.realtime.tenant.backend import HANDLED, BackendCalls
 from wsprism.realtime.tenant.effects import carry_out_for_others
 from wsprism.realtime.tenant.histories import HISTORY_HANDLERS, forget_unruled, keep, tell_evicted
 from wsprism.realtime.tenant.news import News
+from wsprism.realtime.tenant.presence_table import Presences
+from wsprism.realtime.tenant.presences import PRESENCE_HANDLERS, tell_rooms_of_rules
 from wsprism.realtime.tenant.registry import RoomEntry, Roster, SessionRegistry
 from wsprism.realtime.tenant.streams import Streams
 
@@ -70,6 +73,9 @@ __all__ = ["Tenant"]
 _log = logging.getLogger("wsprism.tenant")
 
 _ATTACHED_WITHIN_S = 10.0
+_LOST = frozenset({1006, CloseCode.SLOW_CONSUMER, CloseCode.IDLE})
+"""Codes of ends that nobody wanted: the session may linger in the presence of its rooms."""
+
 _ROOMS_LEFT_AT_ONCE = 16
 _CONNECTIONS_TOLD_AT_ONCE = 256
 _CONNECTION_MAILBOX = MailboxSpec(capacity=1024)
@@ -94,6 +100,7 @@ class Tenant(Actor):
     def __init__(self, tenant: TenantContext, flusher: Flusher) -> None:
         self.tenant = tenant
         self.registry = tenant.registry = SessionRegistry(tenant.registry.room_numbers.last)
+        tenant.presences = Presences()
         self.flusher = flusher
         self._names = 0
         self._connections = 0
@@ -252,14 +259,14 @@ class Tenant(Actor):
         """Without those that have ended since."""
         return [session for session in sessions if session in self.registry.in_order]
 
-    def _forget(self, session: Session) -> None:
+    def _forget(self, session: Session, *, lost: bool = False) -> None:
         """Its place is free at once. Of many rooms it leaves some at a time: that delays nobody."""
         self.registry.remove(session)
         rooms = list(session.rooms)
 
         def leave(some: Sequence[str]) -> int:
             for room in some:
-                self.leave(session, room, None, announce=False, why="disconnected")
+                self.leave(session, room, None, announce=False, why="disconnected", lost=lost)
             return len(some)
 
         if len(rooms) <= _ROOMS_LEFT_AT_ONCE:
@@ -289,7 +296,7 @@ class Tenant(Actor):
             return
         session = self.registry.of_connection(message.ref)
         if session is not None:
-            self._forget(session)
+            self._forget(session, lost=session.ended_with[0] in _LOST)
         self._unattached.pop(message.ref, None)
         ended = self._ending.pop(message.ref, None)
         if ended is not None:  # behind its rooms, which it may still be leaving
@@ -306,6 +313,7 @@ class Tenant(Actor):
 
     def _rules_changed(self, message: RulesChanged) -> None:
         forget_unruled(self)
+        tell_rooms_of_rules(self)
 
         def tell(some: Sequence[Session]) -> int:
             for session in self.still_here(some):
@@ -389,9 +397,10 @@ class Tenant(Actor):
         inbox = Inbox()
         store = self.tenant.store
         history = RoomHistory(name, self.tenant, store) if store is not None else None
+        snapshot = RoomSnapshot()
         self._names += 1
         inbox.ref = self.context.spawn(
-            lambda: Room(name, roster, users, inbox, self.tenant, self.flusher, history),
+            lambda: Room(name, roster, users, inbox, self.tenant, self.flusher, history, snapshot),
             name=f"room-{self._names}",
             mailbox=_ROOM_MAILBOX,
             supervision=_RESTARTED_EVER_LATER,
@@ -423,12 +432,13 @@ class Tenant(Actor):
         announce: bool,
         token: Decision | None = None,
         why: str = "asked",
+        lost: bool = False,
     ) -> None:
         """Take a session out of a room that it is in. ``announce``: it stays connected and is told."""
         entry = self.registry.leave(session, room)
         if entry is None:
             return
-        entry.ref.tell_control(RoomLeave(session, seq, announce, token))
+        entry.ref.tell_control(RoomLeave(session, seq, announce, token, lost))
         self._news.left(session, room, entry, why)
         if not entry.sessions:
             entry.ref.tell_control(CloseRoom())
@@ -488,5 +498,6 @@ _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     RulesChanged: Tenant._rules_changed,
     Terminated: Tenant._connection_ended,
     **HISTORY_HANDLERS,
+    **PRESENCE_HANDLERS,
     **dict.fromkeys(HANDLED, lambda tenant, message: tenant._backend.receive(message)),
 }

@@ -26,6 +26,8 @@ __all__ = [
     "MemberItem",
     "MembersAnswer",
     "PlaceAnswer",
+    "PresenceAnswer",
+    "PresenceItem",
     "ProblemAnswer",
     "ProblemError",
     "QueueAnswer",
@@ -256,6 +258,28 @@ class HistoryAnswer(Answer):
     offset: int = Field(description="of the last publication")
     items: list[HistoryItem]
     more: bool = Field(description="whether there are more behind the last item")
+
+
+class PresenceItem(Answer):
+    """A session that is present."""
+
+    sid: str
+    since: str = Field(description="RFC 3339")
+    info: Any = Field(None, description="what its ticket or backend says of it; left out where there is none")
+    state: Any = Field(None, description="what it says of itself; left out where there is none")
+
+    @model_serializer(mode="wrap")
+    def _as_it_was_given(self, shown: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in shown(self).items() if name in self.model_fields_set}
+
+
+class PresenceAnswer(Answer):
+    """Who is in a room, by user. `truncated`: there are more users than are listed."""
+
+    users: dict[str, list[PresenceItem]]
+    total_users: int
+    total_sessions: int
+    truncated: bool
 
 
 class PlaceAnswer(Answer):

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from wsprism.transport.api import answers, histories, lists, models, process, publishing, sessions
+from wsprism.transport.api import answers, histories, lists, models, presences, process, publishing, sessions
 from wsprism.transport.api.calls import CallHandler
 
 __all__ = ["OPERATIONS", "Match", "NoRoute", "Operation", "find_route", "split_path"]
@@ -138,6 +138,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         "purgeHistory", "DELETE", f"{TENANT}/rooms/{{room}}/history", "Forget what a room keeps",
         histories.purge_history, answers.PlaceAnswer, refusals=(409, 503), audited=True,
+    ),
+    Operation(
+        "presence", "GET", f"{TENANT}/rooms/{{room}}/presence", "Who is in a room", presences.read_presence,
+        answers.PresenceAnswer, refusals=(409, 503),
     ),
     Operation(
         "publish", "POST", f"{TENANT}/rooms/{{room}}/publish", "Publish into a room", publishing.publish,
