@@ -128,7 +128,7 @@ class FanOut:
     def _serve_apart(self, session: Session, way: Apart, blocks: Sequence[Block]) -> int:
         """Offer one session its own; the work that it was."""
         outlet = session.outlet
-        work = 1
+        work = 1 + len(way.told)
         begin = 0
         for block in blocks:
             end = begin + len(block.frames)
