@@ -7,7 +7,10 @@ import tracemalloc
 
 import pytest
 
+from tests.native import is_native
 from tests.realtime_support import Peer, World
+from wsprism.realtime.room import actor as room
+from wsprism.realtime.room import fan_out
 from wsprism.realtime.room.actor import FAN_OUT_WORK
 from wsprism.realtime.room.fan_out import FanOut
 from wsprism.services import RelayService
@@ -32,10 +35,9 @@ async def test_a_thousand_who_relay_at_once_hold_nobody_up(monkeypatch: pytest.M
         steps.append(budget - left)
         return left
 
-    try:
-        monkeypatch.setattr(FanOut, "go_on", counting)
-    except TypeError:
+    if is_native(fan_out):
         pytest.skip("wsprism.realtime.room.fan_out was compiled: its methods cannot be replaced")
+    monkeypatch.setattr(FanOut, "go_on", counting)
     for peer in peers:
         peer.session.connection.deliver([b"\x01\x00\x00" + b"x" * 20])
     begun = time.process_time()
@@ -75,3 +77,27 @@ async def test_a_storm_of_joins_into_a_busy_room_costs_no_fan_out_each() -> None
         heard = [one["type"] for one in peer.heard() if isinstance(one, dict)]
         assert heard.count("joined") == 1, number
         assert heard[heard.index("joined") + 1 :] == ["msg"] * (len(heard) - heard.index("joined") - 1)
+
+
+async def test_however_many_join_during_a_fan_out_no_turn_takes_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    if is_native(room):
+        pytest.skip("wsprism.realtime.room.actor was compiled: its methods cannot be replaced")
+    world = World()
+    peers = await crowd(world, 600)
+    late = [await world.connect(f"late{number}") for number in range(1500)]
+    sizes: list[int] = []
+    carry_out = room.Room._carry_out_others
+
+    def counting(self: room.Room) -> None:
+        sizes.append(len(self._turn.others))
+        carry_out(self)
+
+    monkeypatch.setattr(room.Room, "_carry_out_others", counting)
+    peers[0].session.connection.deliver(['{"v":1,"svc":"chat","type":"send","data":{"msg":"x"}}'])
+    world.scheduler.run_once()
+    for peer in late:
+        peer.session.connection.deliver(['{"v":1,"svc":"room","type":"join","room":"r"}'])
+    world.settle()
+    assert sum(sizes) == 1500
+    assert max(sizes) <= 64
+    assert all(peer.types().count("joined") == 1 for peer in late)

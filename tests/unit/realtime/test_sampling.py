@@ -14,6 +14,7 @@ from wsprism.protocol.trace import TraceParent
 from wsprism.protocol.traces import MAX_EVENTS, ConnectionTrace, MessageTrace
 from wsprism.realtime.room.actor import FAN_OUT_WORK
 from wsprism.realtime.sampling import ASKED_FOR_RPS, Sampler
+from wsprism.services import EchoService
 
 SAMPLED = f"00-{'a' * 32}-{'b' * 16}-01"
 UNSAMPLED = f"00-{'a' * 32}-{'b' * 16}-00"
@@ -95,6 +96,15 @@ async def test_a_refused_message_ends_with_its_reason(recorder: Recorder) -> Non
     peer.say({"v": 1, "svc": "nobody", "type": "x"})
     (trace,) = recorder.messages
     assert trace.outcome == "not_allowed_ext"
+
+
+async def test_a_hot_frame_that_its_room_sheds_ends_its_trace(recorder: Recorder) -> None:
+    of = world(recorder, hot={1: EchoService()}, qos={"hot_max_frames": 4})
+    peer = await a_member(of)
+    recorder.messages.clear()
+    peer.say(*[b"\x01\x00\x00" + bytes([number]) for number in range(20)])
+    outcomes = [trace.outcome for trace in recorder.messages]
+    assert sorted(outcomes) == ["room_hot_shed"] * 16 + ["written"] * 4
 
 
 async def test_a_reader_that_is_slow_or_gone_is_told_of_as_that(recorder: Recorder) -> None:

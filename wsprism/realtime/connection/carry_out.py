@@ -35,7 +35,7 @@ from wsprism.policy.decisions import Reason
 from wsprism.policy.log_limit import LimitedLog
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode, may_reconnect
-from wsprism.protocol.envelope import ACK_REQUESTED, JSON, Envelope
+from wsprism.protocol.envelope import ACK_REQUESTED, Envelope
 from wsprism.realtime.connection.core import Core
 from wsprism.realtime.connection.deciding import ask_about_join
 from wsprism.realtime.connection.later import ask_backend
@@ -53,6 +53,7 @@ from wsprism.realtime.messages import (
     PublishDecided,
     PublishToRoom,
 )
+from wsprism.realtime.room.data import NotPortable, data_of
 from wsprism.realtime.room.presence import NO_PRESENCE
 from wsprism.realtime.room.publications import hot_publication
 from wsprism.realtime.tenant.backend_messages import SendForBackend
@@ -353,17 +354,17 @@ def _ask_backend(connection: Core, _: AskBackend, origin: Envelope | Origin, __:
 
 
 def _encode(connection: Core, data: Any, svc: str, seq: int | None) -> bytes | None:
-    """``data`` as JSON; None, and the client and the log told, when the service gave what JSON cannot say."""
+    """``data`` as a publication's; None, and the client and the log told, when not every client could be told it."""
     try:
-        return JSON.encode(data)
-    except (TypeError, ValueError, OverflowError, RecursionError):
+        return data_of(data)
+    except NotPortable:
         _tell_fault(connection, svc, seq)
         return None
 
 
 def _tell_fault(connection: Core, svc: str, seq: int | None) -> None:
     connection.refuse(Reason.SERVICE_FAULT, ErrorCode.INTERNAL, "the service failed", seq)
-    _faults.log(svc, "a service gave what JSON cannot say", level=logging.ERROR, service=svc)
+    _faults.log(svc, "a service gave what JSON or MessagePack cannot say", level=logging.ERROR, service=svc)
 
 
 def _refuse_overloaded(connection: Core, msg: str, seq: int | None) -> bool:

@@ -68,9 +68,13 @@ _GATHERING_SIZE: Final = 64
 _MOST_GATHERED: Final = 4096
 """Publications that gather until the next writes; for one more they do not."""
 
-_MOST_AT_ONCE: Final = 1024
-_MOST_BYTES_AT_ONCE: Final = 512 * 1024
-"""What one fan-out carries: encoding it is one step."""
+_MOST_AT_ONCE: Final = 512
+_MOST_BYTES_AT_ONCE: Final = 256 * 1024
+_MOST_OTHERS_AT_ONCE: Final = 64
+"""What one fan-out carries, publications and others: encoding it is one step."""
+
+_OTHERS_WORK: Final = 8
+"""A join, a leave or a question is as much work as so many offers."""
 
 _MOST_LINKED: Final = 128
 """Of so many members a sampled publication looks whether their connection is traced too."""
@@ -78,12 +82,6 @@ _MOST_LINKED: Final = 128
 _MOST_LISTINGS_AT_ONCE: Final = 8
 _LISTING_WORK: Final = 64
 """A listing of everybody, in offers that take as long."""
-
-_MOST_MOVES_AT_ONCE: Final = 64
-"""Joins and leaves of one turn: each is told to its session in a single step."""
-
-_WORK_OF_A_MOVE: Final = 8
-"""A join or leave, measured in blocks that are offered."""
 
 _TO_THE_END: Final = 1 << 62
 _NO_MEMBER: Final = "not a member of the room"
@@ -231,10 +229,11 @@ class Room(Actor):
                     fan_out = self._fan_out = self._next_fan_out()
             budget = fan_out.go_on(budget)
             if fan_out.done:
+                budget -= len(fan_out.publications) + _OTHERS_WORK * self._turn.taken
                 self._fan_out = None
                 budget -= self._turn.listings * _LISTING_WORK
                 self._end_turn(fan_out.publications)
-                budget -= self._carry_out_others()
+                self._carry_out_others()
                 if self.presence is not None:
                     self._ask_for_tick(self.presence)
                 if budget > 0:
@@ -254,7 +253,7 @@ class Room(Actor):
         turn = self._turn = _Turn(self)
         if self.replays and self.history is not None:
             turn.top = self.history.top()
-        if self._others_in_line or len(self._line) > _MOST_AT_ONCE // 16:
+        if self._others_in_line or len(self._line) > _MOST_AT_ONCE or self._inbox.waiting_bytes > _MOST_BYTES_AT_ONCE:
             self._take_in_order(turn)
         else:
             turn.publications, self._line = self._line, []  # type: ignore[assignment]
@@ -302,7 +301,7 @@ class Room(Actor):
 
     def _shed_hot(self) -> None:
         """Of so many hot frames no member would get more than the newest: the older ones give way."""
-        shed: list[_Item] = []
+        shed: list[_Publication] = []
         surplus = self._hot_in_line - self._most_hot()
         kept: list[_Item] = []
         size_bytes = 0
@@ -319,6 +318,7 @@ class Room(Actor):
         self._hot_in_line = self._most_hot()
         self._line = kept
         self.snapshot.feed(shed, self._tenant.rules)
+        self._end_samples_of(shed, Reason.ROOM_HOT_SHED.value)
 
     def _most_hot(self) -> int:
         return max(1, self._tenant.rules.queue_limits.hot_max_frames)
@@ -337,13 +337,9 @@ class Room(Actor):
         self._drop(turn, "refused")
 
     def _drop(self, turn: _Turn, outcome: str) -> None:
-        if not turn.dropped:
-            return
-        gone = {id(turn.publications[at]) for at in turn.dropped}
-        for sample in [one for one in self._samples if id(one.publication) in gone]:
-            self._samples.remove(sample)
-            sample.trace.written(outcome)
-        turn.drop()
+        if turn.dropped:
+            self._end_samples_of([turn.publications[at] for at in turn.dropped], outcome)
+            turn.drop()
 
     # History
 
@@ -508,8 +504,8 @@ class Room(Actor):
                 members.setdefault(session.outlet.format, []).append(session)
         return members
 
-    def _carry_out_others(self) -> int:
-        """Joins and leaves of a turn that everybody has: from the next one on they count. The work that it was."""
+    def _carry_out_others(self) -> None:
+        """Joins and leaves of a turn that everybody has: from the next one on they count."""
         turn, self._turn = self._turn, _Turn(self)
         for item in turn.others:
             session = item.session
@@ -524,7 +520,6 @@ class Room(Actor):
                 self._carry_out_leave(item, turn.top)
         if turn.closes is not None:
             self._close(turn.closes)
-        return _WORK_OF_A_MOVE * len(turn.others)
 
     def _carry_out_leave(self, item: RoomLeave, top: int) -> None:
         session = item.session
@@ -621,10 +616,7 @@ class Room(Actor):
 
     def _end_samples(self, publications: Sequence[_Publication]) -> None:
         """They stand in every member's queue; a trace ends when the last of them has been written to."""
-        here = set(map(id, publications))
-        samples = [one for one in self._samples if id(one.publication) in here]
-        self._samples = [one for one in self._samples if id(one.publication) not in here]
-        for sample in samples:
+        for sample in self._take_samples(publications):
             publication, trace = sample.publication, sample.trace
             trace.mark("room")
             queue_class = "hot" if isinstance(publication, HotPublication) else "reliable"
@@ -634,6 +626,19 @@ class Room(Actor):
                 (one for one in reversed(self._roster) if publication.echo or one is not publication.sender), None
             )
             self._flusher.when_written(last.outlet if last is not None else None, trace)
+
+    def _end_samples_of(self, publications: Sequence[_Publication], outcome: str) -> None:
+        """Nobody will hear these publications."""
+        if self._samples:
+            for sample in self._take_samples(publications):
+                sample.trace.written(outcome)
+
+    def _take_samples(self, publications: Sequence[_Publication]) -> list[SampledPublication]:
+        """Those of ``publications``; the room forgets them."""
+        here = set(map(id, publications))
+        samples = [one for one in self._samples if id(one.publication) in here]
+        self._samples = [one for one in self._samples if id(one.publication) not in here]
+        return samples
 
     @staticmethod
     def _answer(publication: _Publication) -> None:
@@ -676,17 +681,18 @@ class _Turn:
         self.top = 0
         self.fed = 0
         self.listings = 0
+        self.taken = 0
         self._moved: set[Session] = set()
 
     def takes(self, item: RoomJoin | RoomLeave | _Question | CloseRoom) -> bool:
         """Whether ``item`` can have its place in this turn; else it begins the next one."""
-        if self.closes is not None:
+        if self.closes is not None or self.taken >= _MOST_OTHERS_AT_ONCE:
             return False
         if isinstance(item, CloseRoom):
             self.closes = item
             return True
         session = item.session
-        if session in self._moved or len(self.others) >= _MOST_MOVES_AT_ONCE:
+        if session in self._moved:
             return False
         room = self._room
         lists = room.presence is not None and _lists_presence(item)
@@ -699,6 +705,7 @@ class _Turn:
                 return False
             at = 0 if isinstance(item, RoomJoin) else at
         self.listings += lists
+        self.taken += 1
         room.notes(item, self)
         frame = room.frame_for(item, self)
         if isinstance(item, MembersQuery | HistoryQuery | PresenceQuery | PresenceState):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from wsprism.effects import Publish, PublishHot, Send, SendHot
 from wsprism.ports import Unanswered
-from wsprism.protocol.envelope import JSON
 from wsprism.realtime.messages import Answered, ExtPublication, PublishToRoom
+from wsprism.realtime.room.data import NotPortable, data_of
 from wsprism.realtime.room.publications import hot_publication
 from wsprism.realtime.tenant.backend_messages import SendForBackend
 
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from wsprism.realtime.tenant.actor import Tenant
 
 __all__ = ["carry_out_for_others"]
-
-_NULL: Final = b"null"
 
 
 def carry_out_for_others(tenant: Tenant, message: Answered) -> None:
@@ -29,20 +25,26 @@ def carry_out_for_others(tenant: Tenant, message: Answered) -> None:
     for effect in message.result:
         room = getattr(effect, "room", None) or origin.room or message.session.active_room
         if isinstance(effect, Publish) and room is not None:
-            publication = ExtPublication(effect.svc or origin.svc, effect.type, _json(effect.data))
-            ref.tell_control(PublishToRoom(room, publication))
+            publication = _publication(effect, origin.svc)
+            if publication is not None:
+                ref.tell_control(PublishToRoom(room, publication))
         elif isinstance(effect, PublishHot) and room is not None:
             hot = hot_publication(effect.frame, rules, room)
             if hot is not None:
                 ref.tell_control(PublishToRoom(room, hot))
         elif isinstance(effect, Send):
-            sent = ExtPublication(effect.svc or origin.svc, effect.type, _json(effect.data))
-            ref.tell_control(SendForBackend(effect.user, (sent,), effect.sid))
+            sent = _publication(effect, origin.svc)
+            if sent is not None:
+                ref.tell_control(SendForBackend(effect.user, (sent,), effect.sid))
         elif isinstance(effect, SendHot):
             hot = hot_publication(effect.frame, rules, None)
             if hot is not None:
                 ref.tell_control(SendForBackend(effect.user, (hot,), effect.sid))
 
 
-def _json(data: object) -> bytes:
-    return _NULL if data is None else bytes(data) if isinstance(data, msgspec.Raw) else JSON.encode(data)
+def _publication(effect: Publish | Send, svc: str) -> ExtPublication | None:
+    """None: not every client could be told what the backend gave."""
+    try:
+        return ExtPublication(effect.svc or svc, effect.type, data_of(effect.data))
+    except NotPortable:
+        return None

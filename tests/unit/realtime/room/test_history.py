@@ -415,7 +415,7 @@ async def test_a_storm_of_joins_is_done_in_steps_of_bounded_work() -> None:
         steps.append(len(entry.roster) - before)
         before = len(entry.roster)
     assert len(entry.roster) == 301
-    assert max(steps) <= 2 * room._MOST_MOVES_AT_ONCE
+    assert max(steps) <= 2 * room._MOST_OTHERS_AT_ONCE
     for peer in peers:
         assert offsets(hear(peer)[1:]) == list(range(6, 21))
     assert w.tenant.counters.recoveries["recovered"] == 300

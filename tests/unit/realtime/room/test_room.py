@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from qos import Frame, Lane
@@ -20,6 +21,7 @@ from wsprism.realtime.outbound.wire import WireFormat, wire_format
 from wsprism.realtime.room import actor as room
 from wsprism.realtime.room import inbox
 from wsprism.realtime.room.blocks import frame_of
+from wsprism.realtime.room.fan_out import FanOut
 from wsprism.realtime.tenant import actor as tenant
 from wsprism.services import EchoService, RelayService
 
@@ -424,6 +426,55 @@ async def test_what_a_service_publishes_and_json_cannot_say_is_refused_to_the_se
     assert told(ann) == ["error", "still"]
     assert told(bob) == ["still"]
     assert not world.failures
+
+
+class Says:
+    """Publishes ``data``."""
+
+    types = frozenset({"send"})
+
+    def __init__(self, data: object) -> None:
+        self._data = data
+
+    def handle(self, context: ServiceContext, envelope: Envelope) -> Publish:  # noqa: ARG002 (the port's signature)
+        return Publish(LOBBY, "crash", "msg", self._data)
+
+
+def nested(levels: int) -> object:
+    data: object = 0
+    for _ in range(levels):
+        data = [data]
+    return data
+
+
+@pytest.mark.parametrize(
+    "data", [2**70, {"deep": [-(2**64)]}, nested(100), nested(900), msgspec.Raw(b"%d" % 2**70), msgspec.Raw(b"1e999")]
+)
+async def test_what_a_service_publishes_and_messagepack_cannot_say_is_refused_to_the_sender_alone(data: object) -> None:
+    world = World(ext={"crash": Says(data)})
+    ann, bob = await members(world, "ann", "bob")
+    (cid,) = await members(world, "cid", wire=wire_format(MSGPACK, deflated=False))
+    ann.say({"v": 1, "svc": "crash", "type": "send", "seq": 4}, send("still"))
+    assert told(ann) == ["error", "still"]
+    assert told(bob) == told(cid) == ["still"]
+    assert not world.failures
+
+
+async def test_a_fan_out_carries_no_more_bytes_than_one_step_should_encode(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_constant(monkeypatch, room, "_MOST_BYTES_AT_ONCE", 1000)
+    carried: list[int] = []
+
+    def counting(publications: Any, *rest: Any) -> Any:
+        carried.append(len(publications))
+        return FanOut(publications, *rest)
+
+    world = World()
+    ann, bob = await members(world, "ann", "bob")
+    replace_constant(monkeypatch, room, "FanOut", counting)
+    deliver(ann, *[send(str(number) * 400) for number in range(7)])
+    world.settle()
+    assert told(bob) == [str(number) * 400 for number in range(7)]
+    assert max(carried) <= 2
 
 
 async def test_a_crashed_room_goes_on_with_its_members_who_are_told() -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.realtime_support import Peer, World
+from wsprism.effects import Effect, Publish, Send
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.frames import binary_frame
 from wsprism.realtime.messages import (
     Exclusion,
+    Answered,
     ExtPublication,
     HotPublication,
     JoinRequest,
+    Origin,
     PublicationList,
 )
 from wsprism.realtime.outbound.wire import wire_format
@@ -51,6 +55,29 @@ async def lobby(world: World, *users: str) -> list[Peer]:
     for peer in peers:
         peer.heard()
     return peers
+
+
+# What it answers when whom it answers has gone
+
+
+@pytest.mark.parametrize("number", [b"%d" % 2**70, b"1e999"])
+async def test_an_answer_that_not_every_client_could_be_told_costs_nobody_anything(number: bytes) -> None:
+    world = World()
+    ann, bob = await lobby(world, "ann", "bob")
+    cid = await world.connect("cid", wire=wire_format(MSGPACK, deflated=False))
+    cid.join("lobby")
+    cid.heard()
+    bob.vanish()
+    data = msgspec.Raw(number)
+    effects: list[Effect] = [
+        Publish("lobby", None, "item", data),
+        Send("cid", None, None, "item", data),
+        Publish("lobby", None, "item", 7),
+    ]
+    world.tenant.ref.tell(Answered(bob.session, Origin("news", "ask", None, 0, "lobby"), effects))
+    world.settle()
+    assert not world.failures
+    assert heard_data(ann) == heard_data(cid) == [7]
 
 
 # Publishing

@@ -1,0 +1,35 @@
+"""What a publication holds of its data: JSON that MessagePack can say too, made before it reaches a room."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from wsprism.protocol.envelope import JSON, MSGPACK
+from wsprism.protocol.nesting import MAX_DEPTH, json_nests_too_deep
+
+__all__ = ["NotPortable", "data_of"]
+
+_DEEPEST: Final = MAX_DEPTH - 1
+"""The envelope is the first level."""
+
+
+class NotPortable(ValueError):
+    """There is no message with this data."""
+
+
+def data_of(value: object) -> bytes:
+    """``value`` as a publication's data; ``NotPortable`` when one of the two encodings cannot say it.
+
+    What a backend gave is ``Raw``: JSON that was not looked into.
+    """
+    try:
+        data = JSON.encode(value)
+        # What JSON says as a number may be none: of more than 64 bits, or 1e999.
+        MSGPACK.encode(msgspec.json.decode(data) if isinstance(value, msgspec.Raw) else value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as fault:
+        raise NotPortable(str(fault)) from fault
+    if data.count(b"[") + data.count(b"{") > _DEEPEST and json_nests_too_deep(data.decode(), _DEEPEST):
+        raise NotPortable(f"nests more than {_DEEPEST} levels deep")
+    return data
