@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from typing import Any, Final
 
 import msgspec
 
 from wsprism.protocol.codes import ErrorCode
-from wsprism.protocol.envelope import JSON, MAX_NAME_LENGTH, DataFault, is_name, is_room_name
+from wsprism.protocol.envelope import MAX_NAME_LENGTH, is_name, is_room_name
 from wsprism.protocol.hot import Framing, HotFault, decode_hot
 from wsprism.protocol.nesting import json_nests_too_deep
 from wsprism.protocol.places import HistoryData, JoinData
+from wsprism.protocol.portable import TOO_LARGE, can_be_told
 
 __all__ = [
     "MAX_EFFECTS",
@@ -47,9 +47,6 @@ _MAX_USER_BYTES: Final = 255
 _DISCONNECT_CODES: Final = range(4000, 5000)
 _GATEWAYS_OWN: Final = frozenset({"sys", "room"})
 _CODES: Final = {code.value: code for code in ErrorCode}
-
-_may_be_too_large = re.compile(rb"[0-9]{19}|[0-9][eE]").search
-"""The decoder has seen everything of raw data but how large its numbers are."""
 
 
 class Publish(msgspec.Struct, frozen=True, gc=False):
@@ -361,8 +358,8 @@ def _check_data(where: str, data: msgspec.Raw, max_bytes: int) -> None:
     size_bytes = len(bytes(data))
     if size_bytes > max_bytes:
         raise _Fault(f"{where} has {size_bytes} bytes of data; {max_bytes} are allowed")
-    if _may_be_too_large(bytes(data)) and isinstance(JSON.decode_data(data), DataFault):
-        raise _Fault(f"{where} has data with a number that is too large: integers have at most 64 bits")
+    if not can_be_told(data):
+        raise _Fault(f"{where} has data with {TOO_LARGE}")
 
 
 def _in_short(error: str) -> str:

@@ -13,7 +13,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from wsprism.protocol.envelope import MAX_ROOM_LENGTH, is_room_name
-from wsprism.protocol.nesting import json_nests_too_deep
+from wsprism.protocol.nesting import is_portable, json_nests_too_deep
+from wsprism.protocol.portable import TOO_LARGE, can_be_told
 
 __all__ = [
     "MAX_ANSWER_BYTES",
@@ -125,6 +126,8 @@ def decode_connect(body: bytes) -> ConnectAnswer | str:
             return f"rooms in the answer are more than {MAX_JOINED_AT_ONCE}"
         if not all(is_room_name(room) for room in answer.rooms):
             return f"rooms in the answer has a name that no room can have (1-{MAX_ROOM_LENGTH} characters)"
+    if isinstance(answer, ConnectAnswer) and not is_portable(answer.metadata):
+        return f"metadata in the answer has {TOO_LARGE}"
     return answer
 
 
@@ -146,6 +149,10 @@ def _decision(body: bytes, kind: type[A]) -> A | str:
         no = msgspec.json.decode(body, type=_No)
         if no.allow is False:
             return kind(allow=False, msg=no.msg[:MAX_MSG_CHARACTERS] if isinstance(no.msg, str) else None)
-        return msgspec.json.decode(body, type=kind)
+        answer = msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError:
         return "the answer is not what it must be"
+    for name, told in (("data", answer.data), ("info", answer.info)):
+        if not can_be_told(told):
+            return f"{name} in the answer has {TOO_LARGE}"
+    return answer

@@ -112,7 +112,7 @@ def _prepared(connection: Core, effects: Sequence[Any], origin: Envelope | Origi
     """``effects`` with their data as JSON; None, and the client and the log told, when one of them cannot be said."""
     prepared = []
     for effect in effects:
-        if isinstance(effect, Publish | Reply | Send) and not isinstance(effect.data, msgspec.Raw):
+        if isinstance(effect, Publish | Reply | Send):
             data = _encode(connection, effect.data, origin.svc, origin.seq)
             if data is None:
                 return None
@@ -185,13 +185,11 @@ def _reply(connection: Core, effect: Reply, origin: Envelope | Origin, _: _List 
     message: dict[str, Any] = {"v": sysmsg.VERSION, "svc": origin.svc, "type": effect.type or origin.type}
     if origin.seq is not None:
         message["seq"] = origin.seq
-    data = effect.data
-    if connection.codec.binary and isinstance(data, msgspec.Raw):
-        data = msgspec.json.decode(data)
-    message["data"] = data
     try:
+        raw = connection.codec.binary and isinstance(effect.data, msgspec.Raw)
+        message["data"] = msgspec.json.decode(effect.data) if raw else effect.data
         connection.outlet.send(message)
-    except (TypeError, ValueError, OverflowError, RecursionError):
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
         _tell_fault(connection, origin.svc, origin.seq)
         return False
     return True

@@ -8,6 +8,7 @@ import msgspec
 
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.nesting import MAX_DEPTH, json_nests_too_deep
+from wsprism.protocol.portable import TOO_LARGE, can_be_told
 
 __all__ = ["NotPortable", "data_of"]
 
@@ -26,8 +27,10 @@ def data_of(value: object) -> bytes:
     """
     try:
         data = JSON.encode(value)
-        # What JSON says as a number may be none: of more than 64 bits, or 1e999.
-        MSGPACK.encode(msgspec.json.decode(data) if isinstance(value, msgspec.Raw) else value)
+        if not isinstance(value, msgspec.Raw):
+            MSGPACK.encode(value)
+        elif not can_be_told(value):
+            raise NotPortable(f"has {TOO_LARGE}")
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as fault:
         raise NotPortable(str(fault)) from fault
     if data.count(b"[") + data.count(b"{") > _DEEPEST and json_nests_too_deep(data.decode(), _DEEPEST):

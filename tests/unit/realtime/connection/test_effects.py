@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.realtime_support import Peer, World
 from wsprism.effects import Disconnect, Effect, JoinRoom, LeaveRoom, Publish, PublishHot, Refuse, Reply, Send, SendHot
 from wsprism.policy.decisions import Reason
+from wsprism.ports import ServiceContext
 from wsprism.protocol.codes import ErrorCode
-from wsprism.protocol.envelope import ACK_REQUESTED, MSGPACK
+from wsprism.protocol.envelope import ACK_REQUESTED, JSON, MSGPACK, Envelope, ExtCodec
 from wsprism.realtime.messages import Answered, Origin
 from wsprism.realtime.outbound.wire import wire_format
 
@@ -175,3 +177,39 @@ async def test_messages_of_the_client_do_not_wait_for_a_join_that_its_backend_de
     world.settle()
     assert told(bob)[0][0] == "msg"
     assert actor._actor.pending is None
+
+
+@pytest.mark.parametrize("number", [b"%d" % 2**70, b"1e999", b"[-1.5E999]"])
+@pytest.mark.parametrize("codec", [JSON, MSGPACK])
+async def test_a_reply_that_not_every_client_could_be_told_is_an_error_and_ends_nobody(
+    number: bytes, codec: ExtCodec
+) -> None:
+    world = World()
+    ann = await connect(world, "ann", "lobby", wire=wire_format(codec, deflated=False))
+    answer(ann, Publish(None, None, "moved", 1), Reply(msgspec.Raw(number)))
+    heard: list[Any] = ann.heard()
+    assert [one["data"]["code"] for one in heard] == ["INTERNAL"]
+    answer(ann, Reply(7), ack=False)
+    assert told(ann) == [("move", 7)]
+    assert not world.failures
+
+
+async def test_a_service_that_replies_what_messagepack_cannot_say_fails_alone() -> None:
+    world = World(ext={"crash": Replies(msgspec.Raw(b"1e999"))})
+    ann = await connect(world, "ann", "lobby", wire=wire_format(MSGPACK, deflated=False))
+    ann.say({"v": 1, "svc": "crash", "type": "send", "seq": 4})
+    heard: list[Any] = ann.heard()
+    assert [(one["data"]["code"], one["seq"]) for one in heard] == [("INTERNAL", 4)]
+    assert not world.failures
+
+
+class Replies:
+    """Replies ``data``."""
+
+    types = frozenset({"send"})
+
+    def __init__(self, data: object) -> None:
+        self._data = data
+
+    def handle(self, context: ServiceContext, envelope: Envelope) -> Reply:  # noqa: ARG002 (the port's signature)
+        return Reply(self._data)
