@@ -35,7 +35,7 @@ from wsprism.policy.decisions import Reason
 from wsprism.policy.log_limit import LimitedLog
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode, may_reconnect
-from wsprism.protocol.envelope import ACK_REQUESTED, Envelope
+from wsprism.protocol.envelope import ACK_REQUESTED, JSON, Envelope
 from wsprism.realtime.connection.core import Core
 from wsprism.realtime.connection.deciding import ask_about_join
 from wsprism.realtime.connection.later import ask_backend

@@ -63,7 +63,8 @@ class OneTimeTickets:
 
         ``claims`` become the principal's metadata. The connection that it opens does not end with the ticket's time.
         """
-        ticket = secrets.token_urlsafe(_TICKET_BYTES)
+        while (ticket := secrets.token_urlsafe(_TICKET_BYTES)).startswith("-"):
+            pass  # on a command line it would be an option
         now = self._unix_now()
         expires_at = now + ttl_s
         principal = Principal(user, rooms=rooms, read_only=read_only, metadata=dict(claims or {}))

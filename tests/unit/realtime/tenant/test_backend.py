@@ -14,8 +14,8 @@ from wsprism.policy.decisions import Denied, Reason
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.frames import binary_frame
 from wsprism.realtime.messages import (
-    Exclusion,
     Answered,
+    Exclusion,
     ExtPublication,
     HotPublication,
     JoinRequest,

@@ -75,3 +75,8 @@ async def test_the_ticket_itself_is_kept_nowhere() -> None:
     minted = tickets.mint("ann", 60.0)
     assert minted is not None
     assert minted[0] not in repr(vars(tickets._principals))
+
+
+def test_no_ticket_looks_like_an_option_of_a_command() -> None:
+    tickets = OneTimeTickets(lambda: 0.0)
+    assert not any((tickets.mint("ann", 60) or ("-", 0))[0].startswith("-") for _ in range(2000))
