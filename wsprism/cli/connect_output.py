@@ -29,9 +29,11 @@ _MEANINGS: Final[Mapping[int, str]] = {
     CloseCode.KICKED: "kicked",
     CloseCode.TOO_MANY_SESSIONS: "the user has too many sessions",
     CloseCode.TICKET_EXPIRED: "the ticket expired: come back with a new one",
+    CloseCode.TRY_LATER: "not now: try again later",
     CloseCode.TICKET: "the ticket was refused or revoked",
     CloseCode.PROTOCOL_ERRORS: "too many faulty messages in a row",
     CloseCode.TENANT_REMOVED: "the tenant was removed",
+    CloseCode.NOT_ALLOWED_HERE: "not allowed here: the origin, the tenant, or its backend says no",
 }
 _LOST: Final = 1006
 """What RFC 6455, section 7.1.5, calls a connection that ended without a Close."""

@@ -89,6 +89,7 @@ class GatewayProcess:
             refusals,
             proxies=TrustedProxies(gateway.trusted_proxies),
             compression=gateway.compression,
+            explain_refusals=gateway.explain_refusals,
             max_judging=gateway.limits.max_half_open,
             loop=loop,
         )

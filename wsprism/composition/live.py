@@ -162,6 +162,7 @@ class LiveParts:
         if switch.touches("gateway.handshake_limit"):
             self._upgrader.limiter = build_handshake_limiter(gateway.handshake_limit, self._scheduler.now())
         self._upgrader.compression = gateway.compression
+        self._upgrader.explain_refusals = gateway.explain_refusals
         self._upgrader.proxies = TrustedProxies(gateway.trusted_proxies)
         self._upgrader.max_judging = gateway.limits.max_half_open
         for server in self.servers:

@@ -40,11 +40,13 @@ class CloseCode(IntEnum):
     RATE_LIMITED = 4002
     TICKET_EXPIRED = 4003
     """Come back with a new ticket."""
+    TRY_LATER = 4004
     KICKED = 4500
     TOO_MANY_SESSIONS = 4501
     TICKET = 4502
     PROTOCOL_ERRORS = 4503
     TENANT_REMOVED = 4504
+    NOT_ALLOWED_HERE = 4505
 
 
 _FINAL_STANDARD_CODES = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 1010})

@@ -72,6 +72,8 @@ class HandshakeFault:
     code: ErrorCode
     msg: str
     headers: tuple[tuple[str, str], ...] = ()
+    names_no_tenant: bool = False
+    """It is a handshake but for that."""
 
 
 def parse_handshake(
@@ -155,7 +157,7 @@ def _bad_parameters(parameters: Fields) -> HandshakeFault | None:
         if len(parameters.get(name, ())) > 1:
             return _bad(f"{name} is given more than once")
     if not parameters.get("tenant", [""])[0]:
-        return _bad("tenant is missing")
+        return HandshakeFault(400, ErrorCode.BAD_REQUEST, "tenant is missing", names_no_tenant=True)
     if "sid" in parameters and not _is_sid(parameters["sid"][0]):
         return _bad("sid must be 1-64 characters of A-Z a-z 0-9 _ . - :")
     return None

@@ -45,9 +45,14 @@ def authed(tenant: str, user: str, sid: str, expires_at: float | None, trace_id:
     return _sys("authed", trace_id, data=told)
 
 
-def error(code: ErrorCode, msg: str, trace_id: str, seq: int | None = None) -> Message:
+def error(
+    code: ErrorCode, msg: str, trace_id: str, seq: int | None = None, retry_after_ms: int | None = None
+) -> Message:
     """A refused or faulty message. `msg` is for people and holds no internal detail."""
-    return _sys("error", trace_id, seq=seq, data={"code": code.value, "msg": msg})
+    data: dict[str, object] = {"code": code.value, "msg": msg}
+    if retry_after_ms is not None:
+        data["retry_after_ms"] = retry_after_ms
+    return _sys("error", trace_id, seq=seq, data=data)
 
 
 def kicked(reason: str, trace_id: str) -> Message:

@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from wsprism.policy.log_limit import LimitedLog
-from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.protocol.envelope import JSON
 from wsprism.realtime.counters import GatewayCounters
 
@@ -33,6 +33,13 @@ class Refusal:
     headers: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
     tenant: str | None = None
     """Whose client it was, once that is known."""
+    close: CloseCode | None = None
+    """What the client itself can act on may be told behind the upgrade too, with this code; None: it stays HTTP."""
+
+    @property
+    def retry_after_ms(self) -> int:
+        """What ``Retry-After`` says."""
+        return int(dict(self.headers).get("Retry-After", "1")) * 1000
 
     def response(self) -> web.Response:
         """The HTTP answer."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from wsprism.ports import CallResult, Principal, Unanswered
 from wsprism.protocol.backend import ConnectAnswer, SessionFacts
-from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.realtime.rules import TenantContext
 from wsprism.transport.http.refusals import Refusal
 
@@ -18,7 +18,12 @@ __all__ = ["Candidate", "decide_connect"]
 
 _REFUSED: Final = "the backend says no"
 _UNANSWERED: Final = Refusal(
-    503, ErrorCode.UNAVAILABLE, "the backend cannot decide now", "connect_unanswered", {"Retry-After": "2"}
+    503,
+    ErrorCode.UNAVAILABLE,
+    "the backend cannot decide now",
+    "connect_unanswered",
+    {"Retry-After": "2"},
+    close=CloseCode.TRY_LATER,
 )
 
 
@@ -51,8 +56,8 @@ async def decide_connect(tenant: TenantContext, candidate: Candidate) -> Connect
     answer = await backend.ask_connect(fields, candidate.traceparent)
     if isinstance(answer, Unanswered):
         if answer.result is CallResult.REFUSED:
-            return Refusal(403, ErrorCode.NOT_ALLOWED, _REFUSED, "connect")
+            return Refusal(403, ErrorCode.NOT_ALLOWED, _REFUSED, "connect", close=CloseCode.NOT_ALLOWED_HERE)
         return None if backend.on_failure_allow else _UNANSWERED
     if not answer.allow:
-        return Refusal(403, ErrorCode.NOT_ALLOWED, answer.msg or _REFUSED, "connect")
+        return Refusal(403, ErrorCode.NOT_ALLOWED, answer.msg or _REFUSED, "connect", close=CloseCode.NOT_ALLOWED_HERE)
     return answer

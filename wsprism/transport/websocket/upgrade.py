@@ -23,7 +23,7 @@ from wsprism.policy.proxies import UNIX_PEER, TrustedProxies
 from wsprism.policy.users import is_user_id
 from wsprism.ports import Principal, TicketRefusal, TicketRequest
 from wsprism.protocol.backend import ConnectAnswer
-from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.protocol.deflate import DEFLATE_RESPONSE, accepts_deflate
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.handshake import SUBPROTOCOL_MSGPACK, HandshakeFault, HandshakeRequest, parse_handshake
@@ -36,8 +36,9 @@ from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sampling import new_trace_id
 from wsprism.transport.http.refusals import Refusal, Refusals
 from wsprism.transport.websocket.connect_decision import Candidate, decide_connect
+from wsprism.transport.websocket.explained import explained, response_head
 from wsprism.transport.websocket.link import Link
-from wsprism.transport.websocket.takeover import take_over
+from wsprism.transport.websocket.takeover import TakenOver, take_over
 
 __all__ = ["Upgrader"]
 
@@ -48,18 +49,30 @@ _SHARED_WORDS = 512
 
 
 _DRAINING = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "draining", "draining", {"Retry-After": "1"})
-_UNKNOWN_TENANT = Refusal(400, ErrorCode.BAD_REQUEST, "unknown tenant", "unknown_tenant")
-_ORIGIN = Refusal(403, ErrorCode.NOT_ALLOWED, "origin not allowed", "origin")
-_TICKET = Refusal(401, ErrorCode.AUTH_FAILED, "ticket refused", "ticket", {"WWW-Authenticate": "Bearer"})
+_UNKNOWN_TENANT = Refusal(
+    400, ErrorCode.BAD_REQUEST, "unknown tenant", "unknown_tenant", close=CloseCode.NOT_ALLOWED_HERE
+)
+_ORIGIN = Refusal(403, ErrorCode.NOT_ALLOWED, "origin not allowed", "origin", close=CloseCode.NOT_ALLOWED_HERE)
+_TICKET = Refusal(
+    401,
+    ErrorCode.AUTH_FAILED,
+    "ticket refused",
+    "ticket",
+    {"WWW-Authenticate": "Bearer"},
+    close=CloseCode.TICKET,
+)
 _REFUSED_TICKETS = {
     TicketRefusal.REFUSED: _TICKET,
-    TicketRefusal.EXPIRED: replace(_TICKET, msg="ticket expired", reason=TicketRefusal.EXPIRED.value),
+    TicketRefusal.EXPIRED: replace(
+        _TICKET, msg="ticket expired", reason=TicketRefusal.EXPIRED.value, close=CloseCode.TICKET_EXPIRED
+    ),
     TicketRefusal.CANNOT_TELL: Refusal(
         503,
         ErrorCode.UNAVAILABLE,
         "the ticket cannot be judged now",
         TicketRefusal.CANNOT_TELL.value,
         {"Retry-After": "2"},
+        close=CloseCode.TRY_LATER,
     ),
 }
 _OVERLOADED = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "overloaded", "overloaded", {"Retry-After": "1"})
@@ -77,6 +90,7 @@ class Upgrader:
         *,
         proxies: TrustedProxies,
         compression: bool,
+        explain_refusals: str,
         max_judging: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -90,6 +104,7 @@ class Upgrader:
         self._refusals = refusals
         self.proxies = proxies
         self.compression = compression
+        self.explain_refusals = explain_refusals
         self._judging: Counter[str] = Counter()  # by tenant: one's slow backend keeps nobody else's clients out
         self._loop = loop
         self._on_no_links: Callable[[], None] | None = None
@@ -108,9 +123,15 @@ class Upgrader:
         outcome = await self._admit(request, remote, echo)
         if isinstance(outcome, Refusal):
             self._refusals.note(outcome.reason, remote, outcome.tenant)
-            if request.transport is not None and not request.transport.is_closing():
-                request.transport.resume_reading()
-            return outcome.response()
+            if request.transport is None or request.transport.is_closing():
+                return outcome.response()
+            request.transport.resume_reading()
+            if outcome.close is None or not self._explains(request):
+                return outcome.response()
+            offered = [one.strip() for one in ",".join(headers.getall("Sec-WebSocket-Protocol", ())).split(",")]
+            key = headers["Sec-WebSocket-Key"].strip()
+            request.transport.write(explained(outcome, key, [one for one in offered if one], new_trace_id(None)))
+            return TakenOver()
         link, head = outcome
         self.links.add(link)
         try:
@@ -124,6 +145,12 @@ class Upgrader:
         self._counters.handshakes_accepted += 1
         self._counters.handshake.record(time.perf_counter() - began_s)
         return response
+
+    def _explains(self, request: web.BaseRequest) -> bool:
+        """Whether this client is told behind the upgrade why it is refused: one that cannot read a status is."""
+        if self.explain_refusals == "browsers":
+            return "Origin" in request.headers or request.query.get("explain") == "1"
+        return self.explain_refusals == "always"
 
     async def wait_until_empty(self) -> None:
         """Return when no connection is left."""
@@ -147,7 +174,14 @@ class Upgrader:
                 )
         handshake = parse_handshake(request.method, request.headers, request.query)
         if isinstance(handshake, HandshakeFault):
-            return Refusal(handshake.status, handshake.code, handshake.msg, "bad_handshake", handshake.headers)
+            return Refusal(
+                handshake.status,
+                handshake.code,
+                handshake.msg,
+                "bad_handshake",
+                handshake.headers,
+                close=CloseCode.NOT_ALLOWED_HERE if handshake.names_no_tenant else None,
+            )
         tenant = self._tenants.get(handshake.tenant)
         if tenant is None:
             return _UNKNOWN_TENANT
@@ -254,13 +288,14 @@ class Upgrader:
             if answer.reason is Reason.REVOKED:
                 return replace(_TICKET, reason=answer.reason.value)
             headers = {"Retry-After": str(_TENANT_FULL_RETRY_AFTER_S)}
-            return Refusal(503, answer.code, "tenant is full", answer.reason.value, headers)
+            return Refusal(503, answer.code, "tenant is full", answer.reason.value, headers, close=CloseCode.TRY_LATER)
         if self.draining or tenant.removed:
             answer.session.connection.stop()
             return _DRAINING if self.draining else _UNKNOWN_TENANT
         decoder = FrameDecoder(tenant.rules.limits.max_frame_bytes, deflate=deflated)
         link = Link(answer.session, decoder, self._loop, self._lost)
-        return link, _response_head(handshake, subprotocol, deflated=deflated)
+        head = response_head(handshake.accept_key, subprotocol, DEFLATE_RESPONSE if deflated else None)
+        return link, head
 
     def _lost(self, link: Link) -> None:
         self.links.discard(link)
@@ -278,18 +313,3 @@ def _header(request: web.BaseRequest, name: str) -> str | None:
 def _shared(word: str) -> str:
     """The same object for equal words while they are in use; strangers choose them, so that few are kept."""
     return word
-
-
-def _response_head(handshake: HandshakeRequest, subprotocol: str | None, *, deflated: bool) -> bytes:
-    """The 101 of RFC 6455 §4.2.2."""
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {handshake.accept_key}",
-    ]
-    if subprotocol is not None:
-        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-    if deflated:
-        lines.append(f"Sec-WebSocket-Extensions: {DEFLATE_RESPONSE}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
