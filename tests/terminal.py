@@ -33,7 +33,8 @@ class Terminal:
     def __init__(self, command: Sequence[str], *, columns: int = 120, rows: int = 30, **env: str) -> None:
         self._command = command
         self._size = (rows, columns)
-        self._env = {**os.environ, "TERM": "xterm-256color", **env}
+        inherited = {name: value for name, value in os.environ.items() if name not in ("LINES", "COLUMNS")}
+        self._env = {**inherited, "TERM": "xterm-256color", **env}
         self._new = asyncio.Event()
         self._ended = asyncio.Event()
         self.raw = ""

@@ -302,8 +302,6 @@ async def test_a_status_that_refuses_the_ticket_is_obeyed(sdk: Sdk, fake: FakeGa
 
 
 async def test_a_wrong_ticket_is_the_end_at_a_real_gateway(sdk: Sdk, gateway: GatewayCommand) -> None:
-    if sdk.browser:
-        pytest.skip("until the gateway explains refusals")
     client = await sdk.client(f"ws://127.0.0.1:{gateway.port}", ticket=["wrong"])
     client.calling("connect")
     assert (await client.state("closed"))["reason"]["code"] in (401, 4502)
