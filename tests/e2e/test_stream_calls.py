@@ -135,3 +135,25 @@ async def test_a_tenant_that_fails_ends_its_streams_and_takes_new_ones(start_gat
     async with Stream(internal) as stream:
         await stream.say({"call": "broadcast", "svc": "g", "type": "t", "id": 1})
         assert await stream.hear() == {"id": 1, "sessions": 0}
+
+
+async def test_one_call_publishes_into_several_rooms_and_leaves_out_whom_it_is_told_to(
+    start_gateway: StartGateway,
+) -> None:
+    gateway, internal = await start(start_gateway)
+    async with (
+        Stream(internal) as stream,
+        Client(gateway.base, ticket="dev:ann") as ann,
+        Client(gateway.base, ticket="dev:bob") as bob,
+    ):
+        for room in ("a", "b"):
+            await ann.join(room)
+            await bob.join(room)
+        messages = {"svc": "g", "type": "t", "data": 1}
+        fields = {"rooms": ["a", "b"], "messages": messages, "exclude": {"user": "user:bob"}}
+        await stream.say({"call": "publish", **fields, "id": 1})
+        while (answer := await stream.hear()).get("id") is None:
+            pass
+        assert answer == {"id": 1, "rooms": {"a": 2, "b": 2}}
+        assert [(await ann.receive())["room"] for _ in range(2)] == ["a", "b"]
+        await bob.expect_silence()

@@ -29,6 +29,7 @@ _log = logging.getLogger("wsprism.api")
 _CALLS: Final = {
     one.name: one for one in OPERATIONS if one.name in ("publish", "send", "broadcast", "join", "remove", "disconnect")
 }
+_INTO_ROOMS: Final = next(one for one in OPERATIONS if one.name == "publishToRooms")
 _NO_BODY: Final = msgspec.Raw(b"null")
 _UNKNOWN: Final = Problem(400, f"call must be one of {', '.join(_CALLS)}")
 _FAILED: Final = Problem(500, "internal error")
@@ -56,6 +57,8 @@ class KeyCalls:
             operation = _CALLS.get(_text(fields.get("call", _NO_BODY)) or "")
             if operation is None:
                 return _UNKNOWN
+            if operation.name == "publish" and "rooms" in fields:
+                operation = _INTO_ROOMS
             call = self._read(operation, fields)
             return call if isinstance(call, Problem) else await operation.handler(call)
         except Exception:
