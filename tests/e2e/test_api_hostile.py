@@ -380,8 +380,8 @@ async def test_a_fault_of_ours_is_500_and_tells_nothing(
     assert [record.message for record in caplog.records if record.exc_info] == ["a call could not be answered"]
 
 
-HAS_NONE = {"backend": 404, "history": 409}
-"""What a tenant without a backend, and a room without a history, answer to whom they let look."""
+HAS_NONE = {"backend": 404, "history": 409, "presence": 409}
+"""What a tenant without a backend, and a room without history and presence, answer to whom they let look."""
 
 
 async def test_a_read_only_key_sees_everything_and_changes_nothing(start_gateway: StartGateway) -> None:

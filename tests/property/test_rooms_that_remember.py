@@ -314,7 +314,7 @@ class RoomsThatRemember(RuleBasedStateMachine):
         for client in [one for one in self.live if one.blocked]:
             self.unblock_all(client)
         if loses:
-            entry.inbox.publish(CRASHES)
+            entry.ref.tell(CRASHES)
             self.use(room)
             del self.stored[room]
             self.tell_gap(room)

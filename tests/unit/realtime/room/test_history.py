@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from qos import Lane
 from tests.realtime_support import Peer, World
 from wsprism.policy.room_rules import RoomTable
 from wsprism.protocol.envelope import JSON, MSGPACK
@@ -189,7 +190,7 @@ async def test_a_slow_reader_that_recovers_is_served_as_its_socket_takes_it_and_
     heard = join(bob, since={"epoch": epoch, "offset": 0})
     for _ in range(50):
         ann.chat("live", room="chat:1")
-        assert bob.outlet.queue.queued(1)[1] < 40_000  # type: ignore[arg-type]
+        assert bob.outlet.queue.queued(Lane.RELIABLE)[1] < 40_000
         bob.transport.drain()
         w.settle()
         bob.transport.fill()
@@ -278,7 +279,7 @@ async def test_a_publication_that_a_crash_may_have_lost_ends_the_epoch() -> None
     epoch = join(ann)[1]["data"]["epoch"]
     ann.chat("a", room="chat:1")
     hear(ann)
-    w.tenant.registry.rooms["chat:1"].inbox.publish(CRASHES)
+    w.tenant.registry.rooms["chat:1"].ref.tell(CRASHES)
     w.settle()
     w.scheduler.advance(1.0)
     heard = hear(ann)
