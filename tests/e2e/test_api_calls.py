@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from tests.api import Backend, start_with_api
@@ -367,6 +368,15 @@ async def test_revocations_are_listed_page_by_page_and_lifted(backend: Backend, 
     assert (await backend.call("DELETE", f"{ACME}/revocations/room/x")).status == 400
 
 
+async def test_a_session_shows_its_info(gateway: tuple[Running, str], backend: Backend, base: str) -> None:
+    async with Client(base, ticket="dev:ann"):
+        tenant = gateway[0].process.tenant("acme")
+        assert tenant is not None
+        (session,) = tenant.registry
+        session.info = msgspec.Raw(b'{"colour":"red"}')
+        assert (await backend.get(f"{ACME}/sessions")).json["items"][0]["info"] == {"colour": "red"}
+
+
 async def test_sessions_are_shown_as_they_are(backend: Backend, base: str) -> None:
     async with Client(base, ticket="dev:ann", sid="phone") as ann:
         await ann.join("a")
@@ -387,6 +397,7 @@ async def test_sessions_are_shown_as_they_are(backend: Backend, base: str) -> No
             "queue": {"control": empty, "reliable": empty, "hot": empty},
             "generation": item["generation"],
             "metadata": {},
+            "info": None,
         }
         assert item["generation"] > 0
 

@@ -102,7 +102,13 @@ def hot(data: bytes) -> None:
         return
     assert delivered == frame
     again = encode_hot(
-        frame.service_id, frame.opcode, bytes(frame.payload), flags=frame.flags, seq=frame.seq, framing=framing
+        frame.service_id,
+        frame.opcode,
+        bytes(frame.payload),
+        flags=frame.flags,
+        seq=frame.seq,
+        room=frame.room,
+        framing=framing,
     )
     assert again == raw
     named = decode_delivery(with_sender(frame, "user:ü"), framing)

@@ -142,7 +142,13 @@ def test_arbitrary_bytes_give_a_hot_frame_or_a_fault(raw: bytes, framing: Framin
     frame = decode_hot(raw, framing)
     if isinstance(frame, HotFrame):
         assert raw == encode_hot(
-            frame.service_id, frame.opcode, bytes(frame.payload), flags=frame.flags, seq=frame.seq, framing=framing
+            frame.service_id,
+            frame.opcode,
+            bytes(frame.payload),
+            flags=frame.flags,
+            seq=frame.seq,
+            room=frame.room,
+            framing=framing,
         )
 
 
@@ -151,17 +157,18 @@ def test_arbitrary_bytes_give_a_hot_frame_or_a_fault(raw: bytes, framing: Framin
     st.integers(0, 255),
     st.binary(max_size=40),
     st.none() | st.integers(0, 2**32 - 1),
+    st.none() | st.integers(0, 2**32 - 1),
     framings,
     st.text(max_size=60),
 )
 def test_hot_frame_survives_with_its_sender(
-    service_id: int, opcode: int, payload: bytes, seq: int | None, framing: Framing, user: str
+    service_id: int, opcode: int, payload: bytes, seq: int | None, room: int | None, framing: Framing, user: str
 ) -> None:
-    frame = decode_hot(encode_hot(service_id, opcode, payload, seq=seq, framing=framing), framing)
+    frame = decode_hot(encode_hot(service_id, opcode, payload, seq=seq, room=room, framing=framing), framing)
     assert isinstance(frame, HotFrame)
     received = decode_delivery(with_sender(frame, user), framing)
     assert isinstance(received, HotFrame)
-    assert (received.service_id, received.opcode, received.seq) == (service_id, opcode, seq)
+    assert (received.service_id, received.opcode, received.seq, received.room) == (service_id, opcode, seq, room)
     assert (bytes(received.payload), received.sender) == (payload, user)
 
 

@@ -14,7 +14,7 @@ __all__ = ["HELP", "Action", "Help", "Mistake", "Quit", "SendBytes", "SendExt", 
 HELP = """\
 /join [ROOM]  /leave [ROOM]  /members [ROOM]     rooms; the one joined last is the active room
 /say TEXT, or just TEXT                          chat.send to the active room
-/hot ID OPCODE [HEX] [seq=N] [ack]               a hot frame, header and payload
+/hot ID OPCODE [HEX] [seq=N] [room=N] [ack]      a hot frame, header and payload
 /ping [JSON]  /refresh TICKET                    sys.ping, sys.refresh
 /send SVC TYPE [JSON]                            any ext message, to the active room
 {"v":1, ...}                                     an ext message as it stands
@@ -139,17 +139,20 @@ def _raw(text: str) -> Action:
 
 
 def _hot(words: list[str], framing: Framing) -> Action:
-    usage = Mistake("/hot ID OPCODE [HEX] [seq=N] [ack], numbers from 0 to 255")
+    usage = Mistake("/hot ID OPCODE [HEX] [seq=N] [room=N] [ack], numbers from 0 to 255")
     numbers, options = words[:2], words[2:]
     if len(numbers) < 2 or not all(number.isdecimal() for number in numbers):
         return usage
-    flags, seq, payload = 0, None, ""
+    flags, seq, room, payload = 0, None, None, ""
     for option in options:
         if option == "ack":
             flags |= ACK_REQUESTED
         elif option.startswith("seq="):
             seq = int(option.removeprefix("seq="))
+        elif option.startswith("room="):
+            room = int(option.removeprefix("room="))
         else:
             payload += option
-    frame = encode_hot(int(numbers[0]), int(numbers[1]), bytes.fromhex(payload), flags=flags, seq=seq, framing=framing)
+    service_id, opcode = map(int, numbers)
+    frame = encode_hot(service_id, opcode, bytes.fromhex(payload), flags=flags, seq=seq, room=room, framing=framing)
     return SendBytes(frame)

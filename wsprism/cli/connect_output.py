@@ -52,7 +52,7 @@ def received_record(frame: str | bytes, framing: Framing, *, msgpack: bool) -> R
     hot = decode_delivery(frame, framing)
     if isinstance(hot, HotFault):
         return {"lane": "hot", "fault": hot.reason, "frame": frame.hex()}
-    return {
+    record = {
         "lane": "hot",
         "service": hot.service_id,
         "opcode": hot.opcode,
@@ -61,6 +61,7 @@ def received_record(frame: str | bytes, framing: Framing, *, msgpack: bool) -> R
         "sender": hot.sender,
         "payload": bytes(hot.payload).hex(),
     }
+    return record if hot.room is None else record | {"room": hot.room}
 
 
 def sent_record(sent: Any) -> Record:
@@ -127,7 +128,7 @@ def _ext(svc: object, type_: object, rest: Mapping[Any, Any]) -> str:
 def _hot(record: Record) -> str:
     payload = bytes.fromhex(record["payload"])
     parts = [f"hot {record['service']}:{record['opcode']}", f"flags=0x{record['flags']:02x}"]
-    parts += [f"{key}={visible(str(record[key]))}" for key in ("seq", "sender") if record[key] is not None]
+    parts += [f"{key}={visible(str(record[key]))}" for key in ("seq", "room", "sender") if record.get(key) is not None]
     text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in payload)
     return " ".join([*parts, f"{len(payload)} bytes:", payload.hex(" "), f"|{text}|"])
 

@@ -34,7 +34,16 @@ from wsprism.protocol.handshake import (
     HandshakeRequest,
     parse_handshake,
 )
-from wsprism.protocol.hot import Framing, HotFault, HotFrame, decode_delivery, decode_hot, encode_hot, with_sender
+from wsprism.protocol.hot import (
+    Framing,
+    HotFault,
+    HotFrame,
+    decode_delivery,
+    decode_hot,
+    encode_hot,
+    with_room,
+    with_sender,
+)
 from wsprism.protocol.nesting import MAX_DEPTH
 from wsprism.protocol.trace import TraceParent, parse_traceparent
 
@@ -73,5 +82,6 @@ __all__ = [
     "pong_frame",
     "sysmsg",
     "text_frame",
+    "with_room",
     "with_sender",
 ]

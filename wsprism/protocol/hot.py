@@ -1,7 +1,8 @@
-"""The hot lane's binary frames: a three-byte header (four when versioned), an optional sequence number, opaque bytes.
+"""The hot lane's binary frames: a three-byte header (four when versioned), an optional sequence number and an
+optional room number, opaque bytes.
 
-Owns both framings and what is a fault in them. Knows neither rooms nor services; a payload is never looked into.
-Called once per hot frame received, so decoding copies nothing.
+Owns both framings and what is a fault in them. Knows neither what a room is nor services; a payload is
+never looked into. Called once per hot frame received, so decoding copies nothing.
 """
 
 from enum import StrEnum
@@ -12,6 +13,7 @@ __all__ = [
     "ACK_REQUESTED",
     "HOT_VERSION",
     "MAX_SENDER_BYTES",
+    "ROOM_PRESENT",
     "SENDER_PRESENT",
     "SEQ_PRESENT",
     "Framing",
@@ -20,12 +22,14 @@ __all__ = [
     "decode_delivery",
     "decode_hot",
     "encode_hot",
+    "with_room",
     "with_sender",
 ]
 
 SEQ_PRESENT = 0x01
 ACK_REQUESTED = 0x02
 SENDER_PRESENT = 0x04
+ROOM_PRESENT = 0x08
 
 HOT_VERSION = 1
 """First byte of every frame in the versioned framing."""
@@ -34,6 +38,7 @@ MAX_SENDER_BYTES = 255
 """Longest user id, in bytes of UTF-8, that a frame can name as its sender."""
 
 _SEQ_BYTES = 4
+_ROOM_BYTES = 4
 
 
 class Framing(StrEnum):
@@ -44,13 +49,14 @@ class Framing(StrEnum):
 
 
 _VERSIONED = Framing.VERSIONED
+_NUMBERS = SEQ_PRESENT | ROOM_PRESENT
 
 
 class HotFrame(msgspec.Struct, frozen=True, gc=False):
     """One hot frame: its header, and the whole frame as it came.
 
     `seq` is None unless SEQ_PRESENT was set; flag bits that this version does not know are kept as they came.
-    `sender` is only set by `decode_delivery`.
+    `room` is None unless ROOM_PRESENT was set. `sender` is only set by `decode_delivery`.
     """
 
     service_id: int
@@ -60,6 +66,7 @@ class HotFrame(msgspec.Struct, frozen=True, gc=False):
     payload_offset: int
     raw: bytes
     sender: str | None = None
+    room: int | None = None
 
     @property
     def payload(self) -> memoryview:
@@ -76,6 +83,7 @@ class HotFault(msgspec.Struct, frozen=True, gc=False):
 _TOO_SHORT = HotFault("frame is shorter than its header")
 _WRONG_VERSION = HotFault("unsupported version of the hot framing")
 _SEQ_TRUNCATED = HotFault("frame ends before its sequence number")
+_ROOM_TRUNCATED = HotFault("frame ends before its room number")
 _SENDER_FROM_CLIENT = HotFault("a client must not set the sender flag")
 _SENDER_MALFORMED = HotFault("frame does not hold the sender it announces")
 
@@ -92,12 +100,21 @@ def decode_hot(raw: bytes, framing: Framing = Framing.COMPACT) -> HotFrame | Hot
     flags = raw[at + 2]
     if flags & SENDER_PRESENT:
         return _SENDER_FROM_CLIENT
-    if not flags & SEQ_PRESENT:
+    if not flags & _NUMBERS:
         return HotFrame(raw[at], raw[at + 1], flags, None, at + 3, raw)
-    if len(raw) < at + 3 + _SEQ_BYTES:
-        return _SEQ_TRUNCATED
-    seq = int.from_bytes(raw[at + 3 : at + 7], "little")
-    return HotFrame(raw[at], raw[at + 1], flags, seq, at + 7, raw)
+    seq = room = None
+    offset = at + 3
+    if flags & SEQ_PRESENT:
+        offset += _SEQ_BYTES
+        if len(raw) < offset:
+            return _SEQ_TRUNCATED
+        seq = int.from_bytes(raw[at + 3 : offset], "little")
+    if flags & ROOM_PRESENT:
+        offset += _ROOM_BYTES
+        if len(raw) < offset:
+            return _ROOM_TRUNCATED
+        room = int.from_bytes(raw[offset - _ROOM_BYTES : offset], "little")
+    return HotFrame(raw[at], raw[at + 1], flags, seq, offset, raw, None, room)
 
 
 def decode_delivery(raw: bytes, framing: Framing = Framing.COMPACT) -> HotFrame | HotFault:
@@ -117,7 +134,7 @@ def decode_delivery(raw: bytes, framing: Framing = Framing.COMPACT) -> HotFrame 
         sender = raw[start:end].decode()
     except UnicodeDecodeError:
         return _SENDER_MALFORMED
-    return HotFrame(plain.service_id, plain.opcode, flags, plain.seq, end, raw, sender)
+    return HotFrame(plain.service_id, plain.opcode, flags, plain.seq, end, raw, sender, plain.room)
 
 
 def encode_hot(
@@ -127,9 +144,10 @@ def encode_hot(
     *,
     flags: int = 0,
     seq: int | None = None,
+    room: int | None = None,
     framing: Framing = Framing.COMPACT,
 ) -> bytes:
-    """A frame as a client sends it; SEQ_PRESENT follows from `seq` being given.
+    """A frame as a client sends it; SEQ_PRESENT and ROOM_PRESENT follow from `seq` and `room` being given.
 
     Raises ValueError when a number does not fit its field, or when `flags` announces what is not given.
     """
@@ -137,16 +155,38 @@ def encode_hot(
         flags |= SEQ_PRESENT
     elif flags & SEQ_PRESENT:
         raise ValueError("SEQ_PRESENT needs a sequence number")
+    if room is not None:
+        flags |= ROOM_PRESENT
+    elif flags & ROOM_PRESENT:
+        raise ValueError("ROOM_PRESENT needs a room number")
     if flags & SENDER_PRESENT:
         raise ValueError("SENDER_PRESENT is set by with_sender only")
     if not (0 <= service_id <= 0xFF and 0 <= opcode <= 0xFF and 0 <= flags <= 0xFF):
         raise ValueError("service id, opcode and flags are one byte each")
     if seq is not None and not 0 <= seq <= 0xFFFFFFFF:
         raise ValueError("a sequence number is a u32")
+    if room is not None and not 0 <= room <= 0xFFFFFFFF:
+        raise ValueError("a room number is a u32")
     header = bytes((service_id, opcode, flags))
     if framing is _VERSIONED:
         header = bytes((HOT_VERSION,)) + header
-    return header + (b"" if seq is None else seq.to_bytes(_SEQ_BYTES, "little")) + payload
+    header += b"" if seq is None else seq.to_bytes(_SEQ_BYTES, "little")
+    return header + (b"" if room is None else room.to_bytes(_ROOM_BYTES, "little")) + payload
+
+
+def with_room(frame: HotFrame, room: int | None) -> HotFrame:
+    """The frame from `decode_hot` with the room number `room`, whichever it had (None: without one)."""
+    if frame.room == room:
+        return frame
+    raw, flags, offset = frame.raw, frame.flags & ~ROOM_PRESENT, frame.payload_offset
+    numbers_at = offset - (0 if frame.room is None else _ROOM_BYTES)
+    flags_at = numbers_at - (1 if frame.seq is None else 1 + _SEQ_BYTES)
+    number = b""
+    if room is not None:
+        flags |= ROOM_PRESENT
+        number = room.to_bytes(_ROOM_BYTES, "little")
+    made = b"".join((raw[:flags_at], bytes((flags,)), raw[flags_at + 1 : numbers_at], number, raw[offset:]))
+    return HotFrame(frame.service_id, frame.opcode, flags, frame.seq, numbers_at + len(number), made, None, room)
 
 
 def with_sender(frame: HotFrame, user: str) -> bytes:
@@ -159,7 +199,8 @@ def with_sender(frame: HotFrame, user: str) -> bytes:
     if len(name) > MAX_SENDER_BYTES:
         raise ValueError(f"a sender's id has at most {MAX_SENDER_BYTES} bytes")
     raw, offset = frame.raw, frame.payload_offset
-    flags_at = offset - (1 if frame.seq is None else 1 + _SEQ_BYTES)
+    numbers_bytes = (0 if frame.seq is None else _SEQ_BYTES) + (0 if frame.room is None else _ROOM_BYTES)
+    flags_at = offset - 1 - numbers_bytes
     return b"".join(
         (
             raw[:flags_at],

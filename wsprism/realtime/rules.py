@@ -61,6 +61,7 @@ class TenantRules:
     hot_framing: Framing
     hot_errors_silent: bool
     hot_requires_active_room: bool
+    hot_room_numbers: bool
     publish_requires_membership: bool
     allow_msgpack: bool
     max_protocol_errors: int
@@ -238,6 +239,7 @@ def compile_rules(settings: TenantSettings, services: ServiceRegistry) -> Tenant
         hot_framing=Framing(policy.hot_framing),
         hot_errors_silent=policy.hot_error_mode == "silent",
         hot_requires_active_room=policy.hot_requires_active_room,
+        hot_room_numbers=policy.hot_room_numbers,
         publish_requires_membership=policy.publish_requires_membership,
         allow_msgpack=policy.allow_msgpack,
         max_protocol_errors=policy.max_protocol_errors,

@@ -31,6 +31,7 @@ def ext(svc: str, type_: str, **fields: object) -> SendExt:
         ("/bytes 01 FF", SendBytes(b"\x01\xff")),
         ("/hot 1 2", SendBytes(b"\x01\x02\x00")),
         ("/hot 1 2 deadbeef", SendBytes(bytes.fromhex("010200deadbeef"))),
+        ("/hot 1 2 aa room=5 seq=7", SendBytes(bytes.fromhex("0102090700000005000000aa"))),
         ("/hot 1 2 de ad seq=7 ack", SendBytes(bytes.fromhex("01020307000000dead"))),
         ("/wait 20", Wait(20)),
         ("/help", Help()),
@@ -49,7 +50,8 @@ def test_hot_frames_follow_the_tenants_framing() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["/nope", "/hot", "/hot 1", "/hot 256 0", "/hot a b", "/hot 1 1 xyz", "/hot 1 1 seq=x", "/hot 1 1 seq=-1",
+    ["/nope", "/hot", "/hot 1", "/hot 256 0", "/hot a b", "/hot 1 1 xyz", "/hot 1 1 seq=x",
+     "/hot 1 1 room=x", "/hot 1 1 seq=-1",
      "/bytes 0", "/ping {", "/send chat", "{broken", "/wait soon"],
 )  # fmt: skip
 def test_a_mistake_is_told_and_sends_nothing(line: str) -> None:

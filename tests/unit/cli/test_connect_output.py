@@ -36,6 +36,12 @@ def test_a_hot_frame_names_its_sender() -> None:
     assert "sender=ann" in describe(record)[0]
 
 
+def test_a_hot_frame_shows_its_rooms_number() -> None:
+    record = received_record(bytes.fromhex("010108050000000041"), Framing.COMPACT, msgpack=False)
+    assert (record["room"], record["payload"]) == (5, "0041")
+    assert "room=5" in describe(record)[0]
+
+
 @pytest.mark.parametrize(("frame", "msgpack"), [("{", False), (b"\x81", True), (b"\x01", False)])
 def test_what_cannot_be_read_is_shown_with_why(frame: str | bytes, msgpack: bool) -> None:
     assert shown(frame, msgpack=msgpack).startswith("← not understood (")

@@ -37,6 +37,7 @@ from wsprism.protocol import (
     pong_frame,
     sysmsg,
     text_frame,
+    with_room,
     with_sender,
 )
 
@@ -125,7 +126,20 @@ def test_sender_stands_before_the_payload(vector: Vector) -> None:
     assert delivered.hex() == vector["delivered"]
     received = decode_delivery(delivered, framing)
     assert isinstance(received, HotFrame)
-    assert (received.sender, received.payload, received.seq) == (vector["sender"], frame.payload, frame.seq)
+    assert (received.sender, received.payload) == (vector["sender"], frame.payload)
+    assert (received.seq, received.room) == (frame.seq, frame.room)
+
+
+@pytest.mark.parametrize("vector", load("hot", "renumbered"))
+def test_a_room_number_stands_behind_the_seq(vector: Vector) -> None:
+    framing = Framing(vector["framing"])
+    frame = decode_hot(bytes.fromhex(vector["hex"]), framing)
+    assert isinstance(frame, HotFrame)
+    made = with_room(frame, vector["room"])
+    assert made.raw.hex() == vector["renumbered"]
+    assert made == decode_hot(made.raw, framing)
+    assert made.payload == frame.payload
+    assert with_room(made, vector["room"]) is made
 
 
 @pytest.mark.parametrize("vector", load("hot", "delivery_fault"))

@@ -9,7 +9,7 @@ from wsprism.policy.decisions import Reason
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.frames import binary_frame
-from wsprism.protocol.hot import ACK_REQUESTED, HotFault, HotFrame, decode_hot, with_sender
+from wsprism.protocol.hot import ACK_REQUESTED, HotFault, HotFrame, decode_hot, with_room, with_sender
 from wsprism.realtime.connection.carry_out import ROOM_OVERLOADED
 from wsprism.realtime.connection.core import Core
 from wsprism.realtime.messages import HotPublication
@@ -46,12 +46,21 @@ def hear_hot(connection: Core, raw: bytes) -> None:
         return
     session = connection.session
     room = session.active_room
+    if frame.room is not None:
+        room = tenant.registry.room_numbers.name_of(frame.room)
+        if room is None or room not in connection.rooms:
+            msg = "not a member of a room of this number"
+            _refuse(connection, Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, msg, frame.seq)
+            return
     if session.principal.read_only if room is None else session.only_reads(room):
         _refuse(connection, Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this session may not publish here", frame.seq)
         return
     counters.messages_by_hot_service[service_id] += 1
     if connection.trace is not None:
         connection.trace.mark("policy", service=str(service_id), opcode=frame.opcode)
+    if rules.hot_room_numbers or frame.room is not None:
+        frame = with_room(frame, connection.rooms[room].number if rules.hot_room_numbers and room is not None else None)
+        raw = frame.raw
     ready = binary_frame(raw if not service.include_sender else with_sender(frame, session.user))
     ack = bool(frame.flags & ACK_REQUESTED)
     if room is None:

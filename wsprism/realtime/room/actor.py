@@ -50,6 +50,7 @@ from wsprism.realtime.room.history import RoomHistory
 from wsprism.realtime.room.history_page import answer_of
 from wsprism.realtime.room.inbox import Inbox, size_of
 from wsprism.realtime.room.presence import NO_PRESENCE, PresenceRound, RoomPresence, shown_to
+from wsprism.realtime.room.publications import numbered_frame
 from wsprism.realtime.room.recovery import Replay
 from wsprism.realtime.room.snapshot import RoomSnapshot
 from wsprism.realtime.rules import TenantContext, TenantRules
@@ -160,6 +161,8 @@ class Room(Actor):
         if kind is ExtPublication:
             self._line.append(message)  # type: ignore[arg-type]
         elif kind is HotPublication:
+            if message.sender is None:  # type: ignore[attr-defined]
+                self._number_hot((message,))  # type: ignore[arg-type]
             self._line.append(message)  # type: ignore[arg-type]
             self._hot_in_line += 1
         elif kind is NextSlice:
@@ -169,6 +172,7 @@ class Room(Actor):
             self._gathers = False
             self._go_on()
         elif isinstance(message, PublicationList):
+            self._number_hot(message.publications)
             self._line.extend(message.publications)
             self._hot_in_line += sum(isinstance(one, HotPublication) for one in message.publications)
         elif isinstance(message, SampledPublication):
@@ -281,6 +285,16 @@ class Room(Actor):
             wire: [frame_of(one, wire, self.name) for one in publications] for wire in wires
         }
         return FanOut(publications, frames, members, turn.apart, self._flusher)
+
+    def _number_hot(self, publications: Sequence[_Publication]) -> None:
+        """What a backend published names no room yet; what clients said does, where frames are to have it."""
+        rules, number = self._tenant.rules, self._inbox.number
+        if not rules.hot_room_numbers:
+            return
+        framing = rules.hot_framing
+        for publication in publications:
+            if isinstance(publication, HotPublication) and publication.sender is None:
+                publication.frame = numbered_frame(publication.frame, framing, number)
 
     def _take_in_order(self, turn: _Turn) -> None:
         line, publications = self._line, turn.publications
@@ -561,10 +575,10 @@ class Room(Actor):
         """What the session itself is told at this place in the order."""
         session = item.session
         if isinstance(item, RoomJoin):
-            standing = self._standing(item, turn)
+            told: dict[str, object] = {"number": self._inbox.number} | self._standing(item, turn)
             if self.presence is not None and item.wants is not None and item.wants.presence:
-                standing["presence"] = shown_to(session.outlet.format, self.presence.listing())
-            told = _told_to(item, standing)
+                told["presence"] = shown_to(session.outlet.format, self.presence.listing())
+            told = _told_to(item, told)
             message = sysmsg.joined(self.name, session.trace_id, seq=item.seq, data=told)
         elif isinstance(item, MembersQuery):
             message = sysmsg.room_members(self.name, users=len(self._users), sessions=len(self._roster), seq=item.seq)
@@ -651,13 +665,13 @@ class Room(Actor):
             publication.told(offset)
 
 
-def _told_to(join: RoomJoin, told: dict[str, object]) -> dict[str, object] | None:
-    """The data of ``sys.joined``: where it stands, and what the backend has to say; None: there is nothing to say."""
+def _told_to(join: RoomJoin, told: dict[str, object]) -> dict[str, object]:
+    """The data of ``sys.joined``: the room's number, where it stands, and what the backend has to say."""
     answer = join.answer
     if answer is not None and bytes(answer.data):
         binary = join.session.outlet.format.codec.binary
         told["data"] = msgspec.json.decode(answer.data) if binary else answer.data
-    return told or None
+    return told
 
 
 def _lists_presence(item: RoomJoin | RoomLeave | _Question) -> bool:

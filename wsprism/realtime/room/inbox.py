@@ -23,12 +23,15 @@ MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
 
 
 class Inbox:
-    """One per room, made just before it; ``ref`` is the room's."""
+    """One per room, made just before it; ``ref`` is the room's, ``number`` stands for it from its first
+    member to its last.
+    """
 
-    __slots__ = ("ref", "waiting", "waiting_bytes")
+    __slots__ = ("number", "ref", "waiting", "waiting_bytes")
 
     def __init__(self) -> None:
         self.ref: ActorRef
+        self.number = 0
         self.waiting = 0
         self.waiting_bytes = 0
 

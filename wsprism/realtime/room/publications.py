@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from wsprism.protocol.frames import binary_frame
-from wsprism.protocol.hot import HotFault, decode_hot
+from wsprism.protocol.frames import binary_frame, payload_of
+from wsprism.protocol.hot import Framing, HotFault, decode_hot, with_room
 from wsprism.realtime.messages import HotPublication
 
 if TYPE_CHECKING:
     from wsprism.realtime.rules import TenantRules
 
-__all__ = ["BACKEND", "hot_publication"]
+__all__ = ["BACKEND", "hot_publication", "numbered_frame"]
 
 BACKEND: Final = "backend"
 """Stands for the sender where hot frames are conflated by sender."""
@@ -22,7 +22,14 @@ def hot_publication(raw: bytes, rules: TenantRules, room: str | None) -> HotPubl
     frame = decode_hot(raw, rules.hot_framing)
     if isinstance(frame, HotFault):
         return None
+    frame = with_room(frame, None)
     key = None
     if rules.conflation.active:
         key = (room, frame.service_id, rules.conflation.key_for(BACKEND, frame.opcode, frame.payload))
-    return HotPublication(binary_frame(raw), key)
+    return HotPublication(binary_frame(frame.raw), key)
+
+
+def numbered_frame(ready: bytes, framing: Framing, number: int) -> bytes:
+    """A ready hot frame with its room's number; as it is when the tenant's framing has changed since it was made."""
+    frame = decode_hot(payload_of(ready), framing)
+    return ready if isinstance(frame, HotFault) else binary_frame(with_room(frame, number).raw)

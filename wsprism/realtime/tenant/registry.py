@@ -109,7 +109,7 @@ class SessionRegistry:
         self, name: str, inbox: Inbox, roster: Roster, users: Counter[str], history: RoomHistory | None = None
     ) -> RoomEntry:
         """Make the entry of a room that has no members yet."""
-        number = self.room_numbers.give(name)
+        number = inbox.number = self.room_numbers.give(name)
         sessions: Numbered[Session] = Numbered(self._numbers)
         entry = self.rooms[name] = RoomEntry(inbox.ref, inbox, roster, sessions, users, number, history)
         self.rooms_in_order.add(name)
@@ -119,7 +119,7 @@ class SessionRegistry:
         """The entry of an ``emptied`` room, which is one like others again."""
         entry = self.emptied.pop(name, None)
         if entry is not None:
-            entry.number = self.room_numbers.give(name)
+            entry.number = entry.inbox.number = self.room_numbers.give(name)
             self.rooms[name] = entry
             self.rooms_in_order.add(name)
         return entry

@@ -184,6 +184,7 @@ class SessionItem(Answer):
     queue: QueueAnswer
     generation: int = Field(description="grows with every session opened in the tenant: the greater is the newer")
     metadata: dict[str, Any] = Field(description="the ticket's claims, or what the webhook said; empty: none")
+    info: Any = Field(description="what presence shows of it; null: nothing")
 
 
 class SessionPage(Page):

@@ -174,7 +174,8 @@ def _sessions(
 def _size_bytes(session: Session) -> int:
     rooms = sum(len(room.encode("utf-8", "replace")) + 3 for room in session.rooms)
     metadata = session.principal.metadata
-    return _SESSION_BYTES + rooms + (len(msgspec.json.encode(metadata)) if metadata else 0)
+    info_bytes = 0 if session.info is None else len(bytes(session.info))
+    return _SESSION_BYTES + rooms + info_bytes + (len(msgspec.json.encode(metadata)) if metadata else 0)
 
 
 def _shown_tenant(call: Call, tenant: TenantContext) -> answers.TenantAnswer:
@@ -214,6 +215,7 @@ def _shown_session(session: Session, clock_zero_s: float) -> answers.SessionItem
         ),
         generation=session.generation,
         metadata=dict(session.principal.metadata),
+        info=None if session.info is None else msgspec.json.decode(session.info),
     )
 
 

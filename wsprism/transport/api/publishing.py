@@ -13,7 +13,7 @@ from typing import Final
 from wsprism.protocol import sysmsg
 from wsprism.protocol.envelope import JSON
 from wsprism.protocol.frames import binary_frame
-from wsprism.protocol.hot import HotFault, decode_hot
+from wsprism.protocol.hot import HotFault, decode_hot, with_room
 from wsprism.protocol.nesting import is_portable
 from wsprism.realtime.messages import Exclusion, ExtPublication, HotPublication, Publications
 from wsprism.realtime.room.publications import BACKEND
@@ -127,11 +127,12 @@ def _hot(item: HotItem, rules: TenantRules, room: str | None) -> HotPublication 
     too_large = _too_large(len(raw), rules, "/hot")
     if too_large is not None:
         return too_large
+    frame = with_room(frame, None)
     conflation = rules.conflation
     key = None
     if conflation.active:
         key = (room, frame.service_id, conflation.key_for(BACKEND, frame.opcode, frame.payload))
-    return HotPublication(binary_frame(raw), key)
+    return HotPublication(binary_frame(frame.raw), key)
 
 
 def _fault(pointer: str, detail: str) -> Problem:

@@ -40,7 +40,11 @@ def join(peer: Peer, room: str = "chat:1", **data: Any) -> list[Any]:
 
 def hear(peer: Peer) -> list[Any]:
     """What was heard since."""
-    return list(peer.heard())
+    heard = list(peer.heard())
+    for one in heard:
+        if isinstance(one, dict) and one["type"] == "joined":
+            del one["data"]["number"]  # test_room_numbers has it
+    return heard
 
 
 def offsets(heard: list[Any]) -> list[int]:
@@ -66,7 +70,7 @@ async def test_a_plain_room_has_neither_offset_nor_epoch_and_since_says_nothing_
     ann = await w.connect("ann")
     hear(ann)
     (joined,) = join(ann, "plain")
-    assert "data" not in joined
+    assert joined["data"] == {}
     ann.chat("a", room="plain", seq=7, flags=ACK, id="one")
     message, ack = hear(ann)
     assert "offset" not in message
