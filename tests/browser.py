@@ -13,7 +13,7 @@ import aiohttp
 
 from tests.components import program
 
-__all__ = ["Browser", "Tab", "browser"]
+__all__ = ["Browser", "Tab", "browser", "chromium"]
 
 START_TIMEOUT_S = 60.0
 WAIT_TIMEOUT_S = 30.0
@@ -68,9 +68,8 @@ class Browser:
 
 
 @contextlib.asynccontextmanager
-async def browser(directory: Path) -> AsyncIterator[Browser]:
-    """Chromium with a new profile below ``directory``."""
-    profile = directory / "profile"
+async def chromium(profile: Path, url: str) -> AsyncIterator[None]:
+    """Chromium, headless, with a new profile in the directory ``profile``, showing ``url``; it ends with the block."""
     process = await asyncio.create_subprocess_exec(
         program("chromium"),
         "--headless",
@@ -79,19 +78,27 @@ async def browser(directory: Path) -> AsyncIterator[Browser]:
         "--disable-dev-shm-usage",
         "--remote-debugging-port=0",
         f"--user-data-dir={profile}",
-        "about:blank",
+        url,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def browser(directory: Path) -> AsyncIterator[Browser]:
+    """Chromium with a new profile below ``directory``."""
+    profile = directory / "profile"
+    async with chromium(profile, "about:blank"):
         async with asyncio.timeout(START_TIMEOUT_S):
             while (port := _port_in(profile / "DevToolsActivePort")) is None:  # noqa: ASYNC110 (another process's state)
                 await asyncio.sleep(0.05)
         async with aiohttp.ClientSession() as http:
             yield Browser(http, f"http://127.0.0.1:{port}")
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 def _port_in(file: Path) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.components import program
+from tests.browser import chromium
 from tests.conftest import StartGateway
 
 PAGE = """<script>
@@ -24,7 +24,6 @@ TIMEOUT_S = 60.0
 async def test_only_a_page_of_an_allowed_origin_may_connect(
     start_gateway: StartGateway, tmp_path: Path, host: str, expected: str
 ) -> None:
-    browser = program("chromium")
     reported: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     page = ""
 
@@ -39,24 +38,10 @@ async def test_only_a_page_of_an_allowed_origin_may_connect(
     port = runner.addresses[0][1]
     gateway = await start_gateway(acme={"allowed_origins": [f"http://127.0.0.1:{port}"]})
     page = PAGE % gateway.port
-    process = await asyncio.create_subprocess_exec(
-        browser,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--remote-debugging-port=0",
-        f"--user-data-dir={tmp_path}/profile",
-        f"http://{host}:{port}/",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with chromium(tmp_path / "profile", f"http://{host}:{port}/"), asyncio.timeout(TIMEOUT_S):
             assert await reported == expected
     finally:
-        process.terminate()
-        await process.wait()
         await runner.cleanup()
     refused = gateway.process.counters.handshakes_refused["origin"]
     assert bool(refused) == (expected == "error")

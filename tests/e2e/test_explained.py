@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 
 from tests.backends import SECRET, backend
+from tests.browser import chromium
 from tests.client import Client, connect_url
-from tests.components import program
 from tests.conftest import Running, StartGateway
 
 ORIGIN = {"Origin": "https://game.example"}
@@ -132,7 +132,6 @@ socket.onclose = (event) => fetch('/report?' + seen.join() + '-' + event.code);
 
 
 async def test_a_page_in_a_browser_sees_the_code(start_gateway: StartGateway, tmp_path: Path) -> None:
-    browser = program("chromium")
     gateway = await start_gateway()
     page = PAGE % connect_url(gateway.base.replace("http", "ws"), ticket="wrong")
     reported: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -145,19 +144,9 @@ async def test_a_page_in_a_browser_sees_the_code(start_gateway: StartGateway, tm
     runner = web.ServerRunner(web.Server(serve))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0")
-    process = await asyncio.create_subprocess_exec(
-        browser,
-        *options,
-        f"--user-data-dir={tmp_path}/profile",
-        f"http://127.0.0.1:{runner.addresses[0][1]}/",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     try:
-        async with asyncio.timeout(60):
+        async with chromium(tmp_path / "profile", url), asyncio.timeout(60):
             assert await reported == "AUTH_FAILED-4502"
     finally:
-        process.terminate()
-        await process.wait()
         await runner.cleanup()

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from tests.browser import chromium
 from tests.components import program
 from tests.sdk.packages import PYTHON_CLIENT, built_js, python_with_client
 
@@ -262,7 +263,6 @@ async def _process(*command: str, path: Path | None = None) -> AsyncIterator[Dri
 
 @contextlib.asynccontextmanager
 async def _chromium() -> AsyncIterator[Driver]:
-    browser = program("chromium")
     package = built_js()
     control: asyncio.Future[web.WebSocketResponse] = asyncio.get_running_loop().create_future()
     driver: Driver
@@ -292,23 +292,10 @@ async def _chromium() -> AsyncIterator[Driver]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        process = await asyncio.create_subprocess_exec(
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--remote-debugging-port=0",
-            f"--user-data-dir={profile}",
-            f"http://127.0.0.1:{runner.addresses[0][1]}/",
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
         try:
-            async with asyncio.timeout(START_S):
-                await control
-            yield driver
+            async with chromium(Path(profile), f"http://127.0.0.1:{runner.addresses[0][1]}/"):
+                async with asyncio.timeout(START_S):
+                    await control
+                yield driver
         finally:
-            process.terminate()
-            await process.wait()
             await runner.cleanup()

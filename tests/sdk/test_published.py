@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 from aiohttp import web
 
+from tests.browser import chromium
 from tests.components import program
 from tests.process import GatewayCommand
 from tests.sdk.conftest import CONFIG
@@ -134,8 +135,6 @@ async def test_the_examples_run(tmp_path: Path) -> None:
 
 
 async def test_the_page_of_the_readme_runs(tmp_path: Path) -> None:
-
-    browser = program("chromium")
     package = built_js()
     async with GatewayCommand(yaml.safe_dump(CONFIG), tmp_path) as gateway:
         page = _example(JS_CLIENT / "README.md", "browser").replace("127.0.0.1:8080", f"127.0.0.1:{gateway.port}")
@@ -152,22 +151,9 @@ async def test_the_page_of_the_readme_runs(tmp_path: Path) -> None:
         runner = web.ServerRunner(web.Server(serve))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        process = await asyncio.create_subprocess_exec(
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--remote-debugging-port=0",
-            f"--user-data-dir={tmp_path}/profile",
-            f"http://127.0.0.1:{runner.addresses[0][1]}/",
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
         try:
-            async with asyncio.timeout(EXAMPLE_S):
+            async with chromium(tmp_path / "profile", url), asyncio.timeout(EXAMPLE_S):
                 assert await said == "Hello World"
         finally:
-            process.terminate()
-            await process.wait()
             await runner.cleanup()
