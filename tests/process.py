@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -20,12 +21,15 @@ START_TIMEOUT_S = 20.0
 class GatewayCommand:
     """``async with GatewayCommand(config_text, directory) as gateway`` runs ``python -m wsprism --config ...``."""
 
-    def __init__(self, config: str, directory: Path, *options: str, environment: dict[str, str] | None = None) -> None:
-        """``options`` are further arguments of ``wsprism start``."""
+    def __init__(
+        self, config: str, directory: Path, *options: str, environment: dict[str, str] | None = None, max_files: int = 0
+    ) -> None:
+        """``options`` are further arguments of ``wsprism start``; ``max_files`` its limit on open files, if not 0."""
         self.path = directory / "wsprism.yaml"
         self.path.write_text(config)
         self._command = ["start", "--config", str(self.path), *options] if options else ["--config", str(self.path)]
         self._environment = environment or {}
+        self._max_files = max_files
         self._process: asyncio.subprocess.Process
         self._reader: asyncio.Task[None]
         self._listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -44,11 +48,15 @@ class GatewayCommand:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=os.environ | {"PYTHONWARNINGS": "error"} | self._environment,
+            preexec_fn=self._limit_files if self._max_files else None,
         )
         self._reader = asyncio.create_task(self._read())
         async with asyncio.timeout(START_TIMEOUT_S):
             self.port = await self._listening
         return self
+
+    def _limit_files(self) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._max_files, self._max_files))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None

@@ -7,8 +7,10 @@ import logging
 import os
 import resource
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.certificates import make_certificate
@@ -255,6 +257,32 @@ async def test_out_of_descriptors_it_waits_instead_of_spinning(tmp_path: Path, t
                         break
                 except OSError:
                     await asyncio.sleep(0.1)
+
+
+async def test_the_last_descriptors_are_for_health_checks_and_surplus_clients_are_told(tmp_path: Path) -> None:
+    config = "version: 1\ngateway: {listen: '127.0.0.1:0'}\ntenants: [{id: acme, auth: {kind: dev}}]\n"
+    async with GatewayCommand(config, tmp_path, max_files=128) as gateway, AsyncExitStack() as clients:
+
+        async def fill() -> None:
+            for number in range(128):
+                await clients.enter_async_context(Client(gateway.base, ticket=f"dev:u{number}"))
+
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+            await fill()
+        assert refusal.value.status == 503
+        silent = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(128)]
+        for path in ("healthz", "readyz", "metrics"):
+            async with aiohttp.ClientSession() as http, http.get(f"{gateway.base}/{path}") as answer:
+                assert answer.status == 200
+        for _, writer in silent:
+            writer.transport.abort()
+        await gateway.logged("handshake refused")
+        assert {one["reason"] for one in gateway.messages() if one["message"] == "handshake refused"} == {
+            "out_of_descriptors"
+        }
+        await clients.aclose()
+        async with Client(gateway.base):
+            pass
 
 
 def cpu_s(pid: int) -> float:

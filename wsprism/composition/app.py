@@ -39,6 +39,7 @@ from wsprism.transport.api import Api
 from wsprism.transport.http.probes import Probes
 from wsprism.transport.http.refusals import Refusals
 from wsprism.transport.http.server import Handler, HttpServer
+from wsprism.transport.http.sockets import first_reserved_descriptor
 from wsprism.transport.http.tls import Certificate
 from wsprism.transport.websocket.stream import StreamUpgrader
 from wsprism.transport.websocket.upgrade import Upgrader
@@ -122,7 +123,9 @@ class GatewayProcess:
         self._drain_ended = asyncio.Event()
         public, internal = self._routes()
         limits = build_http_limits(gateway.limits)
-        self._server = HttpServer(public, limits, refusals, certificate=self.certificate)
+        self._server = HttpServer(
+            public, limits, refusals, certificate=self.certificate, first_reserved=first_reserved_descriptor()
+        )
         self._api = Api(self, scheduler, self._streams)
         self._internal: HttpServer | None = None
         if gateway.internal.listen:

@@ -36,6 +36,7 @@ _NOT_HTTP: Final = Refusal(400, ErrorCode.BAD_REQUEST, "Bad Request", "not_http"
 _TOO_LARGE: Final = Refusal(431, ErrorCode.PAYLOAD_TOO_LARGE, "Request Header Fields Too Large", "header_too_large")
 _TIMEOUT: Final = Refusal(408, ErrorCode.TIMEOUT, "Request Timeout", "handshake_timeout")
 _TOO_MANY: Final = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "Service Unavailable", "half_open_full")
+_NO_DESCRIPTOR: Final = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "Service Unavailable", "out_of_descriptors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,14 @@ class ConnectionFactory(Protocol):
 
 
 class HalfOpen:
-    """The sockets of one listener that have not sent a whole head, oldest first, and the one timer they share."""
+    """The sockets of one listener that have not sent a whole head, oldest first, and the one timer they share.
 
-    def __init__(self, limits: HttpLimits, refusals: Refusals, scheduler: Scheduler) -> None:
+    On a descriptor from ``first_reserved`` on a request is answered, but none becomes a connection.
+    """
+
+    def __init__(self, limits: HttpLimits, refusals: Refusals, scheduler: Scheduler, first_reserved: int) -> None:
         self.limits = limits
+        self.first_reserved = first_reserved
         self._refusals = refusals
         self.scheduler = scheduler
         self._gates: dict[Gate, float] = {}
@@ -67,9 +72,11 @@ class HalfOpen:
         return len(self._gates)
 
     def add(self, gate: Gate) -> None:
-        """From now on its deadline runs. The oldest gives way when there are too many."""
+        """From now on its deadline runs. The oldest gives way when there are too many, or descriptors are scarce."""
         if len(self._gates) >= self.limits.max_half_open:
             self._end(next(iter(self._gates)), _TOO_MANY)
+        elif self._gates and gate.descriptor >= self.first_reserved:
+            self._end(next(iter(self._gates)), _NO_DESCRIPTOR)
         self._gates[gate] = self.scheduler.now() + self.limits.timeout_s
         if self._timer is None:
             self._timer = self.scheduler.call_later(self.limits.timeout_s, self._sweep)
@@ -181,6 +188,12 @@ class Gate(asyncio.BufferedProtocol):
             return self._remote
         return _address(self._transport.get_extra_info("peername"))
 
+    @property
+    def descriptor(self) -> int:
+        """The socket's; -1 when it has none any more."""
+        sock = self._accepted or (self._transport and self._transport.get_extra_info("socket"))
+        return cast(int, sock.fileno()) if sock else -1
+
     def end(self, refusal: Refusal) -> None:
         """Close: with an answer to whoever has begun a request, at once whoever has said nothing."""
         if self._transport is None or self._head is None:
@@ -214,13 +227,17 @@ class Gate(asyncio.BufferedProtocol):
         assert transport is not None
         if transport.is_closing():
             return
+        upgrades = _UPGRADE.search(data, 0, data.find(_END_OF_HEAD)) is not None
+        if upgrades and self.descriptor >= self._half_open.first_reserved:
+            self._refuse(_NO_DESCRIPTOR, len(data))
+            return
         self._half_open.discard(self)
         protocol = self._pass_on()
         transport.pause_reading()  # a loop takes over a protocol of another kind when reading begins anew
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
-        if not _UPGRADE.search(data, 0, data.find(_END_OF_HEAD)) and not transport.is_closing():
+        if not upgrades and not transport.is_closing():
             transport.resume_reading()  # what is behind a WebSocket's request stays in the kernel until it is answered
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -137,7 +138,8 @@ class _HttpConnection(web.RequestHandler):
 class HttpServer:
     """Serves ``routes`` (path to handler) on one address; every other path is ``otherwise``'s, or 404.
 
-    Without ``keep_alive`` a socket is good for one request, so that the gate bounds every one of them.
+    Without ``keep_alive`` a socket is good for one request, so that the gate bounds every one of them. On
+    descriptors from ``first_reserved`` on it upgrades nobody.
     """
 
     def __init__(
@@ -149,13 +151,14 @@ class HttpServer:
         otherwise: Handler | None = None,
         keep_alive: bool = False,
         certificate: Certificate | None = None,
+        first_reserved: int = sys.maxsize,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._routes = routes
         self._otherwise = otherwise or _not_found
         self._keep_alive = keep_alive
-        self._half_open = HalfOpen(limits, refusals, LoopScheduler(loop))
+        self._half_open = HalfOpen(limits, refusals, LoopScheduler(loop), first_reserved)
         self._certificate = certificate
         self._http = web.Server(self._dispatch)
         self._connection = partial(

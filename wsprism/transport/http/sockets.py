@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import resource
 import socket
 import stat
 import struct
@@ -17,7 +18,7 @@ import sys
 import termios
 from typing import Final
 
-__all__ = ["BACKLOG", "free_unix_path", "reset", "taken_by_peer", "tune"]
+__all__ = ["BACKLOG", "first_reserved_descriptor", "free_unix_path", "reset", "taken_by_peer", "tune"]
 
 BACKLOG: Final = 4096
 """Connections that the kernel keeps until they are accepted."""
@@ -30,6 +31,20 @@ _BYTES_ACKED: Final = struct.Struct("=120xQ")
 """``tcpi_bytes_acked`` of ``struct tcp_info`` (linux/tcp.h, since 4.1)."""
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+_MOST_RESERVED: Final = 256
+_RESERVED_SHARE: Final = 8
+
+
+def first_reserved_descriptor() -> int:
+    """From this descriptor on no client becomes a connection: the rest is for health checks, backends and refusals.
+
+    The system gives the lowest number that is free, so a number tells how many are in use.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return limit - min(_MOST_RESERVED, limit // _RESERVED_SHARE)
 
 
 def tune(sock: socket.socket) -> None:

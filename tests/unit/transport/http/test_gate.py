@@ -13,6 +13,7 @@ from wsprism.transport.http.gate import Gate, HalfOpen, HttpLimits
 from wsprism.transport.http.refusals import Refusals
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+RESERVED = 100
 
 
 class Socket(asyncio.Transport):
@@ -20,6 +21,7 @@ class Socket(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
+        self.descriptor = 3
         self.written = b""
         self.ended: str | None = None
         self.protocol: asyncio.BaseProtocol | None = None
@@ -32,7 +34,13 @@ class Socket(asyncio.Transport):
         self.reading = True
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return ("192.0.2.1", 4711) if name == "peername" else default
+        return {"peername": ("192.0.2.1", 4711), "socket": self}.get(name, default)
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def setsockopt(self, *option: object) -> None:
+        """It says itself how it ended."""
 
     def is_closing(self) -> bool:
         return self.ended is not None
@@ -66,10 +74,12 @@ class Listener:
     def __init__(self) -> None:
         self.clock = ManualScheduler()
         self.counters = GatewayCounters()
-        self.half_open = HalfOpen(HttpLimits(5.0, 3, 64), Refusals(self.counters, self.clock.now), self.clock)
+        refusals = Refusals(self.counters, self.clock.now)
+        self.half_open = HalfOpen(HttpLimits(5.0, 3, 64), refusals, self.clock, RESERVED)
 
-    def connect(self) -> tuple[Gate, Socket]:
+    def connect(self, descriptor: int = 3) -> tuple[Gate, Socket]:
         gate, socket = Gate(self.half_open, Http, tuned=True), Socket()
+        socket.descriptor = descriptor
         gate.connection_made(socket)
         return gate, socket
 
@@ -176,3 +186,24 @@ def test_what_is_behind_another_request_is_read(listener: Listener) -> None:
     gate, socket = listener.connect()
     gate.data_received(HEAD + b"\r\nUpgrade: websocket\r\n\r\n")
     assert socket.reading
+
+
+def test_on_a_descriptor_of_the_reserve_requests_are_answered_and_none_is_upgraded(listener: Listener) -> None:
+    upgrade = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"
+    for descriptor, goes_on in ((RESERVED - 1, True), (RESERVED, False)):
+        gate, socket = listener.connect(descriptor)
+        gate.data_received(upgrade)
+        assert isinstance(socket.protocol, Http) == goes_on
+        assert socket.written.startswith(b"" if goes_on else b"HTTP/1.1 503 ")
+        gate, socket = listener.connect(descriptor)
+        gate.data_received(HEAD)
+        assert isinstance(socket.protocol, Http)
+    assert listener.refused == {"out_of_descriptors": 1}
+    assert len(listener.half_open) == 0
+
+
+def test_silent_sockets_do_not_use_up_the_reserve(listener: Listener) -> None:
+    _, first = listener.connect(RESERVED)
+    _, second = listener.connect(RESERVED + 1)
+    assert [first.ended, second.ended] == ["reset", None]
+    assert listener.refused == {"out_of_descriptors": 1}
