@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import resource
@@ -283,6 +284,22 @@ async def test_the_last_descriptors_are_for_health_checks_and_surplus_clients_ar
         await clients.aclose()
         async with Client(gateway.base):
             pass
+
+
+@pytest.mark.parametrize(("max_files", "silent"), [(64, 100), (128, 300)])
+async def test_silent_sockets_alone_do_not_keep_health_checks_out(tmp_path: Path, max_files: int, silent: int) -> None:
+    config = "version: 1\ngateway: {listen: '127.0.0.1:0'}\ntenants: [{id: acme, auth: {kind: dev}}]\n"
+    async with GatewayCommand(config, tmp_path, max_files=max_files) as gateway:
+        sockets = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(silent)]
+        async with asyncio.timeout(2.5), aiohttp.ClientSession() as http:  # below the handshake's time of five seconds
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with http.get(f"{gateway.base}/readyz") as answer:
+                        assert answer.status == 200
+                        break
+                await asyncio.sleep(0.05)
+        for _, writer in sockets:
+            writer.transport.abort()
 
 
 def cpu_s(pid: int) -> float:

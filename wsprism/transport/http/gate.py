@@ -12,6 +12,7 @@ import contextlib
 import re
 import socket
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol, cast
 
 from actors import Cancellable, Scheduler
@@ -72,11 +73,15 @@ class HalfOpen:
         return len(self._gates)
 
     def add(self, gate: Gate) -> None:
-        """From now on its deadline runs. The oldest gives way when there are too many, or descriptors are scarce."""
+        """From now on its deadline runs. The oldest gives way when there are too many.
+
+        When descriptors are scarce the oldest quarter does: several sockets come before the loop has closed one.
+        """
         if len(self._gates) >= self.limits.max_half_open:
             self._end(next(iter(self._gates)), _TOO_MANY)
-        elif self._gates and gate.descriptor >= self.first_reserved:
-            self._end(next(iter(self._gates)), _NO_DESCRIPTOR)
+        elif gate.descriptor >= self.first_reserved:
+            for oldest in list(islice(self._gates, (len(self._gates) + 3) // 4)):
+                self._end(oldest, _NO_DESCRIPTOR)
         self._gates[gate] = self.scheduler.now() + self.limits.timeout_s
         if self._timer is None:
             self._timer = self.scheduler.call_later(self.limits.timeout_s, self._sweep)
