@@ -105,7 +105,7 @@ async def test_two_tabs_of_the_chat_talk_and_what_they_say_is_stored_and_moderat
         await bob.until_shown("put out: banned")
         again = await chromium.open(there.base + "/?name=bob")
         await again.until("socket?.readyState === WebSocket.CLOSED")
-        await again.until_shown("connecting")
+        await again.until_shown("closed: you are banned")
 
 
 async def test_the_chat_s_backend_dies_in_the_middle_and_misses_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.client import Client, connect_url, until
 from tests.conftest import Running, StartGateway
+from wsprism.protocol.codes import CloseCode
 
 UPGRADE = {
     "Connection": "Upgrade",
@@ -76,11 +77,19 @@ async def test_a_full_tenant_answers_503_until_a_session_ends(start_gateway: Sta
 async def test_a_page_of_another_origin_is_refused_and_a_client_without_one_is_not(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(acme={"allowed_origins": ["https://game.example", "https://*.play.example"]})
     path = "/v1/ws?tenant=acme&ticket=wrong"
+
+    async def close_code(origin: str) -> int | None:
+        url = connect_url(gateway.base, ticket="wrong")
+        async with aiohttp.ClientSession() as session, session.ws_connect(url, origin=origin) as ws:
+            assert (await ws.receive_json())["type"] == "error"
+            await ws.receive()
+            return ws.close_code
+
     evil = ("https://evil.example", "https://play.example", "http://game.example", "https://game.example.evil.example")
     for origin in evil:
-        assert (await handshake(gateway, path, Origin=origin))[0] == 403
+        assert await close_code(origin) == CloseCode.NOT_ALLOWED_HERE
     for origin in ("https://game.example", "https://eu.play.example"):
-        assert (await handshake(gateway, path, Origin=origin))[0] == 401
+        assert await close_code(origin) == CloseCode.TICKET
     assert (await handshake(gateway, path))[0] == 401
 
 
