@@ -23,9 +23,10 @@ ROUNDS = 7
 HANDSHAKES = 60
 
 
-def request(query: str, origin: str = "https://game.example") -> bytes:
+def request(query: str, origin: str | None = "https://game.example") -> bytes:
+    named = "" if origin is None else f"Origin: {origin}\r\n"
     return (
-        f"GET /v1/ws?{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: {origin}\r\n"
+        f"GET /v1/ws?{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{named}"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     ).encode()
 
@@ -49,9 +50,10 @@ async def cost_ns(gateway: GatewayCommand, data: bytes, status: bytes) -> int:
 
 ACCEPTED = (request("tenant=acme&ticket=good"), b"101")
 REFUSED = {
-    "ticket": (request("tenant=acme&ticket=bad"), b"401"),
-    "tenant": (request("tenant=nobody&ticket=good"), b"400"),
-    "origin": (request("tenant=acme&ticket=good", "https://evil.example"), b"403"),
+    "ticket": (request("tenant=acme&ticket=bad", None), b"401"),
+    "tenant": (request("tenant=nobody&ticket=good", None), b"400"),
+    "ticket of a page": (request("tenant=acme&ticket=bad"), b"101"),  # told behind the upgrade
+    "origin": (request("tenant=acme&ticket=good", "https://evil.example"), b"101"),
     "not HTTP": (b"\x16\x03\x01", b"400"),
 }
 
