@@ -51,8 +51,12 @@ class GatewayCommand:
             preexec_fn=self._limit_files if self._max_files else None,
         )
         self._reader = asyncio.create_task(self._read())
-        async with asyncio.timeout(START_TIMEOUT_S):
-            self.port = await self._listening
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                self.port = await self._listening
+        except BaseException:
+            await self._end()
+            raise
         return self
 
     def _limit_files(self) -> None:
@@ -61,6 +65,9 @@ class GatewayCommand:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
