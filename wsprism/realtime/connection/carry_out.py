@@ -269,28 +269,24 @@ def _ask_tenant(connection: Core, taken: bool, token: Decision | None, seq: int 
     return _refuse_overloaded(connection, _TENANT_OVERLOADED, seq)
 
 
-def _list_members(connection: Core, effect: ListMembers, origin: Envelope | Origin, _: _List | None) -> bool:
-    room = _joined_room(connection, effect.room, origin.seq)
+def _ask_room(connection: Core, name: str | None, query: MembersQuery | HistoryQuery | PresenceQuery) -> bool:
+    """Ask a room that the client is in; its mailbox may be full."""
+    room = _joined_room(connection, name, query.seq)
     if room is None:
         return False
-    taken = connection.rooms[room].ref.tell(MembersQuery(connection.session, origin.seq))
-    return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, origin.seq)
+    return connection.rooms[room].ref.tell(query) or _refuse_overloaded(connection, ROOM_OVERLOADED, query.seq)
+
+
+def _list_members(connection: Core, effect: ListMembers, origin: Envelope | Origin, _: _List | None) -> bool:
+    return _ask_room(connection, effect.room, MembersQuery(connection.session, origin.seq))
 
 
 def _list_history(connection: Core, effect: ListHistory, origin: Envelope | Origin, _: _List | None) -> bool:
-    room = _joined_room(connection, effect.room, origin.seq)
-    if room is None:
-        return False
-    taken = connection.rooms[room].ref.tell(HistoryQuery(connection.session, origin.seq, effect.query))
-    return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, origin.seq)
+    return _ask_room(connection, effect.room, HistoryQuery(connection.session, origin.seq, effect.query))
 
 
 def _list_presence(connection: Core, effect: ListPresence, origin: Envelope | Origin, _: _List | None) -> bool:
-    room = _joined_room(connection, effect.room, origin.seq)
-    if room is None:
-        return False
-    taken = connection.rooms[room].ref.tell(PresenceQuery(connection.session, origin.seq))
-    return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, origin.seq)
+    return _ask_room(connection, effect.room, PresenceQuery(connection.session, origin.seq))
 
 
 def _set_state(connection: Core, effect: SetState, origin: Envelope | Origin, _: _List | None) -> bool:
