@@ -25,6 +25,20 @@ steps = st.lists(
 )
 
 
+def go_on(world: World, peer: Peer, then: str) -> None:
+    """What happens behind a message: some time for the gateway, or for the peer's socket, or nothing."""
+    if then == "turn":
+        world.scheduler.run_once()
+    elif then == "settle":
+        world.settle()
+    elif then == "wait":
+        world.scheduler.advance(0.01)
+    elif then == "block":
+        peer.transport.fill()
+    elif then == "drain":
+        peer.transport.drain()
+
+
 def chat(sender: int, number: int) -> str:
     return f'{{"v":1,"svc":"chat","type":"send","data":{{"msg":"{sender}.{number}"}}}}'
 
@@ -51,16 +65,7 @@ def test_all_members_see_one_order_whatever_interleaves(
                 peer.say('{"v":1,"svc":"room","type":"join","room":"r"}')
             peer.session.connection.deliver([chat(sender, sent[sender] + extra) for extra in range(burst)])
             sent[sender] += burst
-            if then == "turn":
-                world.scheduler.run_once()
-            elif then == "settle":
-                world.settle()
-            elif then == "wait":
-                world.scheduler.advance(0.01)
-            elif then == "block":
-                peer.transport.fill()
-            elif then == "drain":
-                peer.transport.drain()
+            go_on(world, peer, then)
         for peer in peers:
             peer.transport.drain()
         world.scheduler.advance(0.1)
@@ -151,16 +156,7 @@ def test_whoever_relays_joins_leaves_or_asks_sees_its_own_part_of_one_order(
                 else:
                     messages.append(chat(number, serial))
             peer.session.connection.deliver(list(messages))
-            if then == "turn":
-                world.scheduler.run_once()
-            elif then == "settle":
-                world.settle()
-            elif then == "wait":
-                world.scheduler.advance(0.01)
-            elif then == "block":
-                peer.transport.fill()
-            elif then == "drain":
-                peer.transport.drain()
+            go_on(world, peer, then)
         for peer in peers:
             peer.transport.drain()
         world.scheduler.advance(0.1)
