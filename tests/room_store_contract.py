@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
+
+import msgspec
 
 from wsprism.policy.history import HistoryBounds, Position
+from wsprism.policy.present import Entry, Listing
 from wsprism.ports import KeepPublication, RoomStore
 
 __all__ = ["RoomStoreContract"]
@@ -26,6 +30,10 @@ class Said:
 def said(*texts: str, id: str | None = None) -> list[tuple[KeepPublication, str | None]]:
     """A turn's publications."""
     return [(partial(Said, text), id) for text in texts]
+
+
+def entry(sid: str, since: str = "t", **fields: Any) -> Entry:
+    return Entry(sid, since, **fields)
 
 
 class RoomStoreContract:
@@ -159,3 +167,76 @@ class RoomStoreContract:
         self.append(store, "b", "1")
         store.clear()
         assert (len(store), store.size_bytes) == (0, 0)
+
+    # Presence
+
+    def test_who_is_present_is_listed_by_user_in_the_order_of_coming(self) -> None:
+        store = self.store()
+        assert store.list_entries("a", 9) == Listing({}, 0, 0, False)
+        assert store.put_entry("a", "bob", entry("1")) is None
+        assert store.put_entry("a", "ann", entry("2")) is None
+        assert store.put_entry("a", "bob", entry("0")) is None
+        listing = store.list_entries("a", 9)
+        assert listing == Listing({"bob": [entry("1"), entry("0")], "ann": [entry("2")]}, 2, 3, False)
+        assert list(listing.users) == ["bob", "ann"]
+        assert store.list_entries("a", 1) == Listing({"bob": [entry("1"), entry("0")]}, 2, 3, True)
+        assert store.list_entries("a", 2).truncated is False
+        assert store.count_entries("a") == (2, 3)
+
+    def test_an_entry_takes_the_place_of_the_one_before_and_keeps_its_own(self) -> None:
+        store = self.store()
+        info, state = msgspec.Raw(b'{"name":"Ann"}'), msgspec.Raw(b"[1]")
+        store.put_entry("a", "ann", entry("1"))
+        store.put_entry("a", "ann", entry("2"))
+        assert store.put_entry("a", "ann", entry("1", info=info, state=state)) == entry("1")
+        kept = store.entry("a", "ann", "1")
+        assert kept is not None
+        assert (kept.info, kept.state) == (info, state)
+        assert [one.sid for one in store.list_entries("a", 9).users["ann"]] == ["1", "2"]
+        assert store.count_entries("a") == (1, 2)
+        assert store.put_entry("a", "ann", entry("1")) == kept
+
+    def test_what_is_removed_is_told_once(self) -> None:
+        store = self.store()
+        store.put_entry("a", "ann", entry("1", "then"))
+        store.put_entry("a", "ann", entry("2"))
+        assert store.remove_entry("a", "ann", "1") == entry("1", "then")
+        assert store.remove_entry("a", "ann", "1") is None
+        assert store.remove_entry("a", "bob", "1") is None
+        assert store.remove_entry("never", "ann", "1") is None
+        assert store.entry("a", "ann", "1") is None
+        assert store.entry("never", "ann", "1") is None
+        assert store.count_entries("a") == (1, 1)
+        store.remove_entry("a", "ann", "2")
+        assert store.list_entries("a", 9) == Listing({}, 0, 0, False)
+
+    def test_rooms_know_nothing_of_each_others_entries(self) -> None:
+        store = self.store()
+        for room in "ab":
+            store.put_entry(room, "ann", entry("1"))
+        store.drop_entries("a")
+        store.drop_entries("never")
+        assert (store.count_entries("a"), store.count_entries("b")) == ((0, 0), (1, 1))
+        assert store.put_entry("a", "ann", entry("1")) is None
+
+    def test_presence_and_history_of_a_room_are_dropped_apart_and_cleared_together(self) -> None:
+        store = self.store()
+        self.append(store, "a", "1")
+        store.put_entry("a", "ann", entry("1"))
+        store.drop("a")
+        assert (len(store), store.count_entries("a")) == (0, (1, 1))
+        self.append(store, "a", "1")
+        store.drop_entries("a")
+        assert (len(store), store.count_entries("a")) == (1, (0, 0))
+        store.put_entry("a", "ann", entry("1"))
+        store.clear()
+        assert (len(store), store.count_entries("a")) == (0, (0, 0))
+
+    def test_presence_has_no_time_and_no_bound_of_its_own(self) -> None:
+        store = self.store()
+        store.configure(1, 1)
+        for room in "abc":
+            store.put_entry(room, "ann", entry("1"))
+        self.pass_time(1e6)
+        store.sweep()
+        assert [store.count_entries(room) for room in "abc"] == [(1, 1)] * 3

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from wsprism.policy.history import HistoryBounds, Position
+from wsprism.policy.present import PresenceStore
 from wsprism.protocol.backend import ConnectAnswer, SessionFacts
 from wsprism.protocol.envelope import Envelope
 from wsprism.protocol.traces import ConnectionTrace, MessageTrace
@@ -256,10 +257,11 @@ class HistoryItem(NamedTuple):
     kept: Any
 
 
-class RoomStore(Protocol):
-    """What a tenant's rooms remember, by their names. Nothing that is told of a room is ever told in part.
+class RoomStore(PresenceStore, Protocol):
+    """What a tenant's rooms remember, by their names: their histories, and the entries of who is present.
 
-    Each call is one step. ``on_evicted`` is called with a room whose history went for want of room.
+    Nothing that is told of a room is ever told in part. Each call is one step. ``on_evicted`` is called with a room
+    whose history went for want of room. Lengths, sizes and names are those of histories.
     """
 
     on_evicted: Callable[[str], object]
@@ -330,11 +332,11 @@ class RoomStore(Protocol):
         ...
 
     def drop(self, room: str) -> None:
-        """Forget a room."""
+        """Forget a room's history."""
         ...
 
     def clear(self) -> None:
-        """Forget every room."""
+        """Forget every room, and who is present."""
         ...
 
     def names(self) -> list[str]:

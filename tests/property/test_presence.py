@@ -7,7 +7,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsprism.policy.presence import Diff, Entry, Presence, PresenceBounds
+from wsprism.policy.presence import Diff, Presence, PresenceBounds
+from wsprism.policy.present import Entry, PresentSessions
 
 Picture = dict[str, dict[str, Entry]]
 
@@ -31,7 +32,7 @@ def apply(picture: Picture, diff: Diff) -> None:
 
 @given(st.randoms(use_true_random=False), st.integers(1, 6))
 def test_every_subscribers_picture_is_the_truth_at_every_quiet_moment(random: Random, max_diff_users: int) -> None:
-    presence = Presence(PresenceBounds(100, max_diff_users))
+    presence = Presence(PresenceBounds(100, max_diff_users), "r", PresentSessions())
     truth: Picture = {}
     pictures: list[Picture] = []
     marks: list[int] = []
@@ -69,14 +70,14 @@ def test_every_subscribers_picture_is_the_truth_at_every_quiet_moment(random: Ra
 
 
 def test_who_came_and_went_within_a_batch_is_in_no_list() -> None:
-    presence = Presence(PresenceBounds(10, 10))
+    presence = Presence(PresenceBounds(10, 10), "r", PresentSessions())
     presence.put("ann", Entry("1", "t"))
     presence.remove("ann", "1")
     assert presence.diff(0).is_empty
 
 
 def test_a_crowd_is_told_as_a_number() -> None:
-    presence = Presence(PresenceBounds(3, 2))
+    presence = Presence(PresenceBounds(3, 2), "r", PresentSessions())
     for number in range(5):
         presence.put(f"user{number}", Entry("1", "t"))
     assert presence.diff(0) == Diff({}, {}, {}, (5, 5))

@@ -1,19 +1,20 @@
-"""Who is in a room, by user and session, and what has changed since the last diff that everybody got.
+"""What has changed in a room's presence since the last diff that everybody got.
 
 Pure. Changes are gathered in a log; whoever has seen the state at a mark of it gets the net change behind that mark: a
 session that came and went meanwhile is in none of its lists. A crowd costs no more than ``max_diff_users`` of a diff:
-beyond, only the totals are told.
+beyond, only the totals are told. The entries themselves are a ``PresenceStore``'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
-__all__ = ["Diff", "Entry", "Listing", "Presence", "PresenceBounds"]
+from wsprism.policy.present import Entry, Listing, PresenceStore
+
+__all__ = ["Diff", "Presence", "PresenceBounds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +23,6 @@ class PresenceBounds:
 
     max_listed: int
     max_diff_users: int
-
-
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One session that is present. ``info`` is public and trusted, ``state`` the client's own word."""
-
-    sid: str
-    since: str
-    info: Any = msgspec.UNSET
-    state: Any = msgspec.UNSET
-
-
-class Listing(msgspec.Struct, frozen=True):
-    """Who is there; ``truncated``: there are more users than are listed."""
-
-    users: dict[str, list[Entry]]
-    total_users: int
-    total_sessions: int
-    truncated: bool
 
 
 class Diff(msgspec.Struct, frozen=True):
@@ -59,18 +42,18 @@ class Diff(msgspec.Struct, frozen=True):
 class Presence:
     """One room's. ``mark`` is how far its log has come; a diff behind a mark leads from that state to the present."""
 
-    __slots__ = ("_log", "_users", "bounds", "sessions")
+    __slots__ = ("_log", "_room", "_store", "bounds")
 
-    def __init__(self, bounds: PresenceBounds) -> None:
+    def __init__(self, bounds: PresenceBounds, room: str, store: PresenceStore) -> None:
         self.bounds = bounds
-        self.sessions = 0
-        self._users: dict[str, dict[str, Entry]] = {}
+        self._room = room
+        self._store = store
         self._log: list[tuple[str, str, Entry | None]] = []  # user, sid, and what it was before
 
     @property
-    def users(self) -> int:
-        """Different users who are present."""
-        return len(self._users)
+    def sessions(self) -> int:
+        """Entries now."""
+        return self._store.count_entries(self._room)[1]
 
     @property
     def mark(self) -> int:
@@ -79,40 +62,25 @@ class Presence:
 
     def entry(self, user: str, sid: str) -> Entry | None:
         """A session's entry, if it is present."""
-        return self._users.get(user, {}).get(sid)
+        return self._store.entry(self._room, user, sid)
 
     def put(self, user: str, entry: Entry) -> None:
         """It is present from now on, or its entry is another one."""
-        sessions = self._users.setdefault(user, {})
-        before = sessions.get(entry.sid)
-        if before == entry:
-            return
-        if before is None:
-            self.sessions += 1
-        sessions[entry.sid] = entry
-        self._log.append((user, entry.sid, before))
+        before = self._store.put_entry(self._room, user, entry)
+        if before != entry:
+            self._log.append((user, entry.sid, before))
 
     def remove(self, user: str, sid: str) -> bool:
         """It is present no more; whether it was."""
-        sessions = self._users.get(user)
-        before = None if sessions is None else sessions.pop(sid, None)
-        if sessions is None or before is None:
+        before = self._store.remove_entry(self._room, user, sid)
+        if before is None:
             return False
-        if not sessions:
-            del self._users[user]
-        self.sessions -= 1
         self._log.append((user, sid, before))
         return True
 
     def listing(self) -> Listing:
         """The present state, of at most ``max_listed`` users, in the order in which they came."""
-        most = self.bounds.max_listed
-        users: dict[str, list[Entry]] = {}
-        for user, sessions in self._users.items():
-            if len(users) == most:
-                break
-            users[user] = list(sessions.values())
-        return Listing(users, self.users, self.sessions, self.users > most)
+        return self._store.list_entries(self._room, self.bounds.max_listed)
 
     def diff(self, mark: int) -> Diff:
         """What has changed since ``mark``. Its work is bounded by what it may tell, and by one walk over the log."""
@@ -129,7 +97,7 @@ class Presence:
                 continue
             touched.add(user)
             if len(touched) > self.bounds.max_diff_users:
-                return Diff({}, {}, {}, (self.users, self.sessions))
+                return Diff({}, {}, {}, self._store.count_entries(self._room))
             if now is None:
                 left.setdefault(user, []).append(sid)
             else:

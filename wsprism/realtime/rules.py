@@ -129,7 +129,7 @@ class TenantContext:
         self.sampler = sampler or Sampler()
         self.counters = TenantCounters()
         self.registry = SessionRegistry()
-        self.presences = Presences()
+        self.presences = Presences(store)
         self.generations = 0
         self._reserved_generation = 0
         self.state: TenantState | None = None

@@ -1,6 +1,7 @@
 """What a tenant's rooms remember, in this process's memory: gone with the process, and every answer there at once.
 
-A thin face of `policy.history`, which holds the rules; here are the clock, random epochs and whom an eviction is told.
+A thin face of `policy.history` and `policy.present`, which hold the rules; here are the clock, random epochs and whom
+an eviction is told.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from wsprism.policy.history import Histories, HistoryBounds, Position
+from wsprism.policy.present import PresentSessions
 from wsprism.ports import HistoryItem, KeepPublication, Kept
 
 __all__ = ["MemoryRoomStore"]
@@ -17,10 +19,11 @@ _EPOCH_BYTES = 9
 _SWEPT_AT_ONCE = 1000
 
 
-class MemoryRoomStore:
+class MemoryRoomStore(PresentSessions):
     """A ``RoomStore``; ``now`` is monotonic seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__()
         self.on_evicted: Callable[[str], object] = lambda _: None
         self._now = now
         self._histories: Histories[Kept] = Histories(1, 1, self.new_epoch)
@@ -120,6 +123,7 @@ class MemoryRoomStore:
 
     def clear(self) -> None:
         self._histories.clear()
+        self.drop_all_entries()
 
     def names(self) -> list[str]:
         return list(self._histories.names())

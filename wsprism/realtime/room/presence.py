@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from qos import Frame, Lane
-from wsprism.policy.presence import Diff, Entry, Listing, Presence
+from wsprism.policy.presence import Diff, Presence
+from wsprism.policy.present import Entry
 from wsprism.protocol import sysmsg
 from wsprism.protocol.envelope import JSON
 
 if TYPE_CHECKING:
     from actors import ActorRef
+    from wsprism.policy.present import Listing, PresenceStore
     from wsprism.policy.room_rules import PresenceRules
     from wsprism.realtime.counters import TenantCounters
     from wsprism.realtime.messages import RoomJoin
@@ -44,10 +46,10 @@ _Key = tuple[str, str]
 class RoomPresence:
     """``rules`` are the room's. ``asked_for``: the moment at which its room is to be told ``PresenceDue``, if any."""
 
-    def __init__(self, rules: PresenceRules) -> None:
+    def __init__(self, room: str, rules: PresenceRules, store: PresenceStore) -> None:
         self.rules = rules
         self.asked_for: float | None = None
-        self._presence = Presence(rules.bounds)
+        self._presence = Presence(rules.bounds, room, store)
         self._holders: dict[_Key, tuple[Session, ActorRef]] = {}
         self._lingers: dict[_Key, float] = {}
         self._subscribers: dict[Session, int] = {}

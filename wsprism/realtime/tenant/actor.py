@@ -100,7 +100,7 @@ class Tenant(Actor):
     def __init__(self, tenant: TenantContext, flusher: Flusher) -> None:
         self.tenant = tenant
         self.registry = tenant.registry = SessionRegistry(tenant.registry.room_numbers.last)
-        tenant.presences = Presences()
+        tenant.presences = Presences(tenant.store)
         self.flusher = flusher
         self._names = 0
         self._connections = 0
@@ -119,7 +119,7 @@ class Tenant(Actor):
         self._stop_once_removed()
 
     def on_failure(self, error: Exception) -> None:  # noqa: ARG002 (the supervisor reports it)
-        """Its rooms end with it, and nobody knows what was on its way in them: no history goes on."""
+        """Its rooms end with it, and nobody knows what was on its way: nothing that they remember goes on."""
         if self.tenant.store is not None:
             self.tenant.store.clear()
 

@@ -1,23 +1,26 @@
-"""The presence of a tenant's rooms by their names: it outlives their actors."""
+"""The presence of a tenant's rooms by their names: it outlives their actors. Entries are in the tenant's store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from wsprism.policy.present import PresentSessions
 from wsprism.realtime.room.presence import RoomPresence
 
 if TYPE_CHECKING:
+    from wsprism.policy.present import Listing, PresenceStore
     from wsprism.policy.room_rules import PresenceRules
 
 __all__ = ["Presences"]
 
 
 class Presences:
-    """By the names of rooms. ``due``: which of them are to be told when."""
+    """By the names of rooms. ``due``: which of them are to be told when. Without a ``store`` it has one of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: PresenceStore | None = None) -> None:
         self.due: dict[float, dict[str, None]] = {}
+        self._store = PresentSessions() if store is None else store
         self._rooms: dict[str, RoomPresence] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -27,7 +30,7 @@ class Presences:
         """The room's, which begins now if there is none."""
         presence = self._rooms.get(room)
         if presence is None:
-            presence = self._rooms[room] = RoomPresence(rules)
+            presence = self._rooms[room] = RoomPresence(room, rules, self._store)
         elif presence.rules is not rules:
             presence.follow(rules)
         return presence
@@ -35,9 +38,14 @@ class Presences:
     def get(self, room: str) -> RoomPresence | None:
         return self._rooms.get(room)
 
+    def listing(self, room: str, rules: PresenceRules) -> Listing:
+        """Who is there, whether or not the room lives."""
+        return self._store.list_entries(room, rules.bounds.max_listed)
+
     def drop(self, room: str) -> None:
         """The room has none any more."""
-        self._rooms.pop(room, None)
+        if self._rooms.pop(room, None) is not None:
+            self._store.drop_entries(room)
 
     @property
     def entries(self) -> int:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wsprism.realtime.messages import PresenceDue, PresenceWanted
-from wsprism.realtime.room.presence import RoomPresence
 
 if TYPE_CHECKING:
-    from wsprism.policy.presence import Listing
+    from wsprism.policy.present import Listing
     from wsprism.realtime.tenant.actor import Tenant
 
 __all__ = ["PRESENCE_HANDLERS", "PresenceForBackend", "tell_rooms_of_rules"]
@@ -82,10 +81,7 @@ def _look_after(tenant: Tenant, room: str) -> None:
 def _list(tenant: Tenant, message: PresenceForBackend) -> Listing | None:
     context = tenant.tenant
     rules = context.rules.rooms.of(message.room).presence
-    if rules is None:
-        return None
-    presence = context.presences.get(message.room) or RoomPresence(rules)
-    return presence.listing()
+    return None if rules is None else context.presences.listing(message.room, rules)
 
 
 def tell_rooms_of_rules(tenant: Tenant) -> None:
