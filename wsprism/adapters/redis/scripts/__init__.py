@@ -1,0 +1,64 @@
+"""The Lua scripts by name, and how one is called: by its hash, and whole where Redis has forgotten it.
+
+``common.lua`` stands before each of them. A script's only key is its tenant's prefix, whose hash tag puts everything of
+a tenant into one slot; the names of all other keys are made of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from wsprism.adapters.redis.connection import RedisConnection
+from wsprism.adapters.redis.protocol import Answered, Refused, Word
+
+__all__ = ["Script", "call", "script"]
+
+_COMMON: Final = "common"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """``sha`` is how Redis calls it."""
+
+    name: str
+    source: bytes
+    sha: str
+
+
+@cache
+def script(name: str) -> Script:
+    """A script of this package."""
+    place = files(__name__)
+    first, rest = place.joinpath(f"{name}.lua").read_text("utf-8").split("\n", 1)
+    common = place.joinpath(f"{_COMMON}.lua").read_text("utf-8")
+    source = f"{first}\n{common}{rest}".encode()
+    return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
+
+
+def call(
+    connection: RedisConnection,
+    which: Script,
+    prefix: bytes,
+    arguments: Sequence[Word],
+    answered: Answered,
+    *,
+    urgent: bool = False,
+) -> Refused | None:
+    """As ``RedisConnection.say``. Calls that were sent before Redis said that it has forgotten a script come later than
+    those sent after: whoever needs an order has one call under way.
+    """
+
+    def looked_at(answer: Any) -> None:
+        if not (isinstance(answer, Refused) and answer.code == "NOSCRIPT"):
+            answered(answer)
+            return
+        refused = connection.say("EVAL", which.source, 1, prefix, *arguments, answered=answered, urgent=urgent)
+        if refused is not None:
+            answered(refused)
+
+    return connection.say("EVALSHA", which.sha, 1, prefix, *arguments, answered=looked_at, urgent=urgent)
