@@ -14,7 +14,7 @@ from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.places import JoinData, Position
 from wsprism.realtime.messages import ExtPublication, RoomJoin, RulesChanged
 from wsprism.realtime.outbound.wire import wire_format
-from wsprism.realtime.room import actor as room
+from wsprism.realtime.room.turn import MOST_OTHERS_AT_ONCE
 from wsprism.realtime.tenant.backend_messages import PublishForBackend
 from wsprism.realtime.tenant.histories import HistoryRefusal, PublishedAt, PurgeForBackend
 
@@ -420,7 +420,7 @@ async def test_a_storm_of_joins_is_done_in_steps_of_bounded_work() -> None:
         steps.append(len(entry.roster) - before)
         before = len(entry.roster)
     assert len(entry.roster) == 301
-    assert max(steps) <= 2 * room._MOST_OTHERS_AT_ONCE
+    assert max(steps) <= 2 * MOST_OTHERS_AT_ONCE
     for peer in peers:
         assert offsets(hear(peer)[1:]) == list(range(6, 21))
     assert w.tenant.counters.recoveries["recovered"] == 300

@@ -19,7 +19,7 @@ from wsprism.protocol.envelope import JSON, MSGPACK, Envelope
 from wsprism.realtime.messages import ExtPublication, HotPublication
 from wsprism.realtime.outbound.wire import WireFormat, wire_format
 from wsprism.realtime.room import actor as room
-from wsprism.realtime.room import inbox
+from wsprism.realtime.room import inbox, line
 from wsprism.realtime.room.blocks import frame_of
 from wsprism.realtime.room.fan_out import FanOut
 from wsprism.realtime.tenant import actor as tenant
@@ -461,7 +461,7 @@ async def test_what_a_service_publishes_and_messagepack_cannot_say_is_refused_to
 
 
 async def test_a_fan_out_carries_no_more_bytes_than_one_step_should_encode(monkeypatch: pytest.MonkeyPatch) -> None:
-    replace_constant(monkeypatch, room, "_MOST_BYTES_AT_ONCE", 1000)
+    replace_constant(monkeypatch, line, "_MOST_BYTES_AT_ONCE", 1000)
     carried: list[int] = []
 
     def counting(publications: Any, *rest: Any) -> Any:
