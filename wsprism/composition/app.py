@@ -19,6 +19,7 @@ from wsprism.adapters.telemetry.build import build_telemetry
 from wsprism.adapters.telemetry.metrics import CONTENT_TYPE_LATEST, Metrics
 from wsprism.composition.assembly import build_handshake_limiter, build_http_limits, build_pacer, build_tenant
 from wsprism.composition.live import LiveParts
+from wsprism.composition.planned_restart import give_histories_back, save_histories
 from wsprism.composition.preflight import read_configuration
 from wsprism.composition.reload import Reloader, ReloadReport
 from wsprism.errors import OperatorError
@@ -50,7 +51,9 @@ _log = logging.getLogger("wsprism.gateway")
 
 _STOP_TIMEOUT_S = 5.0
 _STREAMS_GONE_WITHIN_S = 1.0
-_TURNS_TO_SETTLE = 1000
+_HISTORIES_KEPT_WITHIN_S = 2.0
+"""At the least; else the grace of a drain."""
+_SETTLED_WITHIN_S = 1.0
 
 
 class GatewayProcess:
@@ -202,7 +205,13 @@ class GatewayProcess:
         path = self.settings.gateway.state_file
         if path is None:
             return
-        self._state = await asyncio.to_thread(StateFile.open, path)
+        state = self._state = await asyncio.to_thread(StateFile.open, path)
+        try:
+            await asyncio.to_thread(give_histories_back, state, self._tenants)
+        except OperatorError:
+            self._state = None
+            state.close()
+            raise
         for tenant in self._tenants.values():
             self._keep(tenant)
         self._api.keep_in(self._state)
@@ -219,6 +228,7 @@ class GatewayProcess:
             return
         for tenant in self._tenants.values():
             tenant.end_keeping()
+        await asyncio.to_thread(save_histories, self._state, self._tenants.values(), self._histories_kept_within_s)
         await asyncio.to_thread(self._state.close)
         self._state = None
 
@@ -279,6 +289,17 @@ class GatewayProcess:
                 await asyncio.wait_for(self._drain_ended.wait(), notice_s)
         await self.stop()
 
+    @property
+    def ends_within_s(self) -> float:
+        """How long a drain may take, what is kept of it included."""
+        gateway = self.settings.gateway
+        kept_within_s = self._histories_kept_within_s if gateway.state_file is not None else 0.0
+        return max(gateway.drain_grace_ms, gateway.drain_notice_ms) / 1000 + kept_within_s
+
+    @property
+    def _histories_kept_within_s(self) -> float:
+        return max(self._drain_plan().wait_ms / 1000, _HISTORIES_KEPT_WITHIN_S)
+
     def _drain_plan(self) -> DrainPlan:
         gateway = self.settings.gateway
         return DrainPlan(gateway.drain_grace_ms, gateway.writer_send_timeout_ms)
@@ -298,6 +319,7 @@ class GatewayProcess:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self._upgrader.wait_until_empty()
+        await self._settle()
         await self._end_streams()
         await self._system.stop(_STOP_TIMEOUT_S)
         left = await self._parts.backends.close(self.settings.gateway.drain_grace_ms / 1000)
@@ -311,13 +333,16 @@ class GatewayProcess:
         await self._close_state()
         await asyncio.gather(*(one.close() for one in (self._metrics, self._tracing) if one is not None))
 
+    async def _settle(self) -> None:
+        """What clients have said before they went reaches rooms and backends."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLED_WITHIN_S):
+                while self._system.statistics().mailbox_depth:  # noqa: ASYNC110 (no actor tells when all are done)
+                    await asyncio.sleep(0)
+
     async def _end_streams(self) -> None:
         """Backends that are connected go last, when they have been told what became of their clients."""
         if self._streams.links:
-            for _ in range(_TURNS_TO_SETTLE):
-                if not self._system.statistics().mailbox_depth:
-                    break
-                await asyncio.sleep(0)
             await self._parts.backends.finish_news_of_streams(self.settings.gateway.drain_grace_ms / 1000)
         await self._streams.close(_STREAMS_GONE_WITHIN_S)
 

@@ -8,7 +8,7 @@ part of a history would be a lie.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
@@ -67,19 +67,38 @@ class History(Generic[T]):
 
     def append(self, publication: T, size_bytes: int, now: float, id: str | None = None) -> int:
         """Keep one more, and drop what is no longer within the bounds. Its offset."""
-        self.top += 1
-        self._kept.append(_Kept(publication, size_bytes, now, id))
-        self.size_bytes += size_bytes
+        self._add(publication, size_bytes, now, id)
         self.used_at = now
-        if id is not None:
-            if self._ids is None:
-                self._ids = {}
-            self._ids[id] = self.top
-        bounds = self.bounds
-        while len(self._kept) > bounds.max_messages or self.size_bytes > bounds.max_bytes:
-            self._drop_oldest()
-        self.expire(now)
+        self._trim(now)
         return self.top
+
+    @classmethod
+    def restored(
+        cls,
+        position: Position,
+        bounds: HistoryBounds,
+        used_at: float,
+        kept: Sequence[tuple[T, int, float, str | None]],
+        now: float,
+    ) -> History[T]:
+        """One that went on elsewhere until now: ``kept`` (publication, size, time, id) leads up to ``position``.
+
+        What is beyond ``bounds`` goes. Raises ValueError for more than there were ever published.
+        """
+        if len(kept) > position.offset:
+            raise ValueError(f"{len(kept)} publications up to offset {position.offset}")
+        history = cls(position.epoch, bounds, min(used_at, now))
+        history.top = position.offset - len(kept)
+        history.first = history.top + 1
+        for publication, size_bytes, at, id in kept:
+            history._add(publication, size_bytes, min(at, now), id)
+        history._trim(now)
+        return history
+
+    def all_kept(self) -> Iterator[tuple[T, float, str | None]]:
+        """Everything that is kept, oldest first: publication, time and id."""
+        for kept in self._kept:
+            yield kept.publication, kept.at, kept.id  # type: ignore[misc]
 
     def offset_of(self, id: str) -> int | None:
         """The offset of the publication with this id, if it is kept."""
@@ -117,6 +136,21 @@ class History(Generic[T]):
         for number, kept in enumerate(islice(reversed(self._kept), skip, skip + limit)):
             yield end - number, kept.at, kept.publication  # type: ignore[misc]
 
+    def _add(self, publication: T, size_bytes: int, at: float, id: str | None) -> None:
+        self.top += 1
+        self._kept.append(_Kept(publication, size_bytes, at, id))
+        self.size_bytes += size_bytes
+        if id is not None:
+            if self._ids is None:
+                self._ids = {}
+            self._ids[id] = self.top
+
+    def _trim(self, now: float) -> None:
+        bounds = self.bounds
+        while len(self._kept) > bounds.max_messages or self.size_bytes > bounds.max_bytes:
+            self._drop_oldest()
+        self.expire(now)
+
     def _drop_oldest(self) -> None:
         kept = self._kept.popleft()
         self.size_bytes -= kept.size_bytes
@@ -149,6 +183,21 @@ class Histories(Generic[T]):
     def names(self) -> Iterator[str]:
         """All rooms, least recently used first."""
         return iter(self._rooms)
+
+    def newest_first(self) -> Iterator[tuple[str, History[T]]]:
+        """All rooms and their histories, most recently used first."""
+        return reversed(self._rooms.items())
+
+    def put_back(self, room: str, history: History[T], now: float) -> list[str]:
+        """Have a room go on with a history that was kept elsewhere, as the one used most recently; whom it evicted."""
+        if room in self._rooms:
+            self._forget(room)
+        if self._is_over(history, now):
+            self.expired += 1
+            return []
+        self._rooms[room] = history
+        self.size_bytes += history.size_bytes
+        return self._evict(room)
 
     def find(self, room: str, now: float) -> History[T] | None:
         """A room's history if it has one whose time is not over."""

@@ -67,8 +67,7 @@ async def serve(
         gc.set_threshold(_GC_THRESHOLD)
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         await process.drain_begun.wait()
-        gateway = process.settings.gateway
-        manager.stopping(max(gateway.drain_grace_ms, gateway.drain_notice_ms) / 1000)
+        manager.stopping(process.ends_within_s)
         await process.drain()
         if watching is not None:
             watching.cancel()

@@ -7,9 +7,9 @@ an eviction is told.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from wsprism.policy.history import Histories, HistoryBounds, Position
+from wsprism.policy.history import Histories, History, HistoryBounds, Position
 from wsprism.policy.present import PresentSessions
 from wsprism.ports import HistoryItem, KeepPublication, Kept
 
@@ -133,6 +133,14 @@ class MemoryRoomStore(PresentSessions):
             self._to_sweep = self.names()
         some, self._to_sweep = self._to_sweep[:_SWEPT_AT_ONCE], self._to_sweep[_SWEPT_AT_ONCE:]
         self._histories.sweep(some, self._now())
+
+    def newest_first(self) -> Iterator[tuple[str, History[Kept]]]:
+        """All rooms and their histories, most recently used first; to be read while nothing changes."""
+        return self._histories.newest_first()
+
+    def put_back(self, room: str, history: History[Kept]) -> None:
+        """Have a room go on with a history that outlived an earlier process, as the one used most recently."""
+        self._tell(self._histories.put_back(room, history, self._now()))
 
     def _tell(self, evicted: Sequence[str]) -> None:
         for room in evicted:

@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from wsprism.errors import OperatorError
@@ -30,6 +30,7 @@ _APPLICATION_ID: Final = 0x77735072
 _SCHEMA_VERSION: Final = 1
 _RETRY_S: Final = 5.0
 _HEAD_BYTES: Final = 100
+_BATCH_BYTES: Final = 1024 * 1024
 
 _SCHEMA: Final = f"""
 PRAGMA application_id = {_APPLICATION_ID};
@@ -89,6 +90,49 @@ class StateFile:
     def drop(self, tenant: str, kind: Kind, key: bytes) -> None:
         """Keep it no longer."""
         self._change((tenant, kind.value, key), None)
+
+    def take_all(self, kind: Kind, each: Callable[[str, bytes, bytes], object]) -> None:
+        """Give every entry of ``kind`` to ``each``: tenant, key, value; by tenant, in the order of keys. Forget them.
+
+        None of them is there any more when this returns, also after a crash. Blocks for the disk. Raises OperatorError.
+        """
+        with self._database:
+            try:
+                for row in self._connection.execute(
+                    "SELECT tenant, key, value FROM entries WHERE kind = ? ORDER BY tenant, kind, key", (kind.value,)
+                ):
+                    each(*row)
+                with self._connection:
+                    self._connection.execute("DELETE FROM entries WHERE kind = ?", (kind.value,))
+            except sqlite3.Error as error:
+                raise OperatorError(f"gateway.state_file: {self._path} cannot be read and written: {error}") from error
+
+    def put_all(self, kind: Kind, entries: Iterable[tuple[str, bytes, bytes]], until: float) -> int:
+        """Keep ``entries`` (tenant, key, value), as many as there is time for; how many of them are on the disk.
+
+        ``until`` is ``time.monotonic()``. Blocks for the disk. An entry is kept whole or not at all.
+        """
+        written = 0
+        batch: list[tuple[str, str, bytes, bytes]] = []
+        size_bytes = 0
+        for tenant, key, value in entries:
+            batch.append((tenant, kind.value, key, value))
+            size_bytes += len(value)
+            if size_bytes >= _BATCH_BYTES:
+                if time.monotonic() >= until or not self._put_batch(batch):
+                    return written
+                written += len(batch)
+                batch, size_bytes = [], 0
+        return written + len(batch) if self._put_batch(batch) else written
+
+    def _put_batch(self, batch: list[tuple[str, str, bytes, bytes]]) -> bool:
+        try:
+            with self._database, self._connection:
+                self._connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, NULL)", batch)
+        except sqlite3.Error as error:
+            _log.error("the state file cannot be written", extra={"file": self._path, "why": str(error)})
+            return False
+        return True
 
     async def settled(self) -> None:
         """Return when every change so far is on the disk."""

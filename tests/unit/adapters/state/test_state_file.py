@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,42 @@ def test_a_file_of_another_version_is_refused(path: str) -> None:
 def test_a_place_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="cannot be opened: No such file or directory"):
         StateFile.open(str(tmp_path / "nowhere" / "state.db"))
+
+
+def test_what_is_taken_is_given_in_order_once_and_is_gone(path: str) -> None:
+    one = StateFile.open(path)
+    entries = [("b", b"\x02y", b"2"), ("b", b"\x01z", b"1"), ("a", b"\x09", b"0")]
+    assert one.put_all(Kind.HISTORY, entries, until=time.monotonic() + 60) == 3
+    one.put("b", Kind.TICKET, b"t", b"x")
+    one.close()
+    two = StateFile.open(path)
+    taken: list[tuple[str, bytes, bytes]] = []
+    two.take_all(Kind.HISTORY, lambda *entry: taken.append(entry))
+    assert taken == sorted(entries)
+    two.take_all(Kind.HISTORY, lambda *entry: pytest.fail(f"{entry} is still there"))
+    assert two.entries("b", Kind.TICKET, 0.0) == [(b"t", b"x", None)]
+    two.close()
+
+
+def test_of_too_much_as_much_is_kept_as_there_is_time_for(path: str) -> None:
+    one = StateFile.open(path)
+    entries = [("a", bytes([number]), bytes(600_000)) for number in range(9)]
+    assert one.put_all(Kind.HISTORY, entries, until=time.monotonic()) == 0
+    assert one.put_all(Kind.HISTORY, entries, until=time.monotonic() + 60) == 9
+    one.close()
+
+
+def test_a_file_that_cannot_be_written_gives_nothing_and_keeps_nothing(path: str) -> None:
+    one = StateFile.open(path)
+    one.put_all(Kind.HISTORY, [("a", b"k", b"v")], until=time.monotonic() + 60)
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("PRAGMA busy_timeout = 0")
+        other.execute("BEGIN IMMEDIATE")
+        one._connection.execute("PRAGMA busy_timeout = 0")
+        with pytest.raises(OperatorError, match=r"cannot be read and written: database is locked"):
+            one.take_all(Kind.HISTORY, lambda *_: None)
+        assert one.put_all(Kind.HISTORY, [("a", b"l", b"v")], until=time.monotonic() + 60) == 0
+        other.execute("ROLLBACK")
+    other.close()
+    assert one.entries("a", Kind.HISTORY, 0.0) == [(b"k", b"v", None)]
+    one.close()
