@@ -1,0 +1,43 @@
+"""What the gateway's core needs of the outside, as protocols: one file a port, all names from here.
+
+``realtime`` and ``services`` speak to these only; ``transport`` and ``adapters`` implement them; ``app`` plugs them
+together. Nothing here knows aiohttp, OpenTelemetry or a file system.
+"""
+
+from wsprism.ports.backend import BackendFigures, BackendLine, BackendPort, CallResult, NewsPort, Unanswered
+from wsprism.ports.clock import Clock
+from wsprism.ports.room_store import HistoryItem, KeepPublication, Kept, RoomStore
+from wsprism.ports.services import ExtService, HotService, ServiceContext
+from wsprism.ports.state_store import StateKind, StateStore
+from wsprism.ports.streams import StreamCalls, StreamHub, StreamPeer
+from wsprism.ports.tickets import Authenticator, Principal, TicketRefusal, TicketRequest
+from wsprism.ports.tracer import Tracer
+from wsprism.ports.transport import Transport
+
+__all__ = [
+    "Authenticator",
+    "BackendFigures",
+    "BackendLine",
+    "BackendPort",
+    "CallResult",
+    "Clock",
+    "ExtService",
+    "HistoryItem",
+    "HotService",
+    "KeepPublication",
+    "Kept",
+    "NewsPort",
+    "Principal",
+    "RoomStore",
+    "ServiceContext",
+    "StateKind",
+    "StateStore",
+    "StreamCalls",
+    "StreamHub",
+    "StreamPeer",
+    "TicketRefusal",
+    "TicketRequest",
+    "Tracer",
+    "Transport",
+    "Unanswered",
+]
