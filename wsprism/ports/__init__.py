@@ -5,7 +5,19 @@ together. Nothing here knows aiohttp, OpenTelemetry or a file system.
 """
 
 from wsprism.ports.backend import BackendFigures, BackendLine, BackendPort, CallResult, NewsPort, Unanswered
+from wsprism.ports.broker import (
+    Batch,
+    Broker,
+    Draft,
+    Ordered,
+    RoomListener,
+    Subscription,
+    Unavailable,
+    Window,
+    WindowItem,
+)
 from wsprism.ports.clock import Clock
+from wsprism.ports.registry import Opened, Registry, RegistryListener, SessionKey, SessionOpening
 from wsprism.ports.room_store import HistoryItem, KeepPublication, Kept, RoomStore
 from wsprism.ports.services import ExtService, HotService, ServiceContext
 from wsprism.ports.state_store import StateKind, StateStore
@@ -19,25 +31,39 @@ __all__ = [
     "BackendFigures",
     "BackendLine",
     "BackendPort",
+    "Batch",
+    "Broker",
     "CallResult",
     "Clock",
+    "Draft",
     "ExtService",
     "HistoryItem",
     "HotService",
     "KeepPublication",
     "Kept",
     "NewsPort",
+    "Opened",
+    "Ordered",
     "Principal",
+    "Registry",
+    "RegistryListener",
+    "RoomListener",
     "RoomStore",
     "ServiceContext",
+    "SessionKey",
+    "SessionOpening",
     "StateKind",
     "StateStore",
     "StreamCalls",
     "StreamHub",
     "StreamPeer",
+    "Subscription",
     "TicketRefusal",
     "TicketRequest",
     "Tracer",
     "Transport",
     "Unanswered",
+    "Unavailable",
+    "Window",
+    "WindowItem",
 ]
