@@ -113,14 +113,16 @@ class BackendCalls:
         if not sessions:
             return 0
         first, *others = sessions  # all are one user's, who counts once: the first decides
-        denied = self._tenant.join(first, message.room, None, active=message.active)
+        denied = self._tenant.rooms.join(first, message.room, None, active=message.active)
         if denied is not None:
             self._tenant.tenant.counters.decisions.count(denied.reason)
             return denied
 
         def join(slice_: Sequence[Session]) -> int:
             still = self._tenant.still_here(slice_)
-            return [self._tenant.join(one, message.room, None, active=message.active) for one in still].count(None)
+            return [self._tenant.rooms.join(one, message.room, None, active=message.active) for one in still].count(
+                None
+            )
 
         return self._slices.answer(others, join, done=1)
 
@@ -133,7 +135,7 @@ class BackendCalls:
             members = [one for one in slice_ if message.room in one.rooms]
             for session in members:
                 session.put_out(self._tenant.registry.rooms[message.room].ref)
-                self._tenant.leave(session, message.room, None, announce=True, why="removed")
+                self._tenant.rooms.leave(session, message.room, None, announce=True, why="removed")
             return len(members)
 
         return self._slices.answer(sessions, remove)

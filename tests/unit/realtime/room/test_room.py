@@ -22,7 +22,7 @@ from wsprism.realtime.room import actor as room
 from wsprism.realtime.room import inbox, line
 from wsprism.realtime.room.blocks import frame_of
 from wsprism.realtime.room.fan_out import FanOut
-from wsprism.realtime.tenant import actor as tenant
+from wsprism.realtime.tenant import rooms
 from wsprism.services import EchoService, RelayService
 
 LOBBY = "lobby"
@@ -573,7 +573,7 @@ async def test_a_slow_member_is_closed_4000_and_the_others_miss_nothing() -> Non
 async def test_a_full_mailbox_sheds_its_oldest_hot_frame_and_refuses_an_ext_message_to_its_sender(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    replace_constant(monkeypatch, tenant, "_ROOM_MAILBOX", replace(tenant._ROOM_MAILBOX, capacity=64))
+    replace_constant(monkeypatch, rooms, "_MAILBOX", replace(rooms._MAILBOX, capacity=64))
     world = World()
     ann, bob = await members(world, "ann", "bob")
     room = world.tenant.registry.rooms[LOBBY].ref

@@ -1,0 +1,146 @@
+"""What is said to rooms, and what a message becomes whose effects come later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from wsprism.effects import Effect
+    from wsprism.ports import Unanswered
+    from wsprism.protocol.traces import MessageTrace
+    from wsprism.realtime.decision import Decision
+    from wsprism.realtime.session import Session
+
+__all__ = [
+    "Answered",
+    "Exclusion",
+    "ExtPublication",
+    "HotPublication",
+    "Origin",
+    "PublicationList",
+    "Publications",
+    "PublishDecided",
+    "PublishToRoom",
+    "SampledPublication",
+    "is_hot",
+]
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """What is remembered of a client's message whose effects come later: as much of its envelope as they need."""
+
+    svc: str
+    type: str
+    seq: int | None
+    flags: int
+    room: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """To a connection, or to its tenant when it has ended: ``result`` are effects, or why there are none."""
+
+    session: Session
+    origin: Origin
+    result: list[Effect] | Unanswered
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Who does not get a publication: all sessions of ``user``, those with this ``sid``, or that user's one."""
+
+    user: str | None
+    sid: str | None
+
+    def covers(self, session: Session) -> bool:
+        """Whether ``session`` is one of them."""
+        return self.user in (None, session.user) and self.sid in (None, session.sid)
+
+
+class ExtPublication(msgspec.Struct, gc=False):
+    """An ext message for every member. ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``.
+
+    ``data`` is JSON, made where somebody can be blamed when it cannot be said in JSON: nothing fails in the room.
+    ``id`` is its sender's own name of it (without a sender: the backend's). In a room with a history it gets an
+    ``offset``, and is ``kept``; ``again``: it was published before, and is not published. ``told`` is called with the
+    offset, or with None where it gets none.
+    """
+
+    svc: str
+    type: str
+    data: bytes
+    sender: Any = None
+    seq: int | None = None
+    ack: bool = False
+    id: str | None = None
+    offset: int | None = None
+    again: bool = False
+    kept: Any = None
+    told: Any = None
+    exclude: Exclusion | None = None
+
+    echo: ClassVar[bool] = True
+    """An ext message always reaches its sender too."""
+
+
+class HotPublication(msgspec.Struct, gc=False):
+    """A hot frame, already a ready server frame, for every member (not ``sender`` unless ``echo``)."""
+
+    frame: bytes
+    key: Any
+    sender: Any = None
+    echo: bool = True
+    seq: int | None = None
+    ack: bool = False
+    exclude: Exclusion | None = None
+
+
+Publications = tuple[ExtPublication | HotPublication, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampledPublication:
+    """A publication that is watched on its way; for its room it is one like any other."""
+
+    publication: ExtPublication | HotPublication
+    trace: MessageTrace
+
+
+def is_hot(message: object) -> bool:
+    """Whether a room may shed it for a newer one: not when its sender waits for an answer."""
+    if isinstance(message, SampledPublication):
+        message = message.publication
+    return isinstance(message, HotPublication) and not message.ack
+
+
+@dataclass(frozen=True, slots=True)
+class PublishToRoom:
+    """To a room by name, through its tenant: for whoever holds no reference to it. Nobody hears it in an empty room.
+
+    ``asker`` (default: the sender) is told what became of it: when the room is full, and always with a ``token``.
+    """
+
+    room: str
+    publication: ExtPublication | HotPublication
+    asker: Session | None = None
+    seq: int | None = None
+    token: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishDecided:
+    """Tenant to connection: whether the room has taken it."""
+
+    taken: bool
+    seq: int | None
+    token: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationList:
+    """Tenant to room: all of these, in their order, with nothing in between."""
+
+    publications: Publications

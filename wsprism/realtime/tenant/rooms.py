@@ -1,0 +1,187 @@
+"""A tenant's rooms: who joins and leaves within the limits, and the actors that live as long as somebody is in one.
+
+Part of the tenant actor: every check and the change that it allows are one synchronous step.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from actors import MailboxSpec, Supervision
+from wsprism.protocol import sysmsg
+from wsprism.realtime.messages import (
+    CloseRoom,
+    JoinDenied,
+    JoinRequest,
+    LeaveDenied,
+    LeaveRequest,
+    PublishDecided,
+    PublishToRoom,
+    RoomEmptied,
+    RoomJoin,
+    RoomLeave,
+    is_hot,
+)
+from wsprism.realtime.room.actor import Room
+from wsprism.realtime.room.history import RoomHistory
+from wsprism.realtime.room.inbox import Inbox
+from wsprism.realtime.room.snapshot import RoomSnapshot
+from wsprism.realtime.tenant.histories import keep
+from wsprism.realtime.tenant.registry import RoomEntry, Roster
+
+if TYPE_CHECKING:
+    from wsprism.policy.decisions import Denied
+    from wsprism.protocol.backend import JoinAnswer
+    from wsprism.protocol.places import JoinData
+    from wsprism.realtime.decision import Decision
+    from wsprism.realtime.session import Session
+    from wsprism.realtime.tenant.actor import Tenant
+
+__all__ = ["ROOM_HANDLERS", "TenantRooms"]
+
+_MAILBOX: Final = MailboxSpec(capacity=65_536, batch=1024, sheddable=is_hot)
+_RESTARTED_EVER_LATER: Final = Supervision(
+    max_restarts=None, within_s=5.0, at_once=3, backoff_initial_s=0.1, backoff_max_s=1.0
+)
+
+
+class TenantRooms:
+    """The tenant actor's own; the counts that limits are about stand in its registry."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+        self._names = 0
+
+    def join(
+        self,
+        session: Session,
+        name: str,
+        seq: int | None,
+        token: Decision | None = None,
+        answer: JoinAnswer | None = None,
+        wants: JoinData | None = None,
+        *,
+        active: bool = True,
+    ) -> Denied | None:
+        """Join a registered session to a room within the limits. ``token``: its connection waits for it.
+
+        ``answer`` is the backend's yes, where it was asked. ``active``: it becomes its active room even if it has one.
+        """
+        registry = self._tenant.registry
+        entry = registry.rooms.get(name)
+        denied = self._tenant.tenant.rules.limits.may_join(
+            rooms_total=len(registry.rooms),
+            room_exists=entry is not None,
+            users_in_room=len(entry.users) if entry is not None else 0,
+            user_in_room=registry.is_user_in(session.user, name),
+            rooms_of_user=registry.rooms_of_user(session.user),
+        )
+        if denied is not None:
+            return denied
+        entry = entry or self._reopen(name) or self._open(name)
+        if session not in entry.sessions:
+            registry.join(session, name)
+            self._tenant.news.joined(session, name, entry)
+        if answer is not None:
+            session.may_only_read(name, bool(answer.read_only))
+        entry.ref.tell_control(RoomJoin(session, seq, token, answer, wants, active))
+        return None
+
+    def _reopen(self, name: str) -> RoomEntry | None:
+        entry = self._tenant.registry.reopen_room(name)
+        if entry is not None:
+            self._tenant.news.room_opened(name, entry.number)
+        return entry
+
+    def _open(self, name: str) -> RoomEntry:
+        actor, tenant = self._tenant, self._tenant.tenant
+        roster: Roster = {}
+        users: Counter[str] = Counter()
+        inbox = Inbox()
+        store = tenant.store
+        history = RoomHistory(name, tenant, store) if store is not None else None
+        snapshot = RoomSnapshot()
+        self._names += 1
+        inbox.ref = actor.context.spawn(
+            lambda: Room(name, roster, users, inbox, tenant, actor.flusher, history, snapshot),
+            name=f"room-{self._names}",
+            mailbox=_MAILBOX,
+            supervision=_RESTARTED_EVER_LATER,
+        )
+        entry = actor.registry.open_room(name, inbox, roster, users, history)
+        actor.news.room_opened(name, entry.number)
+        return entry
+
+    def leave(
+        self,
+        session: Session,
+        room: str,
+        seq: int | None,
+        *,
+        announce: bool,
+        token: Decision | None = None,
+        why: str = "asked",
+        lost: bool = False,
+    ) -> None:
+        """Take a session out of a room that it is in. ``announce``: it stays connected and is told."""
+        entry = self._tenant.registry.leave(session, room)
+        if entry is None:
+            return
+        entry.ref.tell_control(RoomLeave(session, seq, announce, token, lost))
+        self._tenant.news.left(session, room, entry, why)
+        if not entry.sessions:
+            entry.ref.tell_control(CloseRoom())
+            self._tenant.news.room_closed(room, entry.number)
+
+
+def _join(tenant: Tenant, message: JoinRequest) -> None:
+    session = message.session
+    if tenant.registry.of_connection(session.connection) is None:
+        return
+    denied = tenant.rooms.join(session, message.room, message.seq, message.token, message.answer, message.wants)
+    if denied is not None:
+        session.connection.tell_control(JoinDenied(message.room, denied, message.seq, message.token))
+
+
+def _leave(tenant: Tenant, message: LeaveRequest) -> None:
+    session = message.session
+    if message.room in session.rooms:
+        tenant.rooms.leave(session, message.room, message.seq, announce=True, token=message.token)
+    else:
+        session.connection.tell_control(LeaveDenied(message.room, message.seq, message.token))
+
+
+def _emptied(tenant: Tenant, message: RoomEmptied) -> None:
+    """Nobody has come back meanwhile: its actor ends, what it remembers stays for its time."""
+    entry = tenant.registry.emptied.get(message.room)
+    if entry is not None and entry.ref is message.ref:
+        del tenant.registry.emptied[message.room]
+        entry.ref.tell_control(CloseRoom(final=True))
+
+
+def _publish(tenant: Tenant, message: PublishToRoom) -> None:
+    entry = tenant.registry.rooms.get(message.room) or tenant.registry.emptied.get(message.room)
+    publication = message.publication
+    sender = publication.sender
+    if sender is not None and sender.ended:
+        return
+    if entry is None:
+        offset = keep(tenant.tenant, message.room, (publication,))
+        if publication.ack and sender is not None:
+            sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id, offset))
+    taken = entry is None or entry.inbox.publish(publication)
+    asker, token = message.asker or sender, message.token
+    if asker is not None and not (taken and token is None):
+        seq = publication.seq if message.asker is None else message.seq
+        asker.connection.tell_control(PublishDecided(taken, seq, token))
+
+
+ROOM_HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
+    JoinRequest: _join,
+    LeaveRequest: _leave,
+    PublishToRoom: _publish,
+    RoomEmptied: _emptied,
+}
+"""By the message's type, for the tenant."""
