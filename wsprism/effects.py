@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 
+from wsprism.policy.decisions import Reason
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import MAX_NAME_LENGTH, is_name, is_room_name
 from wsprism.protocol.hot import Framing, HotFault, decode_hot
@@ -22,10 +24,14 @@ from wsprism.protocol.portable import TOO_LARGE, can_be_told
 
 __all__ = [
     "MAX_EFFECTS",
+    "Answer",
     "AskBackend",
+    "Asker",
     "Disconnect",
     "Effect",
+    "Fail",
     "JoinRoom",
+    "Later",
     "LeaveRoom",
     "ListHistory",
     "ListMembers",
@@ -150,6 +156,40 @@ class AskBackend(msgspec.Struct, frozen=True, gc=False):
     """The tenant's backend answers this message later, with effects of its own."""
 
 
+class Fail(msgspec.Struct, frozen=True, gc=False):
+    """There is no answer: the sender is told ``sys.error``, and ``reason`` is counted. A service's host says it."""
+
+    reason: Reason
+    code: ErrorCode
+    msg: str
+
+
+class Asker(Protocol):
+    """Who waits for an answer that comes later."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether its connection is still there; what concerns others is carried out in any case."""
+        ...
+
+    def answer(self, effects: list[Effect]) -> None:
+        """Once, in any turn of the loop: carry out ``effects``, as those of an ``Answer``."""
+        ...
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What code of the operator's has answered: trusted, as a backend is, and bound by neither its sender's ticket nor
+    membership. All its data are ``Raw`` JSON that every client can be told."""
+
+    effects: Sequence[Effect]
+
+
+class Later(msgspec.Struct, frozen=True, gc=False):
+    """The service answers this message later; ``begin`` is told to whom."""
+
+    begin: Callable[[Asker], object]
+
+
 Effect = (
     Publish
     | PublishHot
@@ -165,6 +205,9 @@ Effect = (
     | Refuse
     | Disconnect
     | AskBackend
+    | Fail
+    | Answer
+    | Later
 )
 
 

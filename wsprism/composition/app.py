@@ -237,6 +237,8 @@ class GatewayProcess:
             lambda: Gateway(tuple(self._tenants.values()), self.flusher), name="gateway"
         )
         self._parts.backends.configure(self.settings.tenants, self._tenants)
+        for tenant in self._tenants.values():
+            tenant.start_services()
         gateway = self.settings.gateway
         if self._internal is not None and gateway.internal.listen is not None:
             await self._internal.start(gateway.internal.listen)
@@ -321,6 +323,8 @@ class GatewayProcess:
                 await self._upgrader.wait_until_empty()
         await self._settle()
         await self._end_streams()
+        for tenant in self._tenants.values():
+            tenant.stop_services()
         await self._system.stop(_STOP_TIMEOUT_S)
         left = await self._parts.backends.close(self.settings.gateway.drain_grace_ms / 1000)
         if left:

@@ -13,6 +13,7 @@ from wsprism.ports import ExtService, HotService
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, TenantRules, compile_rules
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.one_time import OneTimeTickets
+from wsprism.realtime.tenant.service_host import TenantServiceHost
 from wsprism.services import BackendHotService, ChatService, EchoService, RelayService, RoomService, WebhookService
 from wsprism.settings import FlushSettings, HandshakeLimitSettings, HttpLimitsSettings, TenantSettings
 from wsprism.transport.http.gate import HttpLimits
@@ -28,22 +29,24 @@ __all__ = [
 
 
 def build_tenant(settings: TenantSettings, scheduler: Scheduler, sampler: Sampler) -> TenantContext:
-    """A tenant's rules and authenticator, with nobody in it yet."""
+    """A tenant's rules and authenticator, with nobody in it yet. Whoever puts it in force starts its services."""
     rules = build_rules(settings)
     one_time = OneTimeTickets(time.time)
     authenticator = build_authenticator(settings, one_time, scheduler.now)
     store = MemoryRoomStore(scheduler.now)
-    return TenantContext(
+    tenant = TenantContext(
         settings.id, rules, authenticator, scheduler.now, one_time=one_time, sampler=sampler, store=store
     )
+    tenant.host = TenantServiceHost(tenant, scheduler)
+    return tenant
 
 
-def build_rules(settings: TenantSettings) -> TenantRules:
-    """The rules of a tenant, services included."""
-    return compile_rules(settings, build_services(settings))
+def build_rules(settings: TenantSettings, before: ServiceRegistry | None = None) -> TenantRules:
+    """The rules of a tenant, services included; those of ``before`` that are the same still are kept."""
+    return compile_rules(settings, build_services(settings, before))
 
 
-def build_services(settings: TenantSettings) -> ServiceRegistry:
+def build_services(settings: TenantSettings, before: ServiceRegistry | None = None) -> ServiceRegistry:  # noqa: ARG001
     """What a tenant's messages can reach; ``room`` is always there."""
     ext: dict[str, ExtService] = {"room": RoomService()}
     for name, ext_settings in settings.services.ext.items():

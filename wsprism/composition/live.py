@@ -117,7 +117,7 @@ class LiveParts:
         elif keys:
             auth_changed = any(key.startswith("auth") for key in keys)
             authenticator = build_authenticator(settings, context.one_time, context.now) if auth_changed else None
-            switch.rules.append((context, build_rules(settings), authenticator))
+            switch.rules.append((context, build_rules(settings, context.rules.services), authenticator))
 
     async def spawn(self, switch: Switch) -> None:
         """Start the actors of new tenants. Raises ActorError when the gateway's own is stopping."""
@@ -138,9 +138,11 @@ class LiveParts:
         """Put the new configuration in force, in one synchronous step."""
         for tenant in switch.added:
             self._tenants[tenant.id] = tenant
+            tenant.start_services()
         for tenant in switch.removed:
             del self._tenants[tenant.id]
             tenant.removed = True
+            tenant.stop_services()
             tenant.ref.tell_control(RemoveTenant())
         replaced = [tenant.authenticator for tenant in switch.removed]
         for tenant, rules, authenticator in switch.rules:

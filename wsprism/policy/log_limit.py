@@ -24,11 +24,18 @@ class LimitedLog:
         self._left_out: dict[tuple[str, str | None], int] = {}
 
     def log(
-        self, reason: str, message: str, *, of: str | None = None, level: int = logging.INFO, **fields: object
+        self,
+        reason: str,
+        message: str,
+        *,
+        of: str | None = None,
+        level: int = logging.INFO,
+        raised: BaseException | None = None,
+        **fields: object,
     ) -> None:
         """One line with ``reason``, ``fields`` and ``left_out`` (lines of this reason since the last one, if any).
 
-        ``of`` limits each of a few known parties by itself.
+        ``of`` limits each of a few known parties by itself; ``raised`` is shown with its traceback.
         No field may hold a secret, and none a name of the standard ``LogRecord``.
         """
         now = self._now()
@@ -40,4 +47,4 @@ class LimitedLog:
         left_out = self._left_out.pop(key, 0)
         if left_out:
             fields["left_out"] = left_out
-        self._logger.log(level, message, extra={"reason": reason, **fields})
+        self._logger.log(level, message, exc_info=raised, extra={"reason": reason, **fields})

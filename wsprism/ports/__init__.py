@@ -17,9 +17,10 @@ from wsprism.ports.broker import (
     WindowItem,
 )
 from wsprism.ports.clock import Clock
+from wsprism.ports.hosted_services import HostedService, RoomWatcher, ServiceCounts, ServiceHost, ServiceStatus
 from wsprism.ports.registry import Opened, Registry, RegistryListener, SessionKey, SessionOpening
 from wsprism.ports.room_store import HistoryItem, KeepPublication, Kept, RoomStore
-from wsprism.ports.services import ExtService, HotService, ServiceContext
+from wsprism.ports.services import ExtService, FilteringService, HotService, HotVerdict, ServiceContext
 from wsprism.ports.state_store import StateKind, StateStore
 from wsprism.ports.streams import StreamCalls, StreamHub, StreamPeer
 from wsprism.ports.tickets import Authenticator, Principal, TicketRefusal, TicketRequest
@@ -37,8 +38,11 @@ __all__ = [
     "Clock",
     "Draft",
     "ExtService",
+    "FilteringService",
     "HistoryItem",
+    "HostedService",
     "HotService",
+    "HotVerdict",
     "KeepPublication",
     "Kept",
     "NewsPort",
@@ -49,7 +53,11 @@ __all__ = [
     "RegistryListener",
     "RoomListener",
     "RoomStore",
+    "RoomWatcher",
     "ServiceContext",
+    "ServiceCounts",
+    "ServiceHost",
+    "ServiceStatus",
     "SessionKey",
     "SessionOpening",
     "StateKind",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, Protocol
 
 from wsprism.protocol.envelope import Envelope
+from wsprism.protocol.hot import HotFrame
 
-__all__ = ["ExtService", "HotService", "ServiceContext"]
+__all__ = ["ExtService", "FilteringService", "HotService", "HotVerdict", "ServiceContext"]
 
 
 class ServiceContext(Protocol):
@@ -19,6 +21,11 @@ class ServiceContext(Protocol):
     def user(self) -> str: ...
     @property
     def sid(self) -> str: ...
+    @property
+    def generation(self) -> int:
+        """Grows with every session of the tenant."""
+        ...
+
     @property
     def active_room(self) -> str | None: ...
     @property
@@ -40,7 +47,7 @@ class ExtService(Protocol):
         ...
 
     def handle(self, context: ServiceContext, envelope: Envelope) -> object:
-        """What is to happen: one of ``wsprism.realtime.effects``, or None."""
+        """What is to happen: one of ``wsprism.effects``, or None."""
         ...
 
 
@@ -60,4 +67,30 @@ class HotService(Protocol):
     @property
     def to_backend(self) -> bool:
         """Whether the frame goes to the backend's stream, and to no member."""
+        ...
+
+    @property
+    def filters(self) -> bool:
+        """Whether it is a ``FilteringService``, which looks at every frame."""
+        ...
+
+    @property
+    def deliver(self) -> bool:
+        """Whether frames go to members at all."""
+        ...
+
+
+class HotVerdict(Enum):
+    """What a service says of a frame, if it does not rewrite it."""
+
+    PASS = "pass"
+    DROP = "drop"
+    """Nobody gets it, and it is not acknowledged."""
+
+
+class FilteringService(HotService, Protocol):
+    """A hot service that looks at every frame before it goes anywhere. It never raises."""
+
+    def filter(self, context: ServiceContext, room: str | None, frame: HotFrame) -> bytes | HotVerdict:
+        """Pass it, drop it, or the whole frame that goes out instead. ``room``: where it goes; ``frame`` as it came."""
         ...

@@ -12,7 +12,7 @@ from qos import LaneCounters
 from wsprism.policy.decisions import DecisionCounters
 from wsprism.realtime.histogram import Histogram
 
-__all__ = ["GatewayCounters", "ReloadResult", "StreamCounters", "TenantCounters"]
+__all__ = ["GatewayCounters", "ReloadResult", "ServiceCounters", "StreamCounters", "TenantCounters"]
 
 
 class ReloadResult(StrEnum):
@@ -53,8 +53,25 @@ class StreamCounters:
         self.lanes = LaneCounters()
 
 
+class ServiceCounters:
+    """One service that is code of the operator's; ``duration`` is of some of its calls. What each field counts is said
+    by ``ports.ServiceCounts``."""
+
+    __slots__ = ("calls", "duration", "effects", "faults", "slow", "suspended", "suspensions")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.effects = 0
+        self.slow = 0
+        self.suspensions = 0
+        self.suspended = False
+        self.faults: Counter[str] = Counter()
+        self.duration = Histogram()
+
+
 class TenantCounters:
-    """One tenant's counts since start. ``lanes`` is the exact account of its outbound queues."""
+    """One tenant's counts since start. ``lanes`` is the exact account of its outbound queues; ``services`` are by lane
+    and name."""
 
     __slots__ = (
         "bytes_in_ext",
@@ -70,6 +87,7 @@ class TenantCounters:
         "presence_diffs",
         "recoveries",
         "replayed_messages",
+        "services",
         "sessions_opened",
         "slow_disconnects",
         "stream",
@@ -92,6 +110,7 @@ class TenantCounters:
         self.decisions = DecisionCounters()
         self.lanes = LaneCounters()
         self.stream = StreamCounters()
+        self.services: dict[tuple[str, str], ServiceCounters] = {}
 
 
 class GatewayCounters:

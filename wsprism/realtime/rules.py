@@ -7,7 +7,7 @@ Built from settings by ``compile_rules``; immutable, so that a reload swaps it w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +31,16 @@ from wsprism.realtime.tenant.state import RESERVED_GENERATIONS, TenantState
 
 if TYPE_CHECKING:
     from actors import ActorRef
-    from wsprism.ports import Authenticator, BackendPort, ExtService, HotService, RoomStore
+    from wsprism.ports import (
+        Authenticator,
+        BackendPort,
+        ExtService,
+        HostedService,
+        HotService,
+        RoomStore,
+        RoomWatcher,
+        ServiceHost,
+    )
     from wsprism.settings import RoomSettings, TenantSettings
 
 __all__ = ["ServiceRegistry", "TenantContext", "TenantRules", "compile_rules"]
@@ -41,10 +50,15 @@ _NO_LIMIT: Final = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class ServiceRegistry:
-    """The services that a tenant's messages can reach, by the name or id that stands in a message."""
+    """The services that a tenant's messages can reach, by the name or id that stands in a message.
+
+    Of them ``hosted`` are code of the operator's, and ``watchers`` want to know who comes to rooms and goes.
+    """
 
     ext: Mapping[str, ExtService]
     hot: Mapping[int, HotService]
+    hosted: Sequence[HostedService] = ()
+    watchers: Sequence[RoomWatcher] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +97,8 @@ class TenantContext:
     ``registry``, ``revocations`` and ``generations`` are written by the tenant actor alone. ``now`` is monotonic,
     ``unix_now`` Unix time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``. The process has
     one ``sampler``. ``store``: what rooms remember (None: nothing). ``removed``: the configuration does not have it any
-    more, and nobody comes in. ``state`` is what outlives a restart, where anything does.
+    more, and nobody comes in. ``state`` is what outlives a restart, where anything does. ``host`` is what its services
+    are started with.
     """
 
     __slots__ = (
@@ -93,6 +108,7 @@ class TenantContext:
         "bucket",
         "counters",
         "generations",
+        "host",
         "id",
         "now",
         "one_time",
@@ -134,6 +150,7 @@ class TenantContext:
         self._reserved_generation = 0
         self.state: TenantState | None = None
         self.backend: BackendPort | None = None
+        self.host: ServiceHost | None = None
         self.ref: ActorRef
         self.removed = False
         self.rules = rules
@@ -189,11 +206,27 @@ class TenantContext:
         state.reserve_generation(self._reserved_generation)
 
     def apply(self, rules: TenantRules) -> None:
-        """Swap the rules. What live connections hold of them follows when the tenant is told ``RulesChanged``."""
-        self.rules = rules
+        """Swap the rules, services included. What connections hold of them follows when the tenant is told
+        ``RulesChanged``."""
+        before, self.rules = self.rules, rules
+        self.start_services()
+        for service in before.services.hosted:
+            if service not in rules.services.hosted:
+                service.stop()
         if self.store is not None:
             self.store.configure(rules.max_history_rooms, rules.max_history_bytes)
         self.bucket.configure(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
+
+    def start_services(self) -> None:
+        """Those of the rules, which may have been started already."""
+        if self.host is not None:
+            for service in self.rules.services.hosted:
+                service.start(self.host)
+
+    def stop_services(self) -> None:
+        """The tenant goes: nothing more of theirs is carried out."""
+        for service in self.rules.services.hosted:
+            service.stop()
 
     def rate_limiter(self) -> RateLimiter:
         """The limiter of a new connection."""

@@ -14,6 +14,8 @@ class EchoService:
     include_sender: bool = False
     echo: bool = True
     to_backend: bool = False
+    filters: bool = False
+    deliver: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class RelayService:
     include_sender: bool = False
     echo: bool = False
     to_backend: bool = False
+    filters: bool = False
+    deliver: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +36,5 @@ class BackendHotService:
     include_sender: bool = False
     echo: bool = False
     to_backend: bool = True
+    filters: bool = False
+    deliver: bool = True

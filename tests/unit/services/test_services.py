@@ -21,6 +21,7 @@ class Context:
     user = "user:ann"
     sid = "1"
     active_room = "lobby"
+    generation = 1
     metadata: Mapping[str, Any] = {}
 
     def decode_data(self, envelope: Envelope, type: Any = Any) -> Any:

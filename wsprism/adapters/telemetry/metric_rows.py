@@ -15,7 +15,7 @@ from actors import SystemStatistics
 from qos import Lane
 from wsprism import __version__, build_kind
 from wsprism.ports import BackendFigures, RoomStore
-from wsprism.realtime.counters import StreamCounters
+from wsprism.realtime.counters import ServiceCounters, StreamCounters
 from wsprism.realtime.histogram import Histogram
 from wsprism.realtime.view import GatewayView, TenantView
 
@@ -78,6 +78,17 @@ def _service_messages(tenant: TenantView) -> Points:
         yield count, {"tenant": tenant.id, "lane": "ext", "service": name}
     for service_id, count in counters.messages_by_hot_service.items():
         yield count, {"tenant": tenant.id, "lane": "hot", "service": str(service_id)}
+
+
+def _of_services(read: Callable[[ServiceCounters], Iterable[tuple[float, Labels]]]) -> Callable[[TenantView], Points]:
+    """Of services that are code of the operator's."""
+
+    def points(tenant: TenantView) -> Points:
+        for (lane, name), counters in tenant.counters.services.items():
+            for value, labels in read(counters):
+                yield value, {"tenant": tenant.id, "lane": lane, "service": name} | labels
+
+    return points
 
 
 def _of_backend(read: Callable[[BackendFigures], Iterable[tuple[float, Labels]]]) -> Callable[[TenantView], Points]:
@@ -155,6 +166,40 @@ STREAM_ROWS: Final[tuple[Row[TenantView], ...]] = (
         "wsprism_backend_stream_unsent",
         "Messages to streams that never left, by reason",
         _of_stream(_stream_unsent),
+    ),
+)
+
+SERVICE_ROWS: Final[tuple[Row[TenantView], ...]] = (
+    Row("counter", "wsprism_service_calls", "Calls of a service's code", _of_services(lambda one: [(one.calls, {})])),
+    Row(
+        "counter",
+        "wsprism_service_effects",
+        "Effects that a service's code has answered",
+        _of_services(lambda one: [(one.effects, {})]),
+    ),
+    Row(
+        "counter",
+        "wsprism_service_faults",
+        "Calls of a service's code without an answer that can be used, by cause",
+        _of_services(lambda one: [(count, {"cause": cause}) for cause, count in one.faults.items()]),
+    ),
+    Row(
+        "counter",
+        "wsprism_service_slow_calls",
+        "Calls of a service's code that held the event loop for more than 5 ms",
+        _of_services(lambda one: [(one.slow, {})]),
+    ),
+    Row(
+        "gauge",
+        "wsprism_service_suspended",
+        "1 while a service is left alone because it keeps failing",
+        _of_services(lambda one: [(int(one.suspended), {})]),
+    ),
+    Row(
+        "counter",
+        "wsprism_service_suspensions",
+        "Times that a service was suspended",
+        _of_services(lambda one: [(one.suspensions, {})]),
     ),
 )
 
@@ -285,6 +330,7 @@ TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
         "s",
     ),
     *STREAM_ROWS,
+    *SERVICE_ROWS,
 )
 
 
@@ -420,6 +466,15 @@ HISTOGRAM_ROWS: Final[tuple[HistogramRow, ...]] = (
         "Of a question to the backend, from its sending to its answer or failure",
         lambda view: [
             (one.backend.figures.duration, {"tenant": one.id}) for one in view.tenants() if one.backend is not None
+        ],
+    ),
+    HistogramRow(
+        "wsprism_service_call_duration",
+        "Of a call of a service's code, one in sixteen; of an async one from its beginning to its end",
+        lambda view: [
+            (one.duration, {"tenant": tenant.id, "lane": lane, "service": name})
+            for tenant in view.tenants()
+            for (lane, name), one in tenant.counters.services.items()
         ],
     ),
     HistogramRow(

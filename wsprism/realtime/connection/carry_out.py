@@ -2,7 +2,7 @@
 
 Functions, because an idle connection should hold no more than it must. Whatever is refused is told to the client, with
 the code that it would see had it asked itself, and undoes nothing else. What a client's message brings about within the
-gateway is bound by its ticket and membership; what its backend answered is trusted.
+gateway is bound by its ticket and membership; what its backend answered, or code of the operator's, is trusted.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from typing import Any, Final
 import msgspec
 
 from wsprism.effects import (
+    Answer,
     AskBackend,
     Disconnect,
     Effect,
+    Fail,
     JoinRoom,
+    Later,
     LeaveRoom,
     ListHistory,
     ListMembers,
@@ -38,7 +41,7 @@ from wsprism.protocol.codes import ErrorCode, may_reconnect
 from wsprism.protocol.envelope import ACK_REQUESTED, JSON, Envelope
 from wsprism.realtime.connection.core import Core
 from wsprism.realtime.connection.deciding import ask_about_join
-from wsprism.realtime.connection.later import ask_backend
+from wsprism.realtime.connection.later import ask_backend, ask_service
 from wsprism.realtime.decision import Acknowledgement, Decision
 from wsprism.realtime.messages import (
     CloseConnection,
@@ -87,7 +90,11 @@ def carry_out(connection: Core, effects: Effect | Sequence[Effect], origin: Enve
         return
     if isinstance(origin, Envelope) and origin.id is not None and len(effects) > 1:
         origin = msgspec.structs.replace(origin, id=None)  # it names one publication, not several
-    prepared = _prepared(connection, effects, origin)
+    in_process = isinstance(origin, Origin) and origin.in_process
+    if in_process and len(effects) == 1 and not origin.flags & ACK_REQUESTED:
+        _CARRY_OUT[type(effects[0])](connection, effects[0], origin, None)
+        return
+    prepared: Sequence[Any] | None = effects if in_process else _prepared(connection, effects, origin)
     if prepared is None:
         return
     acknowledgement = None
@@ -113,7 +120,7 @@ def _prepared(connection: Core, effects: Sequence[Any], origin: Envelope | Origi
     prepared = []
     for effect in effects:
         if isinstance(effect, Publish | Reply | Send):
-            data = _encode(connection, effect.data, origin.svc, origin.seq)
+            data = _encode(connection, effect.data, origin.svc, origin)
             if data is None:
                 return None
             effect = msgspec.structs.replace(effect, data=msgspec.Raw(data))
@@ -133,7 +140,7 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
         connection.refuse(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this session may not publish here", seq)
         return False
     svc = effect.svc or origin.svc
-    data = _encode(connection, effect.data, svc, seq)
+    data = _encode(connection, effect.data, svc, origin)
     if data is None:
         return False
     ack = whole is None and origin.flags & ACK_REQUESTED != 0
@@ -197,7 +204,7 @@ def _reply(connection: Core, effect: Reply, origin: Envelope | Origin, _: _List 
 
 def _send(connection: Core, effect: Send, origin: Envelope | Origin, _: _List | None) -> bool:
     svc = effect.svc or origin.svc
-    data = _encode(connection, effect.data, svc, origin.seq)
+    data = _encode(connection, effect.data, svc, origin)
     if data is None:
         return False
     publications = (ExtPublication(svc, effect.type, data),)
@@ -330,9 +337,30 @@ def _joined_room(connection: Core, named: str | None, seq: int | None) -> str | 
 
 
 def _refuse_by_service(connection: Core, effect: Refuse, origin: Envelope | Origin, _: _List | None) -> bool:
-    reason = Reason.BACKEND_REFUSED if isinstance(origin, Origin) else Reason.BAD_REQUEST
+    reason = Reason.BAD_REQUEST
+    if isinstance(origin, Origin):
+        reason = Reason.SERVICE_REFUSED if origin.in_process else Reason.BACKEND_REFUSED
     connection.refuse(reason, effect.code, effect.msg, origin.seq)
     return False
+
+
+def _fail(connection: Core, effect: Fail, origin: Envelope | Origin, _: _List | None) -> bool:
+    connection.refuse(effect.reason, effect.code, effect.msg, origin.seq)
+    return False
+
+
+def _answer(connection: Core, effect: Answer, origin: Envelope | Origin, _: _List | None) -> bool:
+    carry_out(connection, effect.effects, _origin_of(origin))
+    return True
+
+
+def _later(connection: Core, effect: Later, origin: Envelope | Origin, _: _List | None) -> bool:
+    ask_service(connection, effect, _origin_of(origin))
+    return True
+
+
+def _origin_of(origin: Envelope | Origin) -> Origin:
+    return Origin(origin.svc, origin.type, origin.seq, origin.flags, origin.room, True)
 
 
 def _disconnect(connection: Core, effect: Disconnect, origin: Envelope | Origin, _: _List | None) -> bool:  # noqa: ARG001
@@ -347,12 +375,14 @@ def _ask_backend(connection: Core, _: AskBackend, origin: Envelope | Origin, __:
     return True
 
 
-def _encode(connection: Core, data: Any, svc: str, seq: int | None) -> bytes | None:
+def _encode(connection: Core, data: Any, svc: str, origin: Envelope | Origin) -> bytes | None:
     """``data`` as a publication's; None, and the client and the log told, when not every client could be told it."""
+    if isinstance(origin, Origin) and origin.in_process:
+        return b"null" if data is None else bytes(data)
     try:
         return data_of(data)
     except NotPortable:
-        _tell_fault(connection, svc, seq)
+        _tell_fault(connection, svc, origin.seq)
         return None
 
 
@@ -367,9 +397,12 @@ def _refuse_overloaded(connection: Core, msg: str, seq: int | None) -> bool:
 
 
 _CARRY_OUT: Final[dict[type, Callable[[Core, Any, Envelope | Origin, _List | None], bool]]] = {
+    Answer: _answer,
     AskBackend: _ask_backend,
     Disconnect: _disconnect,
+    Fail: _fail,
     JoinRoom: _join,
+    Later: _later,
     LeaveRoom: _leave,
     ListHistory: _list_history,
     ListMembers: _list_members,

@@ -97,6 +97,10 @@ class Core(Actor):
         return self.session.sid
 
     @property
+    def generation(self) -> int:
+        return self.session.generation
+
+    @property
     def active_room(self) -> str | None:
         return self.session.active_room
 

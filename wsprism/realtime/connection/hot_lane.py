@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import cast
 
 from qos import Frame, Lane
 from wsprism.policy.decisions import Reason
+from wsprism.ports import FilteringService, HotService, HotVerdict
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.frames import binary_frame
@@ -58,11 +60,21 @@ def hear_hot(connection: Core, raw: bytes) -> None:
     counters.messages_by_hot_service[service_id] += 1
     if connection.trace is not None:
         connection.trace.mark("policy", service=str(service_id), opcode=frame.opcode)
+    if service.filters:
+        filtered = _filter(connection, service, room, frame)
+        if filtered is None:
+            return
+        frame = filtered
+        raw = frame.raw
     if rules.hot_room_numbers or frame.room is not None:
         frame = with_room(frame, connection.rooms[room].number if rules.hot_room_numbers and room is not None else None)
         raw = frame.raw
     ready = binary_frame(raw if not service.include_sender else with_sender(frame, session.user))
     ack = bool(frame.flags & ACK_REQUESTED)
+    if not service.deliver:
+        if ack:
+            session.outlet.send(sysmsg.ack(frame.seq, session.trace_id))
+        return
     if room is None:
         if rules.hot_requires_active_room:
             _refuse(connection, Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", frame.seq)
@@ -77,7 +89,7 @@ def hear_hot(connection: Core, raw: bytes) -> None:
     conflation = rules.conflation
     key = None
     if conflation.active:
-        key = (room, service_id, conflation.key_for(session, frame.opcode, frame.payload))
+        key = (room, frame.service_id, conflation.key_for(session, frame.opcode, frame.payload))
     if service.to_backend:
         _hand_on(connection, room, frame, key, ack=ack)
         return
@@ -87,6 +99,24 @@ def hear_hot(connection: Core, raw: bytes) -> None:
             connection.refuse(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, ROOM_OVERLOADED, frame.seq)
         else:
             counters.decisions.count(Reason.MAILBOX_FULL)
+
+
+def _filter(connection: Core, service: HotService, room: str | None, frame: HotFrame) -> HotFrame | None:
+    """What its service makes of a frame that may be published; None: nothing goes out."""
+    tenant, session = connection.tenant_context, connection.session
+    if room is None and tenant.rules.hot_requires_active_room:
+        _refuse(connection, Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", frame.seq)
+        return None
+    if room is not None and session.muted and not session.may_say_in(room):
+        _refuse(connection, Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", frame.seq)
+        return None
+    verdict = cast(FilteringService, service).filter(connection, room, frame)
+    if connection.trace is not None:
+        connection.trace.mark("service", service=str(frame.service_id), opcode=frame.opcode)
+    if isinstance(verdict, HotVerdict):
+        return frame if verdict is HotVerdict.PASS else None
+    rewritten = decode_hot(verdict, tenant.rules.hot_framing)
+    return None if isinstance(rewritten, HotFault) else rewritten
 
 
 def _hand_on(connection: Core, room: str, frame: HotFrame, key: Hashable | None, *, ack: bool) -> None:

@@ -1,4 +1,5 @@
-"""Answers that come later: a message is asked of the tenant's backend, and its effects are carried out when they come.
+"""Answers that come later: a message is asked of the tenant's backend, or of a service that takes its time, and its
+effects are carried out when they come.
 
 The answer comes back as a message, so that no actor is touched from outside its turn. It survives its connection where
 it concerns others: then the tenant carries it out.
@@ -18,10 +19,13 @@ from wsprism.realtime.messages import Answered, Origin
 from wsprism.realtime.tenant.news import facts_of
 
 if TYPE_CHECKING:
+    from actors import ActorRef
+    from wsprism.effects import Effect, Later
     from wsprism.protocol.traces import MessageTrace
     from wsprism.realtime.rules import TenantContext
+    from wsprism.realtime.session import Session
 
-__all__ = ["REFUSALS", "ask_backend", "number_of", "refuse_unanswered", "traceparent_of", "withdraw"]
+__all__ = ["REFUSALS", "ask_backend", "ask_service", "number_of", "refuse_unanswered", "traceparent_of", "withdraw"]
 
 REFUSALS: Final = {
     CallResult.REFUSED: (Reason.BACKEND_REFUSED, ErrorCode.NOT_ALLOWED, "the backend says no"),
@@ -74,6 +78,33 @@ def ask_backend(connection: Core, envelope: Envelope) -> None:
     )
     if refused is not None:
         connection.refuse(*REFUSALS[refused], seq)
+
+
+class _Asker:
+    """A message of a connection that waits for its service's answer."""
+
+    __slots__ = ("_origin", "_ref", "_session", "_tenant")
+
+    def __init__(self, session: Session, origin: Origin, ref: ActorRef, tenant: ActorRef) -> None:
+        self._session = session
+        self._origin = origin
+        self._ref = ref
+        self._tenant = tenant
+
+    @property
+    def listens(self) -> bool:
+        return self._ref.alive and not self._session.ended
+
+    def answer(self, effects: list[Effect]) -> None:
+        answered = Answered(self._session, self._origin, effects)
+        if not (self._ref.alive and self._ref.tell_control(answered)):
+            self._tenant.tell_control(answered)
+
+
+def ask_service(connection: Core, effect: Later, origin: Origin) -> None:
+    """Have a service of this process answer a message when it can."""
+    asker = _Asker(connection.session, origin, connection.context.ref, connection.tenant_context.ref)
+    effect.begin(asker)
 
 
 def _line_of(connection: Core, svc: str) -> BackendLine | None:

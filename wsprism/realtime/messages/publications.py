@@ -30,13 +30,17 @@ __all__ = [
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
-    """What is remembered of a client's message whose effects come later: as much of its envelope as they need."""
+    """What is remembered of a client's message whose effects come later: as much of its envelope as they need.
+
+    ``in_process``: a service within the gateway answers; its data are checked and encoded.
+    """
 
     svc: str
     type: str
     seq: int | None
     flags: int
     room: str | None
+    in_process: bool = False
 
 
 @dataclass(frozen=True, slots=True)

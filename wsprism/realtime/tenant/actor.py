@@ -46,6 +46,7 @@ from wsprism.realtime.tenant.presences import PRESENCE_HANDLERS, tell_rooms_of_r
 from wsprism.realtime.tenant.registry import SessionRegistry
 from wsprism.realtime.tenant.revocations import REVOCATION_HANDLERS
 from wsprism.realtime.tenant.rooms import ROOM_HANDLERS, TenantRooms
+from wsprism.realtime.tenant.service_host import tell_closed
 from wsprism.realtime.tenant.streams import Streams
 from wsprism.realtime.tenant.unattached import UNATTACHED_HANDLERS, Unattached
 
@@ -69,6 +70,8 @@ class Tenant(Actor):
 
     def __init__(self, tenant: TenantContext, flusher: Flusher) -> None:
         self.tenant = tenant
+        for room in tenant.registry.rooms:
+            tell_closed(tenant, room)
         self.registry = tenant.registry = SessionRegistry(tenant.registry.room_numbers.last)
         tenant.presences = Presences(tenant.store)
         self.flusher = flusher

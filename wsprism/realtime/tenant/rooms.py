@@ -30,6 +30,7 @@ from wsprism.realtime.room.inbox import Inbox
 from wsprism.realtime.room.snapshot import RoomSnapshot
 from wsprism.realtime.tenant.histories import keep
 from wsprism.realtime.tenant.registry import RoomEntry, Roster
+from wsprism.realtime.tenant.service_host import tell_closed, tell_joined, tell_left
 
 if TYPE_CHECKING:
     from wsprism.policy.decisions import Denied
@@ -81,12 +82,15 @@ class TenantRooms:
         if denied is not None:
             return denied
         entry = entry or self._reopen(name) or self._open(name)
-        if session not in entry.sessions:
+        comes = session not in entry.sessions
+        if comes:
             registry.join(session, name)
             self._tenant.news.joined(session, name, entry)
         if answer is not None:
             session.may_only_read(name, bool(answer.read_only))
         entry.ref.tell_control(RoomJoin(session, seq, token, answer, wants, active))
+        if comes and self._tenant.tenant.rules.services.watchers:
+            tell_joined(self._tenant.tenant, session, name)
         return None
 
     def _reopen(self, name: str) -> RoomEntry | None:
@@ -131,9 +135,12 @@ class TenantRooms:
             return
         entry.ref.tell_control(RoomLeave(session, seq, announce, token, lost))
         self._tenant.news.left(session, room, entry, why)
+        if self._tenant.tenant.rules.services.watchers:
+            tell_left(self._tenant.tenant, session, room)
         if not entry.sessions:
             entry.ref.tell_control(CloseRoom())
             self._tenant.news.room_closed(room, entry.number)
+            tell_closed(self._tenant.tenant, room)
 
 
 def _join(tenant: Tenant, message: JoinRequest) -> None:

@@ -39,6 +39,8 @@ __all__ = [
     "RoomItem",
     "RoomPage",
     "RoomsAnswer",
+    "ServiceItem",
+    "ServicesAnswer",
     "SessionItem",
     "SessionPage",
     "SessionsAnswer",
@@ -149,6 +151,24 @@ class BackendAnswer(Answer):
     streams: int = Field(description="connected now")
     events: BackendEvents
     last_failure: str | None = Field(description="in words; none since the start: null")
+
+
+class ServiceItem(Answer):
+    """A service that is code of the operator's."""
+
+    lane: Literal["ext", "hot"]
+    name: str = Field(description="as in the configuration; of the hot lane the id")
+    kind: str
+    since: datetime = Field(description="when this version was put in force")
+    version: str = Field(description="a hash of its code and options")
+    state: Literal["running", "suspended"]
+    last_fault: str | None = Field(description="in words; none since this version is in force: null")
+
+
+class ServicesAnswer(Answer):
+    """A tenant's services that are code of the operator's, in the order of the configuration."""
+
+    items: list[ServiceItem]
 
 
 class TenantPage(Page):

@@ -25,6 +25,7 @@ __all__ = [
     "MAX_PAGE_BYTES",
     "get_backend",
     "get_room",
+    "get_services",
     "get_tenant",
     "get_user",
     "list_rooms",
@@ -79,6 +80,25 @@ async def get_backend(call: Call) -> answers.BackendAnswer | Problem:
         last_failure=now.last_failure,
         streams=now.streams,
     )
+
+
+async def get_services(call: Call) -> answers.ServicesAnswer:
+    found = [one.status for one in call.tenant.rules.services.hosted]
+    items = [
+        answers.ServiceItem.model_validate(
+            {
+                "lane": one.lane,
+                "name": one.name,
+                "kind": one.kind,
+                "since": datetime.fromtimestamp(one.since, UTC),
+                "version": one.version,
+                "state": "suspended" if one.suspended else "running",
+                "last_fault": one.last_fault,
+            }
+        )
+        for one in found
+    ]
+    return answers.ServicesAnswer(items=items)
 
 
 async def list_sessions(call: Call) -> answers.SessionPage:

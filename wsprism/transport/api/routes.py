@@ -120,6 +120,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         lists.get_backend, answers.BackendAnswer,
     ),
     Operation(
+        "services", "GET", f"{TENANT}/services", "Its services of the operator's own code: version, state, last fault",
+        lists.get_services, answers.ServicesAnswer,
+    ),
+    Operation(
         "sessions", "GET", f"{TENANT}/sessions", "Its sessions", lists.list_sessions, answers.SessionPage,
         query=models.SessionsQuery,
     ),

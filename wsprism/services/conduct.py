@@ -1,0 +1,161 @@
+"""How one service of the operator's code behaves: what it is counted, what it did last, whether it is suspended.
+
+Shared by all kinds of such services. Their hosts call ``begin`` before each call and settle what it gave; they carry
+nothing out while it says no. Nothing here waits or raises.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from typing import Final
+
+from wsprism.effects import Fail
+from wsprism.policy.decisions import Reason
+from wsprism.policy.log_limit import LimitedLog
+from wsprism.policy.suspension import Suspension
+from wsprism.ports import ServiceCounts, ServiceHost, ServiceStatus
+from wsprism.protocol.codes import ErrorCode
+
+__all__ = ["BUSY", "FAULT", "SUSPENDED", "TOO_SLOW", "Conduct"]
+
+FAULT: Final = Fail(Reason.SERVICE_FAULT, ErrorCode.INTERNAL, "the service failed")
+TOO_SLOW: Final = Fail(Reason.SERVICE_FAULT, ErrorCode.TIMEOUT, "the service did not answer in time")
+SUSPENDED: Final = Fail(Reason.SERVICE_SUSPENDED, ErrorCode.UNAVAILABLE, "the service keeps failing, and is suspended")
+BUSY: Final = Fail(Reason.SERVICE_BUSY, ErrorCode.RESOURCE_EXHAUSTED, "too much waits for the service")
+"""What a sender is told."""
+
+LONGEST_HOLD_S: Final = 0.005
+"""A call that holds the event loop longer is named."""
+
+_SAMPLED: Final = 16
+_LONGEST_WORDS: Final = 300
+
+_log = logging.getLogger("wsprism.services")
+
+
+class Conduct:
+    """``lane``, ``name`` and ``kind`` as in the configuration, ``version`` names the code. ``start`` comes first."""
+
+    def __init__(self, lane: str, name: str, kind: str, version: str, suspension: Suspension) -> None:
+        self.lane = lane
+        self.name = name
+        self.last_fault: str | None = None
+        self._kind = kind
+        self._version = version
+        self._suspension = suspension
+        self._since = 0.0
+        self._host: ServiceHost | None = None
+        self._counts: ServiceCounts = _Uncounted()
+        self._faults = LimitedLog(_log, time.monotonic)
+        self._holds = LimitedLog(_log, time.monotonic)
+
+    def start(self, host: ServiceHost) -> None:
+        """Its tenant has it from now on. Idempotent."""
+        if self._host is None:
+            self._since = host.unix_now()
+        self._host = host
+        self._counts = host.counts(self.lane, self.name)
+        self._counts.suspended = self._suspension.suspended
+
+    def stop(self) -> None:
+        """What is counted under its name belongs to its successor."""
+        if self._host is not None:
+            self._counts.suspended = False
+            self._host = None
+            self._counts = _Uncounted()
+
+    @property
+    def status(self) -> ServiceStatus:
+        """At this moment."""
+        suspended = self._suspension.suspended
+        return ServiceStatus(self.lane, self.name, self._kind, self._since, self._version, suspended, self.last_fault)
+
+    def begin(self, now: float) -> int | None:
+        """A pass for one call, to be settled by ``worked``, ``failed`` or ``withdrawn``; None: it is suspended."""
+        pass_ = self._suspension.ask(now)
+        if pass_ is not None:
+            self._counts.calls += 1
+        return pass_
+
+    def worked(self, pass_: int, effects: int, took_s: float) -> None:
+        """It gave so many effects."""
+        counts = self._counts
+        counts.effects += effects
+        if counts.calls % _SAMPLED == 0:
+            counts.duration.record(took_s)
+        if self._suspension.suspended:
+            self._suspension.worked(pass_)
+            self._tell_suspended(began=False)
+        else:
+            self._suspension.worked(pass_)
+
+    def withdrawn(self, pass_: int) -> None:
+        """It was not called after all, or told nothing of itself."""
+        self._suspension.withdrawn(pass_)
+
+    def failed(self, pass_: int | None, cause: str, words: str, error: BaseException | None = None) -> None:
+        """A fault: counted, told to the operator, never to a client. ``pass_`` None: it decides nothing.
+
+        ``cause`` is one of a few names of ours, ``words`` may be the service's own.
+        """
+        self._counts.faults[cause] += 1
+        self.last_fault = words if len(words) <= _LONGEST_WORDS else words[:_LONGEST_WORDS] + "…"
+        host = self._host
+        tenant = "" if host is None else host.tenant
+        self._faults.log(
+            "service_fault",
+            "a service failed",
+            level=logging.ERROR,
+            raised=error,
+            tenant=tenant,
+            service=self.name,
+            lane=self.lane,
+            cause=cause,
+            fault=self.last_fault,
+        )
+        if host is None or pass_ is None:
+            return
+        if self._suspension.failed(pass_, host.now()):
+            self._counts.suspensions += 1
+            self._tell_suspended(began=True)
+
+    def held(self, took_s: float, where: str) -> None:
+        """A call has held the event loop for longer than ``LONGEST_HOLD_S``, in the function ``where``."""
+        self._counts.slow += 1
+        tenant = "" if self._host is None else self._host.tenant
+        self._holds.log(
+            "service_holds_the_loop",
+            "a service holds the event loop: everybody waits for it",
+            level=logging.WARNING,
+            tenant=tenant,
+            service=self.name,
+            lane=self.lane,
+            handler=where,
+            took_ms=round(took_s * 1000, 1),
+        )
+
+    def _tell_suspended(self, *, began: bool) -> None:
+        suspended = self._counts.suspended = self._suspension.suspended
+        tenant = "" if self._host is None else self._host.tenant
+        fields = {"tenant": tenant, "service": self.name, "lane": self.lane}
+        if began:
+            _log.error("a service keeps failing, and is suspended", extra=fields | {"fault": self.last_fault})
+        elif not suspended:
+            _log.info("a service works again", extra=fields)
+
+
+class _Uncounted:
+    """Counts of a service that no tenant has, not yet or not any more."""
+
+    def __init__(self) -> None:
+        self.calls = self.effects = self.slow = self.suspensions = 0
+        self.suspended = False
+        self.faults: Counter[str] = Counter()
+        self.duration = _Unrecorded()
+
+
+class _Unrecorded:
+    def record(self, value_s: float) -> None:
+        """Nobody asks for it."""
