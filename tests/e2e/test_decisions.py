@@ -54,6 +54,24 @@ async def test_a_yes_comes_with_rooms_data_and_metadata(start_gateway: StartGate
             assert there.events()[0]["session"]["generation"] == 1
 
 
+async def test_what_the_backend_says_of_handshake_and_join_is_what_presence_shows(start_gateway: StartGateway) -> None:
+    async with backend() as there:
+        asked = {"url": there.url, "secret": SECRET, "ask": ["connect", "join"]}
+        rooms = [{"match": "*", "presence": {"enabled": True}}]
+        gateway = await start_gateway(acme={"backend": asked, "rooms": rooms})
+
+        async def join() -> Any:
+            seated = there.of_kind("join")[-1]["room"] == "table"
+            return {"allow": True, "info": {"seat": 7}} if seated else {"allow": True}
+
+        saying(there, {"connect": {"allow": True, "info": {"name": "Ann"}}, "join": join})
+        async with Client(gateway.base, ticket="dev:ann", sid="tab") as ann:
+            for room, info in [("hall", {"name": "Ann"}), ("table", {"seat": 7})]:
+                await ann.send("room", "join", {"presence": True}, room=room)
+                [entry] = (await ann.receive())["data"]["presence"]["users"]["user:ann"]
+                assert (entry["sid"], entry["info"]) == ("tab", info)
+
+
 async def test_a_no_is_403(start_gateway: StartGateway) -> None:
     async with backend() as there:
         gateway = await start(start_gateway, there, "connect")

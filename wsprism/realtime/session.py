@@ -92,9 +92,7 @@ class Session:
         self.user_agent = user_agent
         self.trace = trace
         self.decision = decision
-        self.info: msgspec.Raw | None = principal.info
-        if decision is not None and bytes(decision.info):
-            self.info = decision.info
+        self.info: msgspec.Raw | None = _info_of(principal, decision)
         self.rooms: dict[str, None] = {}
         self.active_room: str | None = None
         self.connection: ActorRef
@@ -110,6 +108,13 @@ class Session:
     def expires_at(self) -> float | None:
         """Unix time when its ticket ends; None: never."""
         return self.principal.expires_at
+
+    def refresh(self, principal: Principal) -> bool:
+        """It lives on with a new ticket; whether what presence shows of it is another now."""
+        before = self.info
+        self.principal = principal
+        self.info = _info_of(principal, self.decision)
+        return self.info != before
 
     def end(self) -> None:
         """Nothing that it has said and that waits is heard any more."""
@@ -163,3 +168,7 @@ class Session:
 
     def _settle(self) -> None:
         self.muted = self.ended or self.narrowing > 0 or self.put_out_of is not None
+
+
+def _info_of(principal: Principal, decision: ConnectAnswer | None) -> msgspec.Raw | None:
+    return decision.info if decision is not None and bytes(decision.info) else principal.info

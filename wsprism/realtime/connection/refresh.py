@@ -13,7 +13,7 @@ from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault, Envelope
 from wsprism.realtime.connection.core import Core
-from wsprism.realtime.messages import Narrowed, Refreshed
+from wsprism.realtime.messages import InfoChanged, Narrowed, Refreshed
 
 __all__ = ["ask_for_refresh", "refresh"]
 
@@ -75,7 +75,9 @@ def refresh(connection: Core, message: Refreshed) -> None:
     if tenant.revocations.covers(session.user, session.sid, principal.token_id, tenant.unix_now()):
         connection.refuse(Reason.REVOKED, ErrorCode.AUTH_FAILED, "ticket refused", message.seq)
         return
-    before, session.principal = session.principal, principal
+    before = session.principal
+    if session.refresh(principal) and tenant.rules.rooms.keeps_presence:
+        tenant.ref.tell_control(InfoChanged(session))
     connection.session.outlet.send(sysmsg.refreshed(principal.expires_at, session.trace_id, message.seq))
     if principal.rooms is not None and principal.rooms != before.rooms:
         session.begin_narrowing()

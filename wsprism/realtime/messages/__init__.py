@@ -29,6 +29,7 @@ from wsprism.realtime.messages.publications import (
 from wsprism.realtime.messages.room_questions import (
     HistoryChanged,
     HistoryQuery,
+    InfoChanged,
     MembersQuery,
     PresenceDue,
     PresenceQuery,
@@ -59,6 +60,7 @@ __all__ = [
     "HistoryChanged",
     "HistoryQuery",
     "HotPublication",
+    "InfoChanged",
     "JoinAccepted",
     "JoinDecided",
     "JoinDenied",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HistoryChanged",
     "HistoryQuery",
+    "InfoChanged",
     "MembersQuery",
     "PresenceDue",
     "PresenceQuery",
@@ -60,6 +61,13 @@ class PresenceState:
     seq: int | None
     state: msgspec.Raw
     ack: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InfoChanged:
+    """Connection to tenant, and on to its rooms: what presence shows of the session is another."""
+
+    session: Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from wsprism.realtime.messages import (
     HistoryChanged,
     HistoryQuery,
     HotPublication,
+    InfoChanged,
     JoinAccepted,
     Left,
     MembersQuery,
@@ -158,7 +159,14 @@ class Room(Actor):
             self.receive(message.publication)
         elif isinstance(
             message,
-            RoomJoin | RoomLeave | MembersQuery | HistoryQuery | PresenceQuery | PresenceState | CloseRoom,
+            RoomJoin
+            | RoomLeave
+            | MembersQuery
+            | HistoryQuery
+            | PresenceQuery
+            | PresenceState
+            | InfoChanged
+            | CloseRoom,
         ):
             self._line.add_other(message)
         elif kind is HistoryChanged:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wsprism.realtime.messages import RoomLeave
     from wsprism.realtime.room.actor import Room
     from wsprism.realtime.room.presence import RoomPresence
+    from wsprism.realtime.session import Session
 
 __all__ = ["NO_MEMBER", "Attendance"]
 
@@ -61,6 +62,11 @@ class Attendance:
         if self.presence is not None:
             room = self._room
             self.presence.leave(item.session, room.context.ref, room.tenant.now(), lost=item.lost)
+
+    def show_info(self, session: Session) -> None:
+        """What is public of a member is another."""
+        if self.presence is not None:
+            self.presence.set_info(session, self._room.context.ref)
 
     def ask_for_tick(self) -> None:
         """The tenant says when the next change is to be told, if there is one."""

@@ -10,6 +10,7 @@ from wsprism.realtime.messages import (
     ExtPublication,
     HistoryQuery,
     HotPublication,
+    InfoChanged,
     MembersQuery,
     PresenceQuery,
     PresenceState,
@@ -30,8 +31,8 @@ _MOST_BYTES_AT_ONCE: Final = 256 * 1024
 
 Publication = ExtPublication | HotPublication
 Question = MembersQuery | HistoryQuery | PresenceQuery | PresenceState
-Other = RoomJoin | RoomLeave | Question | CloseRoom
-Item = ExtPublication | HotPublication | RoomJoin | RoomLeave | Question | CloseRoom
+Other = RoomJoin | RoomLeave | Question | InfoChanged | CloseRoom
+Item = ExtPublication | HotPublication | RoomJoin | RoomLeave | Question | InfoChanged | CloseRoom
 
 
 class Line:

@@ -51,6 +51,7 @@ class RoomPresence:
         self.asked_for: float | None = None
         self._presence = Presence(rules.bounds, room, store)
         self._holders: dict[_Key, tuple[Session, ActorRef]] = {}
+        self._answered: set[_Key] = set()  # whose info is the backend's word of this join
         self._lingers: dict[_Key, float] = {}
         self._subscribers: dict[Session, int] = {}
 
@@ -88,7 +89,13 @@ class RoomPresence:
         else:
             since = _rfc3339(unix_now)
         self._holders[key] = (session, room)
-        self._presence.put(session.user, Entry(session.sid, since, _info_of(join), state))
+        info = _info_of(session)
+        if join.answer is not None and bytes(join.answer.info):
+            info = join.answer.info
+            self._answered.add(key)
+        else:
+            self._answered.discard(key)
+        self._presence.put(session.user, Entry(session.sid, since, info, state))
         self._forget_if_unheard()
 
     def leave(self, session: Session, room: ActorRef, now: float, *, lost: bool) -> None:
@@ -97,6 +104,7 @@ class RoomPresence:
         if self._holders.get(key) != (session, room):
             return
         del self._holders[key]
+        self._answered.discard(key)
         self._subscribers.pop(session, None)
         if lost and self.rules.linger_s > 0:
             self._lingers[key] = now + self.rules.linger_s
@@ -113,6 +121,15 @@ class RoomPresence:
         self._presence.put(session.user, msgspec.structs.replace(before, state=state))
         self._forget_if_unheard()
         return True
+
+    def set_info(self, session: Session, room: ActorRef) -> None:
+        """What is public of it, unless the backend said that for this room alone."""
+        key = (session.user, session.sid)
+        before = self._presence.entry(*key)
+        if before is None or key in self._answered or self._holders.get(key) != (session, room):
+            return
+        self._presence.put(session.user, msgspec.structs.replace(before, info=_info_of(session)))
+        self._forget_if_unheard()
 
     def expire(self, now: float) -> None:
         """Who has lingered long enough is gone."""
@@ -230,12 +247,9 @@ def _as_data(diff: Diff) -> dict[str, Any]:
     return {"totals": {"users": users, "sessions": sessions}, "truncated": True}
 
 
-def _info_of(join: RoomJoin) -> Any:
-    """What is public of it: the backend's word of this join, else the session's; UNSET: nothing."""
-    answer = join.answer
-    if answer is not None and bytes(answer.info):
-        return answer.info
-    return msgspec.UNSET if join.session.info is None else join.session.info
+def _info_of(session: Session) -> Any:
+    """What is public of it; UNSET: nothing."""
+    return msgspec.UNSET if session.info is None else session.info
 
 
 def _rfc3339(unix_s: float) -> str:

@@ -12,6 +12,7 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.messages import (
     CloseRoom,
     HistoryQuery,
+    InfoChanged,
     MembersQuery,
     PresenceQuery,
     PresenceState,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from wsprism.protocol.places import Position
     from wsprism.realtime.messages import Exclusion
     from wsprism.realtime.room.actor import Room
-    from wsprism.realtime.room.line import Publication, Question
+    from wsprism.realtime.room.line import Other, Publication, Question
     from wsprism.realtime.session import Session
 
 __all__ = ["MOST_OTHERS_AT_ONCE", "Turn"]
@@ -61,7 +62,7 @@ class Turn:
         self._fed = 0
         self._moved: set[Session] = set()
 
-    def takes(self, item: RoomJoin | RoomLeave | Question | CloseRoom) -> bool:
+    def takes(self, item: Other) -> bool:
         """Whether ``item`` can have its place in this turn; else it begins the next one."""
         if self.closes is not None or self.taken >= MOST_OTHERS_AT_ONCE:
             return False
@@ -72,6 +73,10 @@ class Turn:
         if session in self._moved:
             return False
         room = self._room
+        if isinstance(item, InfoChanged):
+            self.taken += 1
+            room.attendance.show_info(session)
+            return True
         lists = room.attendance.presence is not None and _lists_presence(item)
         if lists and self.listings >= _MOST_LISTINGS_AT_ONCE:
             return False

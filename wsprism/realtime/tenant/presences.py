@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wsprism.realtime.messages import PresenceDue, PresenceWanted
+from wsprism.realtime.messages import InfoChanged, PresenceDue, PresenceWanted
 
 if TYPE_CHECKING:
     from wsprism.policy.present import Listing
@@ -35,6 +35,19 @@ class _Tick:
 
 def _want(tenant: Tenant, message: PresenceWanted) -> None:
     _tell_at(tenant, message.room, message.at)
+
+
+def _show_info(tenant: Tenant, message: InfoChanged) -> None:
+    session, registry = message.session, tenant.registry
+
+    def tell(some: Sequence[str]) -> int:
+        for room in some:
+            entry = registry.rooms.get(room)
+            if entry is not None and session in entry.sessions:
+                entry.ref.tell_control(message)
+        return len(some)
+
+    tenant.slices.begin(list(session.rooms), tell)
 
 
 def _tell_at(tenant: Tenant, room: str, at: float) -> None:
@@ -96,6 +109,7 @@ def tell_rooms_of_rules(tenant: Tenant) -> None:
 PRESENCE_HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     PresenceForBackend: _list,
     PresenceWanted: _want,
+    InfoChanged: _show_info,
     _Tick: _tick,
 }
 """By the message's type, for the tenant."""

@@ -52,6 +52,25 @@ async def test_claims_become_what_the_ticket_allows() -> None:
     )
 
 
+@pytest.mark.parametrize("info", [{"name": "Ann", "level": [1, None]}, "Ann", 7, False])
+async def test_the_claim_that_is_named_is_what_presence_shows(info: object) -> None:
+    principal = await judge(token(sub="ann", exp=NOW + 60, public=info), authenticator(info_claim="public"))
+    assert principal is not None
+    assert principal.info is not None
+    assert json.loads(bytes(principal.info)) == info
+
+
+async def test_without_the_claim_or_its_name_presence_shows_nothing() -> None:
+    for text, settings in [
+        (token(sub="ann", exp=NOW + 60, info={"name": "Ann"}), {}),
+        (token(sub="ann", exp=NOW + 60), {"info_claim": "info"}),
+        (token(sub="ann", exp=NOW + 60, info=None), {"info_claim": "info"}),
+    ]:
+        principal = await judge(text, authenticator(**settings))
+        assert principal is not None
+        assert principal.info is None
+
+
 async def test_claims_may_have_other_names() -> None:
     gate = authenticator(user_claim="uid", rooms_claim="https://x/rooms", read_only_claim="ro", tenant_claim="org")
     claims: dict[str, Any] = {"uid": "ann", "https://x/rooms": ["a"], "ro": True, "org": "acme", "sub": 5}

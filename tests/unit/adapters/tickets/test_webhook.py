@@ -69,6 +69,14 @@ async def test_the_question_says_all_that_is_known_and_is_signed() -> None:
     assert headers == {"Content-Type": "application/json"} | expected
 
 
+async def test_the_backends_info_is_what_presence_shows() -> None:
+    principal = await judge(yes(info={"name": "Ann", "level": [1, None]}))
+    assert principal is not None
+    assert principal.info is not None
+    assert json.loads(bytes(principal.info)) == {"name": "Ann", "level": [1, None]}
+    assert await judge(yes(info=None)) == await judge(yes()) == Principal("ann")
+
+
 async def test_a_ticket_that_is_no_text_is_refused_without_a_question() -> None:
     backend = Backend(yes())
     assert await webhook(backend).authenticate(TicketRequest("acme", "\ud800", "::1")) is TicketRefusal.REFUSED

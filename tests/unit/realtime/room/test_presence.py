@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,16 +10,19 @@ import msgspec
 import pytest
 
 from tests.realtime_support import Peer, World
+from wsprism.ports import Principal
+from wsprism.protocol.backend import ConnectAnswer, JoinAnswer
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.websocket import CloseReceived
-from wsprism.realtime.messages import RulesChanged
+from wsprism.realtime.messages import InfoChanged, JoinRequest, LeaveRequest, OpenSession, Refreshed, RulesChanged
 from wsprism.realtime.outbound.wire import wire_format
 from wsprism.realtime.rules import compile_rules
 from wsprism.realtime.tenant.presences import PresenceForBackend
 from wsprism.settings import TenantSettings
 
 ACK = 4
+JSON_WIRE = wire_format(JSON, deflated=False)
 
 
 def world(**presence: Any) -> World:
@@ -272,3 +276,99 @@ async def test_a_crowd_costs_two_diffs_a_second_and_member() -> None:
     w.scheduler.advance(0.5)
     assert w.tenant.counters.presence_diffs - told <= 1000 * 5 + 100
     assert all(0 < len(diffs(peer)) <= 5 for peer in peers)
+
+
+NAMED, RENAMED, HERE = (msgspec.Raw(text) for text in (b'{"name":"Ann"}', b'{"name":"Anna"}', b'{"seat":7}'))
+
+
+def info_of(users: dict[str, list[dict[str, Any]]], user: str = "ann") -> Any:
+    return [entry.get("info") for entry in users.get(user, [])]
+
+
+async def test_a_backends_word_of_the_handshake_is_shown_before_the_tickets() -> None:
+    w = world()
+    renamed, silent = ConnectAnswer(allow=True, info=RENAMED), ConnectAnswer(allow=True)
+    for user, decision in [("ann", renamed), ("bob", silent), ("cyd", None)]:
+        question = OpenSession(Principal(user, info=NAMED), "s", JSON_WIRE, "f" * 32, "::1", decision=decision)
+        join(w.attach((await w.call(question)).session))
+    users = (await w.call(PresenceForBackend("r"))).users
+    shown = {user: json.loads(bytes(entry.info))["name"] for user, [entry] in users.items()}
+    assert shown == {"ann": "Anna", "bob": "Ann", "cyd": "Ann"}
+
+
+async def test_a_backends_word_of_a_join_is_shown_in_that_room_alone_and_until_the_next_join() -> None:
+    w = world()
+    bob, ann = await w.connect("bob"), await w.connect("ann", "a", info=NAMED)
+    for room in ("r", "chat:1"):
+        join(bob, room, presence=True)
+    answer = JoinAnswer(allow=True, info=HERE)
+    w.tenant.ref.tell_control(JoinRequest(ann.session, "r", None, answer=answer))
+    join(ann, "chat:1")
+    w.scheduler.advance(0.5)
+    found = {one["room"]: info_of(one["data"]["joined"]) for one in hear(bob)}
+    assert found == {"r": [{"seat": 7}], "chat:1": [{"name": "Ann"}]}
+    w.tenant.ref.tell_control(JoinRequest(ann.session, "r", None))
+    w.scheduler.advance(0.5)
+    (diff,) = diffs(bob)
+    assert (info_of(diff["changed"]), diff["joined"], diff["left"]) == ([{"name": "Ann"}], {}, {})
+
+
+async def test_a_new_ticket_changes_what_is_shown_where_the_backend_has_said_nothing_of_the_join() -> None:
+    w = world()
+    rooms = ["r", "chat:1", "plain", "answered"]
+    bob, ann = await w.connect("bob"), await w.connect("ann", "a", info=NAMED)
+    for room in rooms:
+        join(bob, room, presence=True)
+    for room in rooms[:3]:
+        join(ann, room, state=1)
+    answer = JoinAnswer(allow=True, info=HERE)
+    w.tenant.ref.tell_control(JoinRequest(ann.session, "answered", None, answer=answer))
+    w.scheduler.advance(0.5)
+    hear(bob)
+    since = (await w.call(PresenceForBackend("r"))).users["ann"][0].since
+
+    def refresh(info: msgspec.Raw | None, **principal: Any) -> dict[str, Any]:
+        ann.session.connection.tell(Refreshed(Principal("ann", info=info, **principal), 1))
+        w.scheduler.advance(0.5)
+        return {one["room"]: one["data"] for one in hear(bob)}
+
+    entry = {"sid": "a", "since": since, "info": {"name": "Anna"}, "state": 1}
+    changed = {"joined": {}, "left": {}, "changed": {"ann": [entry]}}
+    assert refresh(RENAMED) == {"r": changed, "chat:1": changed}
+    assert refresh(msgspec.Raw(bytes(RENAMED))) == {}
+    del entry["info"]
+    assert refresh(None)["r"] == changed
+    assert refresh(NAMED, rooms=("none",))["r"]["left"] == {"ann": ["a"]}
+
+
+async def test_a_new_ticket_changes_nothing_where_the_backend_has_said_who_it_is() -> None:
+    w = world()
+    bob = await w.connect("bob")
+    join(bob, presence=True)
+    decision = ConnectAnswer(allow=True, info=HERE)
+    question = OpenSession(Principal("ann", info=NAMED), "a", JSON_WIRE, "f" * 32, "::1", decision=decision)
+    ann = w.attach((await w.call(question)).session)
+    join(ann)
+    w.scheduler.advance(0.5)
+    assert info_of(diffs(bob)[0]["joined"]) == [{"seat": 7}]
+    ann.session.connection.tell(Refreshed(Principal("ann", info=RENAMED), 1))
+    w.scheduler.advance(0.5)
+    assert diffs(bob) == []
+
+
+async def test_a_new_info_between_a_leave_and_its_room_is_nobodys() -> None:
+    w = world()
+    bob, ann = await w.connect("bob"), await w.connect("ann", "a", info=NAMED)
+    join(bob, presence=True)
+    join(ann)
+    w.scheduler.advance(0.5)
+    hear(bob)
+    room = w.tenant.registry.rooms["r"].ref
+    w.tenant.ref.tell_control(LeaveRequest(ann.session, "r", None))
+    room.tell_control(InfoChanged(ann.session))
+    w.scheduler.advance(0.5)
+    assert await listed(w) == {"bob": [bob.session.sid]}
+    room.tell_control(InfoChanged(ann.session))
+    w.scheduler.advance(0.5)
+    assert await listed(w) == {"bob": [bob.session.sid]}
+    assert not w.failures
