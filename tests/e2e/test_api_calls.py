@@ -423,6 +423,32 @@ async def test_sessions_are_filtered_by_user_and_room(backend: Backend, base: st
         assert await sids("user=nobody") == await sids("room=nowhere") == []
 
 
+async def test_sessions_are_found_by_their_sid_whoever_has_it(
+    backend: Backend, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsprism.transport.api.lists._LOOKED_AT", 2)
+    users = ["a", "b", "c", "d", "e"]
+    clients = [Client(base, ticket=f"dev:{user}", sid="web" if user in "ace" else "phone") for user in users]
+    for client in clients:
+        await client.__aenter__()
+    await clients[2].join("lobby")
+
+    async def found(query: str) -> tuple[list[str], str | None]:
+        page = (await backend.get(f"{ACME}/sessions?sid=web{query}")).json
+        return [one["user"] for one in page["items"]], page["next_cursor"]
+
+    assert (await found(""))[0] == ["user:a", "user:c", "user:e"]
+    assert await found("&user=user:c") == (["user:c"], None)
+    assert await found("&room=lobby") == (["user:c"], None)
+    first, cursor = await found("&limit=2")
+    assert first == ["user:a", "user:c"]
+    assert await found(f"&limit=2&cursor={cursor}") == (["user:e"], None)
+    assert (await backend.get(f"{ACME}/sessions?sid=nobody")).json == {"items": [], "next_cursor": None}
+    assert (await backend.get(f"{ACME}/sessions?sid=a%20b")).status == 400
+    for client in clients:
+        await client.close()
+
+
 async def test_pages_lose_and_repeat_nobody_while_sessions_come_and_go(backend: Backend, base: str) -> None:
     clients = {number: Client(base, ticket=f"dev:u{number}", sid=f"s{number}") for number in range(12)}
     for client in clients.values():
@@ -489,9 +515,39 @@ async def test_info_config_and_log_level(backend: Backend, gateway: tuple[Runnin
     assert (await backend.call("PUT", "/v1/log-level", {"component": "tenant", "level": "info"})).status == 200
     whole = await backend.call("PUT", "/v1/log-level", {"component": "wsprism.tenant", "level": "info"})
     assert (whole.status, whole.json["component"]) == (200, "tenant")
+    assert (await backend.get("/v1/log-level")).json["levels"]["tenant"] == "info"
     unknown = await backend.call("PUT", "/v1/log-level", {"component": "nonsense", "level": "info"})
     assert (unknown.status, unknown.code) == (422, "BAD_REQUEST")
     assert gateway[0].process.connections() == 0
+
+
+async def test_stats_tell_what_the_process_does(backend: Backend, base: str) -> None:
+    async with Client(base, ticket="dev:ann") as ann:
+        await ann.join("lobby")
+        for _ in range(100):
+            points = (await backend.get("/v1/stats")).json["points"]
+            if points["connections"][-1]:
+                break
+            await asyncio.sleep(0.1)
+        assert points["connections"][-1] == 1
+    assert len({len(column) for column in points.values()}) == 1
+    assert points["memory_bytes"][-1] > 1_000_000
+    stats = (await backend.get("/v1/stats")).json
+    assert (stats["interval_s"], stats["backends"]) == (2.0, [])
+
+
+async def test_stats_tell_of_each_backend(start_gateway: StartGateway) -> None:
+    _, internal = await start_with_api(start_gateway, acme={"backend": {"stream": True}})
+    async with Backend(internal) as backend:
+        [told] = (await backend.get("/v1/stats")).json["backends"]
+    assert told["tenant"] == "acme"
+    assert (told["breakers"], told["streams"], told["last_failure"]) == ({"stream": "closed"}, 0, None)
+
+
+async def test_no_answer_is_kept_or_taken_for_something_else(backend: Backend) -> None:
+    for answer in (await backend.get("/v1/info"), await backend.get("/v1/nothing")):
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_a_drain_tells_the_clients(backend: Backend, base: str) -> None:

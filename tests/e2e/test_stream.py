@@ -139,7 +139,7 @@ async def test_one_that_takes_nothing_of_what_it_is_told_is_closed(start_gateway
         await until(lambda: counters(gateway).connected == 1)
         transport = stream.ws._response.connection.transport  # type: ignore[union-attr]
         transport.pause_reading()  # type: ignore[union-attr]
-        [link] = gateway.process._streams.links
+        [link] = gateway.process._keyed.links
         for _ in range(3000):
             link.session.say(b'"' + b"x" * 9000 + b'"')  # type: ignore[attr-defined]
         await until(lambda: counters(gateway).connected == 0)

@@ -173,7 +173,7 @@ async def test_a_stream_that_lags_behind_gets_the_newest_frame_of_each_key(start
     async with Stream(internal) as stream, Client(gateway.base, ticket="dev:ann") as ann:
         await ann.join("r")
         await stream.question("rooms")
-        [link] = gateway.process._streams.links
+        [link] = gateway.process._keyed.links
         link.session.outlet.queue.set_congested(True)
         link.session.outlet.blocked = True
         for number in range(100):

@@ -42,7 +42,7 @@ from wsprism.transport.http.refusals import Refusals
 from wsprism.transport.http.server import Handler, HttpServer
 from wsprism.transport.http.sockets import first_reserved_descriptor
 from wsprism.transport.http.tls import Certificate
-from wsprism.transport.websocket.stream import StreamUpgrader
+from wsprism.transport.websocket.keyed import KeyedSockets
 from wsprism.transport.websocket.upgrade import Upgrader
 
 __all__ = ["GatewayProcess"]
@@ -97,10 +97,10 @@ class GatewayProcess:
             max_judging=gateway.limits.max_half_open,
             loop=loop,
         )
-        self._streams = StreamUpgrader(loop)
+        self._keyed = KeyedSockets(loop)
         self._sweeper = Sweeper(
             scheduler,
-            lambda: chain(self._upgrader.links, self._streams.links),
+            lambda: chain(self._upgrader.links, self._keyed.links),
             time.time,
             ping_interval_s=gateway.ping_interval_ms / 1000,
             idle_timeout_s=gateway.idle_timeout_ms / 1000,
@@ -129,11 +129,11 @@ class GatewayProcess:
         self._server = HttpServer(
             public, limits, refusals, certificate=self.certificate, first_reserved=first_reserved_descriptor()
         )
-        self._api = Api(self, scheduler, self._streams)
+        self._api = Api(self, scheduler, self._keyed)
         self._internal: HttpServer | None = None
         if gateway.internal.listen:
             self._internal = HttpServer(internal, limits, refusals, keep_alive=True, otherwise=self._api.handle)
-        self._parts.streams = self._streams
+        self._parts.keyed = self._keyed
         self._parts.servers = [self._server] if self._internal is None else [self._server, self._internal]
         self._started_at = scheduler.now()
 
@@ -266,7 +266,7 @@ class GatewayProcess:
         _log.info("draining", extra={"connections": self.connections(), "grace_ms": self._drain_plan().grace_ms})
         self._drain = Drain(self._scheduler, self._drain_plan())
         self._drain.begin(self._upgrader.links)
-        self._streams.begin_drain(self._drain_plan().farewell(0).reconnect_after_ms)
+        self._keyed.begin_drain(self._drain_plan().farewell(0).reconnect_after_ms)
         self.drain_begun.set()
 
     def end_drain(self) -> None:
@@ -322,7 +322,7 @@ class GatewayProcess:
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self._upgrader.wait_until_empty()
         await self._settle()
-        await self._end_streams()
+        await self._end_keyed()
         for tenant in self._tenants.values():
             tenant.stop_services()
         await self._system.stop(_STOP_TIMEOUT_S)
@@ -344,11 +344,11 @@ class GatewayProcess:
                 while self._system.statistics().mailbox_depth:  # noqa: ASYNC110 (no actor tells when all are done)
                     await asyncio.sleep(0)
 
-    async def _end_streams(self) -> None:
+    async def _end_keyed(self) -> None:
         """Backends that are connected go last, when they have been told what became of their clients."""
-        if self._streams.links:
+        if self._keyed.links:
             await self._parts.backends.finish_news_of_streams(self.settings.gateway.drain_grace_ms / 1000)
-        await self._streams.close(_STREAMS_GONE_WITHIN_S)
+        await self._keyed.close(_STREAMS_GONE_WITHIN_S)
 
     def _failed(self) -> bool:
         return not self._parts.gateway.alive

@@ -24,7 +24,7 @@ from wsprism.realtime.rules import TenantContext, TenantRules
 from wsprism.settings import Change, LoggingSettings, Settings, TenantSettings
 from wsprism.transport.http.server import HttpServer
 from wsprism.transport.http.tls import Certificate
-from wsprism.transport.websocket.stream import StreamUpgrader
+from wsprism.transport.websocket.keyed import KeyedSockets
 from wsprism.transport.websocket.upgrade import Upgrader
 
 __all__ = ["LiveParts", "Switch"]
@@ -64,7 +64,7 @@ class Switch:
 class LiveParts:
     """``tenants`` is the one table of tenants; ``configure_logging`` is told of new settings of the log.
 
-    ``gateway``, ``servers`` and ``streams`` are set once they are there.
+    ``gateway``, ``servers`` and ``keyed`` are set once they are there.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LiveParts:
         configure_logging: Callable[[LoggingSettings], object],
     ) -> None:
         self.gateway: ActorRef
-        self.streams: StreamUpgrader
+        self.keyed: KeyedSockets
         self.servers: Sequence[HttpServer] = ()
         self.backends = Backends(scheduler)
         self._tenants = tenants
@@ -172,7 +172,7 @@ class LiveParts:
         if switch.use_certificate is not None:
             switch.use_certificate()
         if switch.touches("gateway.internal.api_keys"):
-            self._scheduler.call_soon(self.streams.recheck)  # once the new settings are those in force
+            self._scheduler.call_soon(self.keyed.recheck)  # once the new settings are those in force
         if switch.touches("logging"):
             self._configure_logging(switch.settings.logging)
 

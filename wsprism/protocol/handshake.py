@@ -17,17 +17,21 @@ from wsprism.protocol.trace import TraceParent, parse_traceparent
 __all__ = [
     "SUBPROTOCOL_JSON",
     "SUBPROTOCOL_MSGPACK",
+    "TAIL_SUBPROTOCOL",
     "HandshakeFault",
     "HandshakeRequest",
     "UpgradeRequest",
     "accept_key",
     "parse_handshake",
     "parse_upgrade",
+    "shown_key",
 ]
 
 SUBPROTOCOL_JSON = "wsprism.v1"
 SUBPROTOCOL_MSGPACK = "wsprism.v1.msgpack"
+TAIL_SUBPROTOCOL = "wsprism.tail.v1"
 _TICKET_PREFIX = "ticket."
+_KEY_PREFIX = "key."
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 _is_sid = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
@@ -121,6 +125,14 @@ def parse_upgrade(method: str, headers: Mapping[str, str]) -> UpgradeRequest | H
     return UpgradeRequest(accept_key(key), tuple(_tokens(fields, "sec-websocket-protocol")))
 
 
+def shown_key(headers: Mapping[str, str]) -> str | None:
+    """The API key that stands, as base64url, in a subprotocol entry `key.<it>`: a page cannot set other headers."""
+    for name in _tokens(_collect(headers, lower=True), "sec-websocket-protocol"):
+        if name.startswith(_KEY_PREFIX):
+            return _decode_entry(name.removeprefix(_KEY_PREFIX))
+    return None
+
+
 def accept_key(key: str) -> str:
     """The `Sec-WebSocket-Accept` that answers `key` (RFC 6455 section 4.2.2)."""
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
@@ -170,7 +182,7 @@ def _ticket(fields: Fields, offered: list[str], parameters: Fields) -> str | Non
             return _readable(token.strip())
     for name in offered:
         if name.startswith(_TICKET_PREFIX):
-            return _decode_ticket(name.removeprefix(_TICKET_PREFIX))
+            return _decode_entry(name.removeprefix(_TICKET_PREFIX))
     return _readable(parameters.get("ticket", [""])[0])
 
 
@@ -183,7 +195,7 @@ def _readable(ticket: str) -> str | None:
     return ticket or None
 
 
-def _decode_ticket(text: str) -> str | None:
+def _decode_entry(text: str) -> str | None:
     if not _is_base64url(text):
         return None
     bare = text.rstrip("=")

@@ -12,7 +12,7 @@ from qos import LaneCounters
 from wsprism.policy.decisions import DecisionCounters
 from wsprism.realtime.histogram import Histogram
 
-__all__ = ["GatewayCounters", "ReloadResult", "ServiceCounters", "StreamCounters", "TenantCounters"]
+__all__ = ["GatewayCounters", "ReloadResult", "ServiceCounters", "StreamCounters", "TailCounters", "TenantCounters"]
 
 
 class ReloadResult(StrEnum):
@@ -69,6 +69,18 @@ class ServiceCounters:
         self.duration = Histogram()
 
 
+class TailCounters:
+    """The tails of one tenant's rooms. ``slow``: closed because they did not read fast enough."""
+
+    __slots__ = ("connected", "lanes", "opened", "slow")
+
+    def __init__(self) -> None:
+        self.connected = 0
+        self.opened = 0
+        self.slow = 0
+        self.lanes = LaneCounters()
+
+
 class TenantCounters:
     """One tenant's counts since start. ``lanes`` is the exact account of its outbound queues; ``services`` are by lane
     and name."""
@@ -91,6 +103,7 @@ class TenantCounters:
         "sessions_opened",
         "slow_disconnects",
         "stream",
+        "tails",
     )
 
     def __init__(self) -> None:
@@ -111,6 +124,7 @@ class TenantCounters:
         self.lanes = LaneCounters()
         self.stream = StreamCounters()
         self.services: dict[tuple[str, str], ServiceCounters] = {}
+        self.tails = TailCounters()
 
 
 class GatewayCounters:

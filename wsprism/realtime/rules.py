@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         RoomWatcher,
         ServiceHost,
     )
+    from wsprism.realtime.keyed.session import KeyedSession
     from wsprism.settings import RoomSettings, TenantSettings
 
 __all__ = ["ServiceRegistry", "TenantContext", "TenantRules", "compile_rules"]
@@ -96,9 +97,9 @@ class TenantContext:
 
     ``registry``, ``revocations`` and ``generations`` are written by the tenant actor alone. ``now`` is monotonic,
     ``unix_now`` Unix time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``. The process has
-    one ``sampler``. ``store``: what rooms remember (None: nothing). ``removed``: the configuration does not have it any
-    more, and nobody comes in. ``state`` is what outlives a restart, where anything does. ``host`` is what its services
-    are started with.
+    one ``sampler``. ``store``: what rooms remember (None: nothing). ``tails``: who watches a room without being a
+    member, by its name. ``removed``: the configuration does not have it any more, and nobody comes in. ``state`` is
+    what outlives a restart, where anything does. ``host`` is what its services are started with.
     """
 
     __slots__ = (
@@ -121,6 +122,7 @@ class TenantContext:
         "sampler",
         "state",
         "store",
+        "tails",
         "unix_now",
     )
 
@@ -146,6 +148,7 @@ class TenantContext:
         self.counters = TenantCounters()
         self.registry = SessionRegistry()
         self.presences = Presences(store)
+        self.tails: dict[str, list[KeyedSession]] = {}
         self.generations = 0
         self._reserved_generation = 0
         self.state: TenantState | None = None

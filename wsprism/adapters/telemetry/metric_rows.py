@@ -203,6 +203,22 @@ SERVICE_ROWS: Final[tuple[Row[TenantView], ...]] = (
     ),
 )
 
+
+def _of_tails(name: str) -> Callable[[TenantView], Points]:
+    """Of tenants that have had a tail."""
+
+    def points(tenant: TenantView) -> Points:
+        tails = tenant.counters.tails
+        return [(getattr(tails, name), {"tenant": tenant.id})] if tails.opened else []
+
+    return points
+
+
+TAIL_ROWS: Final[tuple[Row[TenantView], ...]] = (
+    Row("gauge", "wsprism_tails", "Tails of rooms now", _of_tails("connected")),
+    Row("counter", "wsprism_tails_slow", "Tails closed because they did not keep up", _of_tails("slow")),
+)
+
 TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
     Row("gauge", "wsprism_sessions", "Sessions now", lambda one: [(one.sessions, {"tenant": one.id})]),
     Row("gauge", "wsprism_rooms", "Rooms now", lambda one: [(one.rooms, {"tenant": one.id})]),
@@ -331,6 +347,7 @@ TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
     ),
     *STREAM_ROWS,
     *SERVICE_ROWS,
+    *TAIL_ROWS,
 )
 
 

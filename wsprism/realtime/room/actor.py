@@ -56,6 +56,7 @@ from wsprism.realtime.room.snapshot import RoomSnapshot
 from wsprism.realtime.room.turn import Turn
 from wsprism.realtime.rules import TenantContext, TenantRules
 from wsprism.realtime.session import Session
+from wsprism.realtime.tail.telling import tell_tails
 from wsprism.realtime.tenant.news import tell_publication
 from wsprism.realtime.tenant.registry import Roster
 
@@ -258,6 +259,8 @@ class Room(Actor):
             for publication in publications:
                 if isinstance(publication, ExtPublication) and publication.sender is not None:
                     tell_publication(backend, self.name, publication)
+        if self.tenant.tails:
+            tell_tails(self.tenant.tails, self.name, publications)
         turn.leave_out()
         members = self.members.groups()
         wires = set(members)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final
 
-from qos import Frame, Lane, OutboundQueue, QueueLimits
-from wsprism.protocol.envelope import JSON
-from wsprism.realtime.messages import CloseConnection
-from wsprism.realtime.outbound.outlet import Outlet
-from wsprism.realtime.outbound.wire import wire_format
+from qos import Frame, Lane, QueueLimits
+from wsprism.realtime.keyed.session import KeyedSession
 
 if TYPE_CHECKING:
-    from actors import ActorRef
     from qos import LaneCounters
     from wsprism.protocol.stream import StreamCodec
     from wsprism.realtime.outbound.flusher import Flusher
@@ -30,12 +26,10 @@ STREAM_QUEUE: Final = QueueLimits(
 """A backend has room for all its tenant's questions under way and a batch of news, where a client has its own."""
 
 
-class StreamSession:
-    """``id`` is never given twice in the process. ``key_name``: of the API key that it came with."""
+class StreamSession(KeyedSession):
+    """Speaks the encoding that the backend chose."""
 
-    __slots__ = ("_codec", "connection", "id", "key_name", "opened_at", "outlet", "remote_address")
-
-    expires_at: Final = None
+    __slots__ = ("_codec",)
 
     def __init__(
         self,
@@ -48,12 +42,15 @@ class StreamSession:
         remote_address: str,
         opened_at: float,
     ) -> None:
-        self.id = stream_id
-        self.outlet = Outlet(OutboundQueue(STREAM_QUEUE, lanes), flusher, wire_format(JSON, deflated=False))
-        self.connection: ActorRef
-        self.key_name = key_name
-        self.remote_address = remote_address
-        self.opened_at = opened_at
+        super().__init__(
+            stream_id,
+            STREAM_QUEUE,
+            flusher,
+            lanes,
+            key_name=key_name,
+            remote_address=remote_address,
+            opened_at=opened_at,
+        )
         self._codec = codec
 
     def say(self, body: bytes, lane: Lane = Lane.RELIABLE) -> bool:
@@ -62,13 +59,9 @@ class StreamSession:
             frame = self._codec.frame(body)
         except (ValueError, OverflowError):
             return False
-        self.outlet.offer(Frame(frame, lane, None))
+        self.say_frame(frame, lane)
         return True
 
     def say_hot(self, payload: bytes, key: Hashable | None) -> None:
         """Queue a hot frame; under pressure a newer one of the same key replaces it."""
         self.outlet.offer(Frame(self._codec.hot_frame(payload), Lane.HOT, key))
-
-    def close(self, code: int, reason: str) -> None:
-        """Have it closed, after what is queued."""
-        self.connection.tell_control(CloseConnection(code, reason))

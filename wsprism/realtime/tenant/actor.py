@@ -20,6 +20,7 @@ from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode, may_reconnect
 from wsprism.realtime.connection.actor import Connection
 from wsprism.realtime.connection.echo import EchoConnection
+from wsprism.realtime.keyed.session import KeyedSession
 from wsprism.realtime.messages import (
     Answered,
     CloseConnection,
@@ -37,6 +38,7 @@ from wsprism.realtime.session import Session
 from wsprism.realtime.slices import ActorSlices
 from wsprism.realtime.stream.messages import NoStream, OpenStream
 from wsprism.realtime.stream.session import StreamSession
+from wsprism.realtime.tail.messages import NoTail, OpenTail
 from wsprism.realtime.tenant.backend import HANDLED, BackendCalls
 from wsprism.realtime.tenant.effects import carry_out_for_others
 from wsprism.realtime.tenant.histories import HISTORY_HANDLERS, forget_unruled, tell_evicted
@@ -48,6 +50,7 @@ from wsprism.realtime.tenant.revocations import REVOCATION_HANDLERS
 from wsprism.realtime.tenant.rooms import ROOM_HANDLERS, TenantRooms
 from wsprism.realtime.tenant.service_host import tell_closed
 from wsprism.realtime.tenant.streams import Streams
+from wsprism.realtime.tenant.tails import Tails
 from wsprism.realtime.tenant.unattached import UNATTACHED_HANDLERS, Unattached
 
 __all__ = ["Tenant"]
@@ -74,6 +77,7 @@ class Tenant(Actor):
             tell_closed(tenant, room)
         self.registry = tenant.registry = SessionRegistry(tenant.registry.room_numbers.last)
         tenant.presences = Presences(tenant.store)
+        tenant.tails = {}
         self.flusher = flusher
         self._names = 0
         self._connections = 0
@@ -87,6 +91,7 @@ class Tenant(Actor):
         self.slices = ActorSlices(self.context)
         self._backend = BackendCalls(self)
         self._streams = Streams(self.tenant, self.context, self.flusher)
+        self._tails = Tails(self.tenant, self.context, self.flusher)
         if self.tenant.store is not None:
             self.tenant.store.on_evicted = lambda room: tell_evicted(self, room)
         self._stop_once_removed()
@@ -222,8 +227,11 @@ class Tenant(Actor):
     def _open_stream(self, message: OpenStream) -> StreamSession | NoStream:
         return self._streams.open(message)
 
+    def _open_tail(self, message: OpenTail) -> KeyedSession | NoTail:
+        return self._tails.open(message)
+
     def _connection_ended(self, message: Terminated) -> None:
-        if self._streams.ended(message.ref):
+        if self._streams.ended(message.ref) or self._tails.ended(message.ref):
             self._stop_once_removed()
             return
         session = self.registry.of_connection(message.ref)
@@ -256,6 +264,7 @@ class Tenant(Actor):
 
     def _remove(self, _: RemoveTenant) -> None:
         self._streams.close(_TENANT_REMOVED)
+        self._tails.close(_TENANT_REMOVED)
 
         def end(some: Sequence[Session]) -> int:
             meant = self.still_here(some)
@@ -269,7 +278,7 @@ class Tenant(Actor):
         self.slices.go_on()
 
     def _stop_once_removed(self) -> None:
-        if self.tenant.removed and not self._connections and not self._streams:
+        if self.tenant.removed and not (self._connections or self._streams or self._tails):
             self.context.stop()
 
 
@@ -287,6 +296,7 @@ _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     NextSlice: Tenant._next_slice,
     OpenSession: Tenant._open_session,
     OpenStream: Tenant._open_stream,
+    OpenTail: Tenant._open_tail,
     RemoveTenant: Tenant._remove,
     RulesChanged: Tenant._rules_changed,
     Terminated: Tenant._connection_ended,

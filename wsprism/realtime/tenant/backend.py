@@ -25,7 +25,7 @@ from wsprism.realtime.tenant.backend_messages import (
     SendForBackend,
     Who,
 )
-from wsprism.realtime.tenant.histories import PublishedAt, keep, keeps_history
+from wsprism.realtime.tenant.histories import PublishedAt, keeps_history, to_nobody
 
 if TYPE_CHECKING:
     from actors import Deferred, Reply
@@ -60,7 +60,7 @@ class BackendCalls:
         if not keeps_history(tenant, message.room):
             return self._publish_plain(message, entry)
         if entry is None:
-            return PublishedAt(0, keep(tenant, message.room, message.publications))
+            return PublishedAt(0, to_nobody(tenant, message.room, message.publications))
         last = next((one for one in reversed(message.publications) if isinstance(one, ExtPublication)), None)
         if last is None:
             return self._publish_plain(message, entry)
@@ -71,6 +71,7 @@ class BackendCalls:
 
     def _publish_plain(self, message: PublishForBackend, entry: RoomEntry | None) -> int | Denied:
         if entry is None:
+            to_nobody(self._tenant.tenant, message.room, message.publications)
             return 0
         if not entry.inbox.publish_all(message.publications):
             self._tenant.tenant.counters.decisions.count(_OVERLOADED.reason)
@@ -91,8 +92,8 @@ class BackendCalls:
                 message.members[room] = len(entry.sessions) if entry is not None else 0
                 if entry is not None:
                     entry.inbox.publish_taken(publications)
-                elif keeps_history(tenant, room):
-                    keep(tenant, room, publications)
+                else:
+                    to_nobody(tenant, room, publications)
             return len(some)
 
         rooms = list(message.rooms.items())

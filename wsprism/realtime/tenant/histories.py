@@ -14,6 +14,7 @@ from wsprism.protocol.places import Position
 from wsprism.realtime.messages import ExtPublication, HistoryChanged
 from wsprism.realtime.room.history import RoomHistory
 from wsprism.realtime.room.history_page import page_of
+from wsprism.realtime.tail.telling import tell_tails
 
 if TYPE_CHECKING:
     from wsprism.realtime.messages import Publications
@@ -27,11 +28,11 @@ __all__ = [
     "PublishedAt",
     "PurgeForBackend",
     "forget_unruled",
-    "keep",
     "keeps_history",
     "purge",
     "read_page",
     "tell_evicted",
+    "to_nobody",
 ]
 
 _NOTHING_KEPT = Position("", 0)
@@ -79,8 +80,18 @@ def keeps_history(tenant: TenantContext, room: str) -> bool:
     return rooms.keeps_history and tenant.store is not None and rooms.of(room).history is not None
 
 
-def keep(tenant: TenantContext, room: str, publications: Publications) -> int | None:
-    """Keep what is published into a room that nobody is in; the offset of the last. None: no history, or hot frames."""
+def to_nobody(tenant: TenantContext, room: str, publications: Publications) -> int | None:
+    """What is published into a room that nobody is in is kept where it has a history, and heard by its tails.
+
+    The offset of the last; None: no history, or hot frames.
+    """
+    offset = _keep(tenant, room, publications) if keeps_history(tenant, room) else None
+    if tenant.tails:
+        tell_tails(tenant.tails, room, publications)
+    return offset
+
+
+def _keep(tenant: TenantContext, room: str, publications: Publications) -> int | None:
     store = tenant.store
     fresh = [one for one in publications if isinstance(one, ExtPublication)]
     if store is None or not fresh:

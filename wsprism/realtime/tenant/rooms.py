@@ -28,7 +28,7 @@ from wsprism.realtime.room.actor import Room
 from wsprism.realtime.room.history import RoomHistory
 from wsprism.realtime.room.inbox import Inbox
 from wsprism.realtime.room.snapshot import RoomSnapshot
-from wsprism.realtime.tenant.histories import keep
+from wsprism.realtime.tenant.histories import to_nobody
 from wsprism.realtime.tenant.registry import RoomEntry, Roster
 from wsprism.realtime.tenant.service_host import tell_closed, tell_joined, tell_left
 
@@ -175,7 +175,7 @@ def _publish(tenant: Tenant, message: PublishToRoom) -> None:
     if sender is not None and sender.ended:
         return
     if entry is None:
-        offset = keep(tenant.tenant, message.room, (publication,))
+        offset = to_nobody(tenant.tenant, message.room, (publication,))
         if publication.ack and sender is not None:
             sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id, offset))
     taken = entry is None or entry.inbox.publish(publication)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 __all__ = [
     "BackendAnswer",
     "BackendEvents",
+    "BackendState",
     "BuildAnswer",
     "ClassBacklog",
     "ConfigAnswer",
@@ -23,6 +24,7 @@ __all__ = [
     "LiftedAnswer",
     "LimitsAnswer",
     "LogLevelAnswer",
+    "LogLevelsAnswer",
     "MemberItem",
     "MembersAnswer",
     "PlaceAnswer",
@@ -44,6 +46,8 @@ __all__ = [
     "SessionItem",
     "SessionPage",
     "SessionsAnswer",
+    "StatsAnswer",
+    "StatsPoints",
     "StatusAnswer",
     "TenantAnswer",
     "TenantPage",
@@ -377,6 +381,46 @@ class LogLevelAnswer(Answer):
 
     component: str | None
     level: str
+
+
+class LogLevelsAnswer(Answer):
+    """The levels that are in force now."""
+
+    level: str = Field(description="of all components that have none of their own")
+    levels: dict[str, str] = Field(description="components with one of their own")
+
+
+class StatsPoints(Answer):
+    """The last five minutes as columns of equal length, the oldest first: the last entries are now."""
+
+    connections: list[int]
+    messages_in_per_s: list[float] = Field(description="from clients")
+    deliveries_out_per_s: list[float] = Field(description="messages written to clients")
+    drops_per_s: list[float] = Field(description="messages that a full outbound queue dropped")
+    refusals_per_s: list[float] = Field(description="refused handshakes, joins and messages")
+    loop_lag_s: list[float] = Field(description="how late a timer fires, in the mean")
+    memory_bytes: list[int] = Field(description="resident")
+    cpu: list[float] = Field(description="cores in use")
+
+
+class BackendState(Answer):
+    """A tenant's backend now."""
+
+    tenant: str
+    breakers: dict[str, str] = Field(description="by url, `stream` for the streams: closed, open or probing")
+    streams: int
+    in_flight: int
+    waiting: int
+    events_waiting: int
+    last_failure: str | None
+
+
+class StatsAnswer(Answer):
+    """What the process does."""
+
+    interval_s: float = Field(description="between two points")
+    points: StatsPoints
+    backends: list[BackendState] = Field(description="of tenants that have one")
 
 
 class ProblemError(Answer):

@@ -18,10 +18,12 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.tenant.backend_messages import AmbiguousSid
+from wsprism.realtime.vitals import Vitals
 from wsprism.settings import Settings
 from wsprism.transport.api.keys import ApiKey
 from wsprism.transport.api.problems import Problem, problem_of
 from wsprism.transport.api.rates import RateMeter
+from wsprism.transport.api.trends import Trends
 
 __all__ = ["Call", "CallHandler", "GatewayControl", "ReloadOutcome", "ask_tenant", "settle"]
 
@@ -54,6 +56,8 @@ class GatewayControl(Protocol):
     def settings(self) -> Settings: ...
     @property
     def counters(self) -> GatewayCounters: ...
+    @property
+    def vitals(self) -> Vitals: ...
 
     def tenant(self, tenant_id: str) -> TenantContext | None: ...
     def tenants(self) -> Iterable[TenantContext]: ...
@@ -80,6 +84,8 @@ class Call:
     one_tenant: TenantContext | None = field(default=None)
     timeout_s: float = ASK_TIMEOUT_S
     """How long an actor is waited for: longer than the caller waits, where the call's key remembers the answer."""
+    trends: Trends | None = None
+    """Of the last minutes, for calls over HTTP."""
 
     @property
     def tenant(self) -> TenantContext:

@@ -18,6 +18,7 @@ from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 from wsprism.transport.api import answers
 from wsprism.transport.api.calls import Call
+from wsprism.transport.api.models import SessionsQuery
 from wsprism.transport.api.paging import read_cursor, show_cursor
 from wsprism.transport.api.problems import Problem
 
@@ -35,6 +36,9 @@ __all__ = [
 
 _SLICE: Final = 2000
 """What is shown in one turn of the loop: a session counts ten, and one more for each of its rooms."""
+
+_LOOKED_AT: Final = 5000
+"""Sessions whose sid is compared in one turn of the loop."""
 
 MAX_PAGE_BYTES: Final = 1024 * 1024
 """About so large a page of sessions becomes, whatever ``limit`` says; one session is always shown."""
@@ -103,8 +107,11 @@ async def get_services(call: Call) -> answers.ServicesAnswer:
 
 async def list_sessions(call: Call) -> answers.SessionPage:
     after = read_cursor(call.query.cursor)
-    found, last = _sessions(call.tenant, call.query.user, call.query.room, after, call.query.limit)
-    tenant = call.tenant
+    query, tenant = call.query, call.tenant
+    if query.sid is not None:
+        found, last = await _with_sid(tenant, query, after)
+    else:
+        found, last = _sessions(tenant, query.user, query.room, after, query.limit)
     clock_zero_s = tenant.unix_now() - tenant.now()
     items: list[answers.SessionItem] = []
     size_bytes = work = 0
@@ -188,6 +195,24 @@ def _sessions(
             if len(found) == limit:
                 return found, found[-1][1]
             found.append((one, number))
+    return found, None
+
+
+async def _with_sid(
+    tenant: TenantContext, query: SessionsQuery, after: int
+) -> tuple[list[tuple[Session, int]], int | None]:
+    """The same of those with a sid: all of the others are looked at, some in each turn of the loop."""
+    found: list[tuple[Session, int]] = []
+    last: int | None = after
+    while last is not None:
+        some, last = _sessions(tenant, query.user, query.room, last, _LOOKED_AT)
+        for session, number in some:
+            if session.sid != query.sid:
+                continue
+            if len(found) == query.limit:
+                return found, found[-1][1]
+            found.append((session, number))
+        await asyncio.sleep(0)
     return found, None
 
 

@@ -328,6 +328,7 @@ class SessionsQuery(PageQuery):
     """Which part of the sessions, and whose."""
 
     user: Given[UserId] = Field(None, description="only this user's")
+    sid: Given[Sid] = Field(None, description="only those with this sid")
     room: Given[RoomName] = Field(None, description="only this room's")
 
 

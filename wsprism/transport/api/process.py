@@ -13,8 +13,11 @@ from wsprism.settings import SettingsError, masked
 from wsprism.transport.api import answers
 from wsprism.transport.api.calls import Call
 from wsprism.transport.api.problems import Problem
+from wsprism.transport.api.trends import INTERVAL_S, Point
 
-__all__ = ["drain", "get_config", "get_info", "get_key", "reload", "set_log_level"]
+__all__ = ["drain", "get_config", "get_info", "get_key", "get_log_levels", "get_stats", "reload", "set_log_level"]
+
+_TENANTS_PER_TURN: Final = 50
 
 _REFUSED: Final = "the configuration was refused; the one in force stays"
 
@@ -35,6 +38,42 @@ async def get_info(call: Call) -> answers.InfoAnswer:
         connections=gateway.connections(),
         tenants=sum(1 for _ in gateway.tenants()),
     )
+
+
+async def get_stats(call: Call) -> answers.StatsAnswer:
+    assert call.trends is not None
+    columns = list(zip(*call.trends.points, strict=True))
+    backends = []
+    for position, tenant in enumerate(list(call.gateway.tenants()), 1):
+        if tenant.backend is not None:
+            now = tenant.backend.figures
+            backends.append(
+                answers.BackendState(
+                    tenant=tenant.id,
+                    breakers=dict(now.breakers),
+                    streams=now.streams,
+                    in_flight=now.in_flight,
+                    waiting=now.waiting,
+                    events_waiting=now.events_waiting,
+                    last_failure=now.last_failure,
+                )
+            )
+        if position % _TENANTS_PER_TURN == 0:
+            await asyncio.sleep(0)
+    return answers.StatsAnswer(
+        interval_s=INTERVAL_S,
+        points=answers.StatsPoints.model_validate(dict(zip(Point._fields, columns, strict=True))),
+        backends=backends,
+    )
+
+
+async def get_log_levels(_: Call) -> answers.LogLevelsAnswer:
+    levels = {}
+    for name in sorted(logging.root.manager.loggerDict):
+        logger = logging.getLogger(name)
+        if name.startswith("wsprism.") and logger.level != logging.NOTSET:
+            levels[name.removeprefix("wsprism.")] = logging.getLevelName(logger.level).lower()
+    return answers.LogLevelsAnswer(level=logging.getLevelName(logging.getLogger().level).lower(), levels=levels)
 
 
 async def get_key(call: Call) -> answers.KeyAnswer:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from wsprism.transport.api import answers, histories, lists, models, presences, process, publishing, sessions
 from wsprism.transport.api.calls import CallHandler
 
-__all__ = ["OPERATIONS", "Match", "NoRoute", "Operation", "find_route", "split_path"]
+__all__ = ["OPERATIONS", "Match", "NoRoute", "Operation", "find_route", "name_fault", "split_path"]
 
 TENANT: Final = "/v1/tenants/{tenant}"
 
@@ -91,6 +91,10 @@ _revocations = f"{TENANT}/revocations"
 OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("info", "GET", "/v1/info", "The process", process.get_info, answers.InfoAnswer),
     Operation(
+        "stats", "GET", "/v1/stats", "What the process does, now and in the last five minutes", process.get_stats,
+        answers.StatsAnswer,
+    ),
+    Operation(
         "key", "GET", "/v1/key", "The key that asks, and what it may do", process.get_key, answers.KeyAnswer,
         any_key=True,
     ),
@@ -105,6 +109,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         "reload", "POST", "/v1/reload", "Read the configuration again", process.reload, answers.ReloadAnswer,
         refusals=(422,), audited=True,
+    ),
+    Operation(
+        "logLevels", "GET", "/v1/log-level", "The log levels", process.get_log_levels, answers.LogLevelsAnswer
     ),
     Operation(
         "logLevel", "PUT", "/v1/log-level", "Set a log level", process.set_log_level, answers.LogLevelAnswer,
@@ -217,12 +224,19 @@ def find_route(method: str, parts: list[str]) -> Match | NoRoute:
             allowed.append(operation.method)
             continue
         for name, value in names.items():
-            try:
-                PARAMETERS[name].validate_python(value)
-            except ValidationError as error:
-                return NoRoute(fault=f"{name}: {error.errors(include_url=False)[0]['msg']}")
+            if (fault := name_fault(name, value)) is not None:
+                return NoRoute(fault=fault)
         return Match(operation, names)
     return NoRoute(tuple(allowed))
+
+
+def name_fault(name: str, value: str) -> str | None:
+    """What is wrong with ``value`` as the part ``name`` of a path."""
+    try:
+        PARAMETERS[name].validate_python(value)
+    except ValidationError as error:
+        return f"{name}: {error.errors(include_url=False)[0]['msg']}"
+    return None
 
 
 def _names(segments: tuple[str, ...], parts: list[str]) -> dict[str, str] | None:

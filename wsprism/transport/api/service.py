@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from actors import Scheduler
 from wsprism.policy.log_limit import LimitedLog
 from wsprism.ports import StateStore
+from wsprism.protocol.handshake import shown_key
 from wsprism.transport.api.calls import Call, GatewayControl
 from wsprism.transport.api.idempotency import LIFETIME_S, Answered, Idempotency
 from wsprism.transport.api.keys import ApiKey, ApiKeys
@@ -24,9 +25,11 @@ from wsprism.transport.api.openapi import document_json
 from wsprism.transport.api.problems import Problem
 from wsprism.transport.api.rates import RateMeter
 from wsprism.transport.api.requests import MAX_BODY_BYTES, check_body, read_body, read_idempotency_key, read_query
-from wsprism.transport.api.routes import NoRoute, Operation, find_route, split_path
+from wsprism.transport.api.routes import NoRoute, Operation, find_route, name_fault, split_path
+from wsprism.transport.api.sockets import stream_of, tail_of
 from wsprism.transport.api.stream_calls import KeyCalls
-from wsprism.transport.websocket.stream import StreamUpgrader
+from wsprism.transport.api.trends import Trends
+from wsprism.transport.websocket.keyed import KeyedSockets
 
 __all__ = ["Api"]
 
@@ -40,16 +43,18 @@ _NO_KEY: Final = Problem(
 _SCOPED: Final = Problem(403, "this key is scoped to tenants")
 _READ_ONLY: Final = Problem(403, "this key is read-only: it may call GET")
 _READ_ONLY_STREAM: Final = Problem(403, "this key is read-only: it may not open a stream")
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _FAILED: Final = Problem(500, "internal error")
 
 
 class Api:
     """Handles everything below ``/v1/``, and ``/openapi.json``. ``start`` and ``stop`` it with its listener."""
 
-    def __init__(self, gateway: GatewayControl, scheduler: Scheduler, streams: StreamUpgrader) -> None:
+    def __init__(self, gateway: GatewayControl, scheduler: Scheduler, sockets: KeyedSockets) -> None:
         self._gateway = gateway
-        self._streams = streams
+        self._sockets = sockets
         self._rates = RateMeter(scheduler, gateway.tenants)
+        self._trends = Trends(scheduler, gateway)
         self._idempotency = Idempotency(scheduler.now)
         self._refusals = LimitedLog(_log, scheduler.now)
         self._configured: object = None
@@ -60,12 +65,14 @@ class Api:
         self._idempotency.keep_in(store, [tenant.id for tenant in self._gateway.tenants()])
 
     def start(self) -> None:
-        """Begin to watch the tenants' rates."""
+        """Begin to watch what moves."""
         self._rates.start()
+        self._trends.start()
 
     def stop(self) -> None:
         """Watch no more; idempotent."""
         self._rates.stop()
+        self._trends.stop()
         self._idempotency.stop()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -79,6 +86,12 @@ class Api:
             answer = _FAILED
         if isinstance(answer, web.StreamResponse):
             return answer
+        response = self._response(request, answer)
+        response.headers.update(_HEADERS)
+        return response
+
+    @staticmethod
+    def _response(request: web.BaseRequest, answer: Answered | Problem) -> web.Response:
         if "Upgrade" in request.headers and request.transport is not None and not request.transport.is_closing():
             request.transport.resume_reading()  # it was to stay quiet until it is known what it becomes
         if isinstance(answer, Problem):
@@ -91,12 +104,17 @@ class Api:
             return Answered(200, document_json()) if request.method == "GET" else _not_allowed(("GET",))
         if parts is None or parts[:1] != ["v1"]:
             return _NOT_FOUND
-        key = self._find_key(request)
+        tail = _room_of_tail(parts)
+        key = self._find_key(request, in_subprotocol=tail is not None)
         if key is None:
             self._refusals.log("key", "an API call without a good key", level=logging.WARNING, remote=request.remote)
             return _NO_KEY
         if len(parts) == 4 and parts[1] == "tenants" and parts[3] == "stream":
             return await self._open_stream(request, key, parts[2])
+        if isinstance(tail, Problem):
+            return tail
+        if tail is not None:
+            return await self._open_tail(request, key, parts[2], tail)
         route = find_route(request.method, parts)
         if isinstance(route, NoRoute):
             if route.fault:
@@ -115,7 +133,7 @@ class Api:
         query = read_query(request, operation.query)
         if isinstance(query, Problem):
             return query
-        call = Call(self._gateway, self._rates, key, route.path, query, one_tenant=tenant)
+        call = Call(self._gateway, self._rates, key, route.path, query, one_tenant=tenant, trends=self._trends)
         return await self._run(request, operation, call)
 
     async def _run(self, request: web.BaseRequest, operation: Operation, call: Call) -> Answered | Problem:
@@ -154,16 +172,41 @@ class Api:
             now = self._current_keys().now(key)
             return now is not None and now.covers(tenant_id) and not now.read_only
 
-        return await self._streams.handle(request, tenant, key.name, calls, may_go_on)
+        return await self._sockets.handle(request, stream_of(request, tenant, key.name, calls), may_go_on)
 
-    def _find_key(self, request: web.BaseRequest) -> ApiKey | None:
-        return self._current_keys().find(request.headers.getall("Authorization", []))
+    async def _open_tail(
+        self, request: web.BaseRequest, key: ApiKey, tenant_id: str, room: str
+    ) -> web.StreamResponse | Problem:
+        """Somebody who only listens: a read-only key may."""
+        tenant = self._gateway.tenant(tenant_id) if key.covers(tenant_id) else None
+        if tenant is None:
+            return _NO_TENANT
+
+        def may_go_on() -> bool:
+            now = self._current_keys().now(key)
+            return now is not None and now.covers(tenant_id)
+
+        return await self._sockets.handle(request, tail_of(request, tenant, key.name, room), may_go_on)
+
+    def _find_key(self, request: web.BaseRequest, *, in_subprotocol: bool) -> ApiKey | None:
+        shown = request.headers.getall("Authorization", [])
+        if in_subprotocol and not shown and (key := shown_key(request.headers)) is not None:
+            shown = [f"Bearer {key}"]
+        return self._current_keys().find(shown)
 
     def _current_keys(self) -> ApiKeys:
         configured = self._gateway.settings.gateway.internal.api_keys
         if configured is not self._configured:
             self._configured, self._keys = configured, ApiKeys(configured)
         return self._keys
+
+
+def _room_of_tail(parts: list[str]) -> str | Problem | None:
+    """The room whose tail the path names; None: it names none."""
+    if len(parts) != 6 or (parts[1], parts[3], parts[5]) != ("tenants", "rooms", "tail"):
+        return None
+    fault = name_fault("room", parts[4])
+    return parts[4] if fault is None else Problem(400, fault)
 
 
 async def _carry_out(operation: Operation, call: Call) -> Answered | Problem:

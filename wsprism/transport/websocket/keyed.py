@@ -1,6 +1,6 @@
-"""From a backend's request on the internal listener to its live stream: the last checks, then the takeover.
+"""From a request with an API key to its live WebSocket on the internal listener: the last checks, then the takeover.
 
-Who calls, and for which tenant, the internal API has found out already.
+Who calls, and for which tenant, the internal API has found out already. What the socket is for, a ``Purpose`` says.
 """
 
 from __future__ import annotations
@@ -8,55 +8,51 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
 
 from aiohttp import web
 
 from actors import ActorStoppedError, AskTimeoutError, MailboxFullError
-from wsprism.policy.proxies import UNIX_PEER
-from wsprism.ports import StreamCalls
 from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.protocol.handshake import HandshakeFault, parse_upgrade
-from wsprism.protocol.stream import STREAM_SUBPROTOCOL_JSON, STREAM_SUBPROTOCOL_MSGPACK, StreamCodec
 from wsprism.protocol.websocket import FrameDecoder
+from wsprism.realtime.keyed.session import KeyedSession
 from wsprism.realtime.messages import CloseConnection, Draining
 from wsprism.realtime.rules import TenantContext
-from wsprism.realtime.stream.messages import NoStream, OpenStream
-from wsprism.realtime.stream.session import StreamSession
 from wsprism.transport.http.refusals import Refusal
 from wsprism.transport.websocket.link import Link
 from wsprism.transport.websocket.takeover import take_over
 
-__all__ = ["MAX_MESSAGE_BYTES", "StreamUpgrader"]
+__all__ = ["KeyedSockets", "Purpose"]
 
-_log = logging.getLogger("wsprism.backend")
-
-MAX_MESSAGE_BYTES: Final = 1024 * 1024
-"""Of one message of a backend, as of a body of the internal API; more where the tenant's messages may be larger."""
+_log = logging.getLogger("wsprism.api")
 
 _ASK_TIMEOUT_S: Final = 5.0
-_NAMES: Final = (STREAM_SUBPROTOCOL_JSON, STREAM_SUBPROTOCOL_MSGPACK)
 _KEY_REFUSED: Final = CloseConnection(CloseCode.TICKET, "this key is good no more")
 _GOODBYE: Final = CloseConnection(CloseCode.GOING_AWAY, "draining")
 
 _DRAINING: Final = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "draining", "draining", {"Retry-After": "1"})
 _OVERLOADED: Final = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "overloaded", "overloaded", {"Retry-After": "1"})
-_NO_SUBPROTOCOL: Final = Refusal(
-    400, ErrorCode.BAD_REQUEST, f"Sec-WebSocket-Protocol must offer {' or '.join(_NAMES)}", "bad_handshake"
-)
-_REFUSED: Final = {
-    NoStream.NOT_WANTED: Refusal(
-        409, ErrorCode.NOT_ALLOWED, "this tenant takes no stream: backend.stream is not true", "no_stream"
-    ),
-    NoStream.TOO_MANY: Refusal(
-        503, ErrorCode.RESOURCE_EXHAUSTED, "too many streams of this tenant", "overloaded", {"Retry-After": "5"}
-    ),
-}
 
 
-class StreamUpgrader:
-    """Answers ``GET /v1/tenants/{tenant}/stream``. ``links`` are the live sockets, each with the question whether
-    the key that it came with is still good."""
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a socket is for. ``question`` is what the tenant is asked, given the subprotocol that was agreed on.
+
+    An answer that is a member of an ``Enum`` is a no, which ``refusals`` have the words for.
+    """
+
+    tenant: TenantContext
+    subprotocols: tuple[str, ...]
+    question: Callable[[str], object]
+    refusals: Mapping[Any, Refusal]
+    max_message_bytes: int
+
+
+class KeyedSockets:
+    """``links`` are the live sockets, each with the question whether the key that it came with is still good."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.links: dict[Link, Callable[[], bool]] = {}
@@ -65,17 +61,12 @@ class StreamUpgrader:
         self._gone: asyncio.Future[None] | None = None
 
     async def handle(
-        self,
-        request: web.BaseRequest,
-        tenant: TenantContext,
-        key_name: str,
-        calls: StreamCalls,
-        may_go_on: Callable[[], bool],
+        self, request: web.BaseRequest, purpose: Purpose, may_go_on: Callable[[], bool]
     ) -> web.StreamResponse:
         """The whole handshake. Never raises for anything that a caller did."""
-        outcome = await self._admit(request, tenant, key_name, calls)
+        outcome = await self._admit(request, purpose)
         if isinstance(outcome, Refusal):
-            _log.info("a backend's stream was refused", extra={"tenant": tenant.id, "reason": outcome.msg})
+            _log.info("a socket was refused", extra={"tenant": purpose.tenant.id, "reason": outcome.msg})
             if request.transport is not None and not request.transport.is_closing():
                 request.transport.resume_reading()
             return outcome.response()
@@ -90,30 +81,26 @@ class StreamUpgrader:
                 return web.Response(status=400)
             raise
 
-    async def _admit(
-        self, request: web.BaseRequest, tenant: TenantContext, key_name: str, calls: StreamCalls
-    ) -> tuple[Link, bytes] | Refusal:
+    async def _admit(self, request: web.BaseRequest, purpose: Purpose) -> tuple[Link, bytes] | Refusal:
         if self.draining:
             return _DRAINING
         upgrade = parse_upgrade(request.method, request.headers)
         if isinstance(upgrade, HandshakeFault):
             return Refusal(upgrade.status, upgrade.code, upgrade.msg, "bad_handshake", upgrade.headers)
-        name = next((one for one in upgrade.offered if one in _NAMES), None)
+        name = next((one for one in upgrade.offered if one in purpose.subprotocols), None)
         if name is None:
-            return _NO_SUBPROTOCOL
-        codec = StreamCodec(msgpack=name == STREAM_SUBPROTOCOL_MSGPACK)
-        question = OpenStream(codec, calls, key_name, request.remote or UNIX_PEER)
+            wanted = " or ".join(purpose.subprotocols)
+            return Refusal(400, ErrorCode.BAD_REQUEST, f"Sec-WebSocket-Protocol must offer {wanted}", "bad_handshake")
         try:
-            answer: StreamSession | NoStream = await tenant.ref.ask(question, _ASK_TIMEOUT_S)
+            answer: KeyedSession | Enum = await purpose.tenant.ref.ask(purpose.question(name), _ASK_TIMEOUT_S)
         except (AskTimeoutError, MailboxFullError, ActorStoppedError):
             return _OVERLOADED
-        if isinstance(answer, NoStream):
-            return _REFUSED[answer]
+        if isinstance(answer, Enum):
+            return purpose.refusals[answer]
         if self.draining:
             answer.connection.stop()
             return _DRAINING
-        most = max(MAX_MESSAGE_BYTES, 2 * tenant.rules.limits.max_backend_bytes)
-        link = Link(answer, FrameDecoder(most), self._loop, self._lost)
+        link = Link(answer, FrameDecoder(purpose.max_message_bytes), self._loop, self._lost)
         return link, _response_head({"Sec-WebSocket-Accept": upgrade.accept_key, "Sec-WebSocket-Protocol": name})
 
     def recheck(self) -> None:
