@@ -16,6 +16,7 @@ from wsprism.adapters.memory.room_store import MemoryRoomStore
 from wsprism.policy.decisions import Denied
 from wsprism.ports import Authenticator, ExtService, HotService, Principal, TicketRefusal, TicketRequest
 from wsprism.protocol.envelope import JSON
+from wsprism.protocol.frames import close_frame, ping_frame
 from wsprism.protocol.traces import ConnectionTrace
 from wsprism.realtime.gateway import Gateway
 from wsprism.realtime.messages import Attached, OpenSession, TransportLost
@@ -59,6 +60,12 @@ class FakeTransport:
 
     def limit_message_bytes(self, max_message_bytes: int) -> None:
         self.max_message_bytes = max_message_bytes
+
+    def ping(self) -> None:
+        self.write(ping_frame())
+
+    def end(self, code: int | None, reason: str) -> None:
+        self.write(close_frame(code, reason))
 
     def close(self) -> None:
         self.ended = self.ended or "closed"

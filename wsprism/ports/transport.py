@@ -1,4 +1,4 @@
-"""A connection's socket."""
+"""A connection's socket, whatever it speaks: how frames are closed off, pinged and ended on the wire is its own."""
 
 from __future__ import annotations
 
@@ -31,6 +31,17 @@ class Transport(Protocol):
 
     def limit_message_bytes(self, max_message_bytes: int) -> None:
         """Bound the messages that begin from here on."""
+        ...
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life; how it answers shows as something heard."""
+        ...
+
+    def end(self, code: int | None, reason: str) -> None:
+        """Say behind everything written that this is the end, and why (None: nothing to say); nothing is written after.
+
+        The socket stays until the peer has said so too, or ``close`` or ``abort``.
+        """
         ...
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from actors import Actor
-from qos import Frame, Lane
+from qos import Lane
 from wsprism.errors import InternalError
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.ratelimit import TokenBucket
@@ -20,7 +20,6 @@ from wsprism.ports import BackendLine
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.protocol.envelope import Envelope
-from wsprism.protocol.frames import close_frame, pong_frame
 from wsprism.protocol.traces import MessageTrace
 from wsprism.realtime.connection.pending import Pending
 from wsprism.realtime.connection.state import NEXT, State
@@ -189,7 +188,7 @@ class Core(Actor):
     def pong(self, payload: bytes) -> None:
         """Answer a ping frame; of many that wait, the newest."""
         if self._has_room(MOST_PONGS, 2):
-            self.outlet.offer(Frame(pong_frame(payload), Lane.CONTROL, None))
+            self.outlet.pong(payload)
         else:
             self._tell_later().pong = payload
 
@@ -207,7 +206,7 @@ class Core(Actor):
             notice = sysmsg.error(untold.code, msg, self.session.trace_id)
             self.outlet.send(notice, Lane.CONTROL)
         if untold.pong is not None:
-            self.outlet.offer(Frame(pong_frame(untold.pong), Lane.CONTROL, None))
+            self.outlet.pong(untold.pong)
 
     def _has_room(self, most: int, share: int) -> bool:
         """Whether the control class holds less than ``most`` frames and less than its ``share``-th part."""
@@ -235,8 +234,7 @@ class Core(Actor):
         if message.notice is not None and not message.discard:
             self.outlet.send(message.notice, Lane.CONTROL)
         surplus = message.code in _SURPLUS
-        frame = close_frame(message.code, message.reason)
-        self.outlet.close(frame, discard=message.discard, linger=linger, surplus=surplus)
+        self.outlet.close(message.code, message.reason, discard=message.discard, linger=linger, surplus=surplus)
         self.let_go()
 
     def move(self, state: State) -> None:

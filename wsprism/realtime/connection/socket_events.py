@@ -11,7 +11,6 @@ from typing import Final
 from wsprism.policy.decisions import Reason
 from wsprism.policy.ratelimit import TokenBucket
 from wsprism.protocol.codes import CloseCode
-from wsprism.protocol.frames import close_frame
 from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
 from wsprism.realtime.connection.core import ABNORMAL_CLOSURE, FIRST_PRIVATE_CODE, Core
 from wsprism.realtime.connection.state import State
@@ -63,7 +62,7 @@ def on_close_received(connection: Core, event: CloseReceived) -> None:
         known = event.code is not None and event.code < FIRST_PRIVATE_CODE
         connection.close_code = event.code if known else _NO_STATUS_RECEIVED
         connection.close_reason = "closed by the client"
-        connection.outlet.close(close_frame(event.code), discard=True)
+        connection.outlet.close(event.code, "", discard=True)
         connection.let_go()
     connection.outlet.peer_closed()
 

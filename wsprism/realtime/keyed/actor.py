@@ -7,10 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from actors import Actor
-from qos import Frame, Lane
 from wsprism.policy.ratelimit import TokenBucket
 from wsprism.protocol.codes import CloseCode
-from wsprism.protocol.frames import close_frame, pong_frame
 from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
 from wsprism.realtime.connection.state import State
 from wsprism.realtime.keyed.session import KeyedSession
@@ -89,7 +87,7 @@ class KeyedSocket(Actor, Generic[S]):
 
     def _on_ping(self, ping: Ping) -> None:
         if self._state is State.OPEN and self._may_send_control_frame():
-            self._outlet.offer(Frame(pong_frame(ping.payload), Lane.CONTROL, None))
+            self._outlet.pong(ping.payload)
 
     def _on_pong(self, _: Pong) -> None:
         self._may_send_control_frame()
@@ -103,7 +101,7 @@ class KeyedSocket(Actor, Generic[S]):
     def _on_close_received(self, event: CloseReceived) -> None:
         if self._state not in _ENDED:
             self._end(event.code or _NO_STATUS_RECEIVED, "closed by the peer")
-            self._outlet.close(close_frame(event.code), discard=True)
+            self._outlet.close(event.code, "", discard=True)
         self._outlet.peer_closed()
 
     def _on_violation(self, violation: Violation) -> None:
@@ -143,7 +141,7 @@ class KeyedSocket(Actor, Generic[S]):
         if self._state in _ENDED:
             return
         self._end(message.code, message.reason)
-        self._outlet.close(close_frame(message.code, message.reason), discard=message.discard, linger=linger)
+        self._outlet.close(message.code, message.reason, discard=message.discard, linger=linger)
 
     def _end(self, code: int, reason: str) -> None:
         self._state = State.CLOSING

@@ -81,7 +81,10 @@ class Flusher:
         self._stall_timeout_s = stall_timeout_s
 
     def mark(self, outlet: Outlet, *, large: bool = False) -> None:
-        """``outlet``'s queue has just become non-empty. ``large``: a big room's publication did it."""
+        """``outlet``'s queue has just become non-empty, or its ping is due.
+
+        ``large``: a big room's publication did it.
+        """
         if outlet.blocked or outlet.transport is None:
             return
         if outlet.hot_flush_s and not (outlet.hot_due or outlet.queue.urgent):
@@ -110,7 +113,7 @@ class Flusher:
         outlet.queue.set_congested(False)
         if outlet.closing is Closing.NO:
             self._watched.pop(outlet, None)
-        if not outlet.queue.empty or outlet.closing is Closing.FLUSHING:
+        if not outlet.queue.empty or outlet.closing is Closing.FLUSHING or outlet.ping_due:
             self.mark(outlet)
         elif outlet.sources:
             self.thirst(outlet)
@@ -237,6 +240,10 @@ class Flusher:
         transport = outlet.transport
         if transport is None or outlet.blocked:
             return
+        if outlet.ping_due:
+            outlet.ping_due = False
+            if outlet.closing is Closing.NO:
+                transport.ping()
         queue = outlet.queue
         hot = outlet.hot_due or not outlet.hot_flush_s
         data = queue.take(WRITE_BUDGET_BYTES, hot=hot)
@@ -277,7 +284,7 @@ class Flusher:
     def _send_close(self, outlet: Outlet) -> None:
         if outlet.closing is Closing.FLUSHING and outlet.transport is not None:
             outlet.closing = Closing.CLOSE_SENT
-            outlet.transport.write(outlet.close_frame)
+            outlet.transport.end(outlet.close_code, outlet.close_reason)
             if outlet.peer_has_closed:
                 outlet.transport.close()
 

@@ -48,7 +48,8 @@ class Outlet:
 
     __slots__ = (
         "blocked",
-        "close_frame",
+        "close_code",
+        "close_reason",
         "closing",
         "connection",
         "deadline",
@@ -58,6 +59,7 @@ class Outlet:
         "hot_flush_s",
         "linger",
         "peer_has_closed",
+        "ping_due",
         "progress",
         "progress_at",
         "queue",
@@ -76,7 +78,9 @@ class Outlet:
         self.connection: ActorRef
         self.transport: Transport | None = None
         self.closing = Closing.NO
-        self.close_frame = b""
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.ping_due = False
         self.deadline = 0.0
         self.linger = True
         self.surplus = False
@@ -155,8 +159,20 @@ class Outlet:
         """This reader does not keep up: have its connection closed 4000 and what is queued discarded."""
         self.connection.tell_control(CloseConnection(CloseCode.SLOW_CONSUMER, reason, discard=True))
 
-    def close(self, frame: bytes, *, discard: bool, linger: bool = True, surplus: bool = False) -> None:
-        """End with the Close in ``frame``: after what is queued (control, then reliable), or at once when ``discard``.
+    def pong(self, payload: bytes) -> None:
+        """Queue the answer to the peer's own ping."""
+        self.offer(Frame(self.format.pong(payload), Lane.CONTROL, None))
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life with the next write, in no class of the queue."""
+        self.ping_due = True
+        if self.queue.empty:
+            self.flusher.mark(self)
+
+    def close(
+        self, code: int | None, reason: str, *, discard: bool, linger: bool = True, surplus: bool = False
+    ) -> None:
+        """End with a Close: after what is queued (control, then reliable), or at once when ``discard``.
 
         With ``linger`` the peer's own Close, or its end of the socket, is awaited for the flusher's stall timeout.
         ``surplus``: its session is counted no more, so that its socket may not stay long. Idempotent.
@@ -166,7 +182,7 @@ class Outlet:
         self.surplus = surplus
         self.sources = None
         self.closing = Closing.FLUSHING
-        self.close_frame = frame
+        self.close_code, self.close_reason = code, reason
         self.linger = linger
         if discard:
             self.queue.close()

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from qos import Frame, Lane
 from wsprism.protocol.codes import CloseCode
-from wsprism.protocol.frames import ping_frame
 from wsprism.realtime.messages import CloseConnection
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["SocketOwner", "Sweepable", "Sweeper"]
 
 SWEEP_INTERVAL_S: Final = 1.0
-_PING: Final = Frame(ping_frame(), Lane.CONTROL, None)
 
 
 class SocketOwner(Protocol):
@@ -120,7 +117,7 @@ class Sweeper:
                 self._end(socket, CloseConnection(CloseCode.TICKET_EXPIRED, "ticket expired"))
             elif socket.pinged_at <= ping_before:
                 socket.pinged_at = now
-                socket.outlet.offer(_PING)
+                socket.outlet.ping()
 
     @staticmethod
     def _end(socket: Sweepable, message: CloseConnection) -> None:

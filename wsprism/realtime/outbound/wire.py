@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from wsprism.protocol.deflate import MIN_DEFLATE_BYTES, deflate
 from wsprism.protocol.envelope import JSON, MSGPACK, ExtCodec
-from wsprism.protocol.frames import binary_frame, text_frame
+from wsprism.protocol.frames import binary_frame, pong_frame, text_frame
 
 __all__ = ["WIRE_FORMATS", "WireFormat", "wire_format"]
 
@@ -38,6 +38,10 @@ class WireFormat:
     def wrap(self, payload: bytes, *, binary: bool) -> bytes:
         """``payload`` as one ready frame of either kind."""
         return self._wrap(payload, binary_frame if binary else text_frame)
+
+    def pong(self, payload: bytes) -> bytes:
+        """The answer to a peer's ping as one ready frame."""
+        return pong_frame(payload)
 
     def _wrap(self, payload: bytes, frame: FrameMaker) -> bytes:
         if self.deflated and len(payload) >= MIN_DEFLATE_BYTES:

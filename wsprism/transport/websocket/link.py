@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from wsprism.protocol.frames import close_frame, ping_frame
 from wsprism.protocol.websocket import Event, FrameDecoder
 from wsprism.realtime.messages import Attached, TransportLost
 from wsprism.transport.http.sockets import reset, taken_by_peer
@@ -28,6 +29,7 @@ HIGH_WATER_BYTES: Final = 32 * 1024
 READ_SLICE_BYTES: Final = 16 * 1024
 """What is read and decoded at once. Whoever sends more takes turns with everybody else; the kernel keeps the rest."""
 
+_PING: Final = ping_frame()
 _BUFFER: Final = memoryview(bytearray(READ_SLICE_BYTES))
 """What every socket is read into: both event loops fill it and call ``buffer_updated`` in the same step."""
 
@@ -172,6 +174,12 @@ class Link(asyncio.BufferedProtocol):
 
     def limit_message_bytes(self, max_message_bytes: int) -> None:
         self._decoder.limit(max_message_bytes)
+
+    def ping(self) -> None:
+        self.write(_PING)
+
+    def end(self, code: int | None, reason: str) -> None:
+        self.write(close_frame(code, reason))
 
     def close(self) -> None:
         self._transport.close()

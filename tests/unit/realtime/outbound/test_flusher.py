@@ -10,13 +10,16 @@ from qos import Block, Frame, Lane, LaneCounters, OutboundQueue, Pacer, QueueLim
 from tests.realtime_support import FakeTransport
 from wsprism.protocol.codes import CloseCode
 from wsprism.protocol.envelope import JSON
+from wsprism.protocol.frames import close_frame, ping_frame
 from wsprism.realtime.messages import CloseConnection
 from wsprism.realtime.outbound.flusher import MOST_SURPLUS, SLICE_SIZE, SURPLUS_LINGER_S, VIOLATION_LINGER_S, Flusher
 from wsprism.realtime.outbound.outlet import Closing, Outlet
 from wsprism.realtime.outbound.wire import wire_format
 
 STALL_S = 1.5
-CLOSE = b"<close>"
+END = (1000, "over")
+CLOSE = close_frame(*END)
+PING = ping_frame()
 
 
 class Bench:
@@ -240,6 +243,57 @@ def test_an_overflowing_queue_asks_for_the_end_of_its_connection() -> None:
     assert list(bench.counters.queued) == [0, 0, 0]
 
 
+# Pings
+
+
+def test_a_ping_leaves_before_what_waits_and_counts_in_no_class() -> None:
+    bench = Bench()
+    outlet, transport = bench.outlet()
+    outlet.offer(reliable(b"r"))
+    outlet.ping()
+    bench.settle()
+    assert transport.written == PING + b"r"
+    outlet.ping()
+    bench.settle()
+    assert transport.written == PING + b"r" + PING
+    assert list(bench.counters.offered) == [0, 1, 0]
+
+
+def test_a_ping_reaches_a_connection_whose_hot_frames_wait_for_their_tick() -> None:
+    bench = Bench()
+    outlet, transport = bench.outlet(hot_flush_s=0.1)
+    outlet.offer(hot(b"h"))
+    outlet.ping()
+    bench.scheduler.advance(0.2)
+    assert transport.written == PING + b"h"
+    outlet.ping()
+    bench.scheduler.advance(0.2)
+    assert transport.written == PING + b"h" + PING
+
+
+def test_pings_wait_as_one_while_the_transport_is_full() -> None:
+    bench = Bench()
+    outlet, transport = bench.outlet()
+    block_up(bench, outlet, transport)
+    outlet.ping()
+    outlet.ping()
+    bench.settle()
+    assert transport.written == b""
+    transport.drain()
+    bench.settle()
+    assert transport.written == PING
+
+
+def test_nobody_is_pinged_whose_end_has_begun() -> None:
+    bench = Bench()
+    outlet, transport = bench.outlet()
+    outlet.ping()
+    outlet.close(*END, discard=True)
+    outlet.ping()
+    bench.settle()
+    assert transport.written == CLOSE
+
+
 # Closing
 
 
@@ -249,7 +303,7 @@ def test_a_close_leaves_after_control_and_reliable_and_without_the_hot_frames() 
     outlet.offer(hot(b"h"))
     outlet.offer(reliable(b"r"))
     outlet.offer(control(b"c"))
-    outlet.close(CLOSE, discard=False)
+    outlet.close(*END, discard=False)
     bench.settle()
     assert transport.written == b"cr" + CLOSE
     assert outlet.closing is Closing.CLOSE_SENT
@@ -261,7 +315,7 @@ def test_a_close_that_discards_leaves_alone_and_at_once() -> None:
     outlet, transport = bench.outlet()
     outlet.offer(reliable(b"r"))
     outlet.offer(control(b"c"))
-    outlet.close(CLOSE, discard=True)
+    outlet.close(*END, discard=True)
     bench.settle()
     assert transport.written == CLOSE
     assert list(bench.counters.queued) == [0, 0, 0]
@@ -270,8 +324,8 @@ def test_a_close_that_discards_leaves_alone_and_at_once() -> None:
 def test_nothing_is_taken_after_a_close_and_a_second_close_changes_nothing() -> None:
     bench = Bench()
     outlet, transport = bench.outlet()
-    outlet.close(CLOSE, discard=False)
-    outlet.close(b"<other>", discard=True)
+    outlet.close(*END, discard=False)
+    outlet.close(1001, "other", discard=True)
     outlet.offer(reliable(b"late"))
     outlet.offer_block(Block([reliable(b"late")]))
     bench.settle()
@@ -284,7 +338,7 @@ def test_a_close_waits_for_a_blocked_transport() -> None:
     outlet, transport = bench.outlet()
     block_up(bench, outlet, transport)
     outlet.offer(reliable(b"r"))
-    outlet.close(CLOSE, discard=False)
+    outlet.close(*END, discard=False)
     bench.settle()
     assert transport.written == b""
     transport.drain()
@@ -298,7 +352,7 @@ def test_a_close_whose_last_write_filled_the_transport_follows_when_it_has_drain
     assert isinstance(transport, NotingTransport)
     transport.fills_up = True
     outlet.offer(reliable(b"r"))
-    outlet.close(CLOSE, discard=False)
+    outlet.close(*END, discard=False)
     bench.settle()
     assert transport.written == b"r"
     transport.fills_up = False
@@ -311,7 +365,7 @@ def test_a_close_whose_last_write_filled_the_transport_follows_when_it_has_drain
 def test_a_peer_that_does_not_answer_the_close_is_aborted_at_the_deadline(linger: bool, patience_s: float) -> None:
     bench = Bench()
     outlet, transport = bench.outlet()
-    outlet.close(CLOSE, discard=False, linger=linger)
+    outlet.close(*END, discard=False, linger=linger)
     bench.scheduler.advance(patience_s - 0.06)
     assert transport.ended is None
     bench.scheduler.advance(0.12)
@@ -323,7 +377,7 @@ def test_a_queue_that_does_not_flush_is_aborted_at_the_deadline() -> None:
     outlet, transport = bench.outlet()
     block_up(bench, outlet, transport)
     outlet.offer(reliable(b"r"))
-    outlet.close(CLOSE, discard=False)
+    outlet.close(*END, discard=False)
     bench.scheduler.advance(STALL_S + 0.1)
     assert transport.ended == "aborted"
     assert bench.stalled == []
@@ -334,7 +388,7 @@ def test_a_close_that_came_before_the_socket_is_sent_when_it_is_there_and_has_a_
         bench = Bench()
         outlet, transport = bench.outlet(attach=False)
         outlet.offer(control(b"c"))
-        outlet.close(CLOSE, discard=discard)
+        outlet.close(*END, discard=discard)
         bench.scheduler.advance(10)
         outlet.attach(transport)
         bench.settle()
@@ -347,7 +401,7 @@ def test_a_close_that_came_before_the_socket_is_sent_when_it_is_there_and_has_a_
 def test_the_transport_is_closed_once_both_closes_are_there_whichever_came_first() -> None:
     bench = Bench()
     ours_first, transport = bench.outlet()
-    ours_first.close(CLOSE, discard=False)
+    ours_first.close(*END, discard=False)
     bench.settle()
     assert transport.ended is None
     ours_first.peer_closed()
@@ -355,7 +409,7 @@ def test_the_transport_is_closed_once_both_closes_are_there_whichever_came_first
 
     theirs_first, other = bench.outlet()
     theirs_first.offer(reliable(b"r"))
-    theirs_first.close(CLOSE, discard=False)
+    theirs_first.close(*END, discard=False)
     theirs_first.peer_closed()
     assert other.ended is None
     bench.settle()
@@ -366,7 +420,7 @@ def test_the_transport_is_closed_once_both_closes_are_there_whichever_came_first
 def test_nothing_is_left_to_watch_when_closed_connections_are_gone() -> None:
     bench = Bench()
     outlet, _ = bench.outlet()
-    outlet.close(CLOSE, discard=False)
+    outlet.close(*END, discard=False)
     bench.settle()
     outlet.lost()
     bench.scheduler.advance(1)
@@ -522,7 +576,7 @@ def test_a_close_that_cannot_be_written_ends_the_connection() -> None:
     outlet, _ = bench.outlet(attach=False)
     broken = Broken(outlet, bench.order)
     outlet.attach(broken)
-    outlet.close(CLOSE, discard=True)
+    outlet.close(*END, discard=True)
     assert broken.ended == "aborted"
 
 
@@ -530,7 +584,7 @@ def test_sockets_of_sessions_that_count_no_more_are_bounded_the_oldest_gives_way
     bench = Bench()
     crowd = [bench.outlet() for _ in range(MOST_SURPLUS + 1)]
     for outlet, _ in crowd:
-        outlet.close(CLOSE, discard=False, surplus=True)
+        outlet.close(*END, discard=False, surplus=True)
     bench.settle()
     assert [transport.ended for _, transport in crowd] == ["aborted"] + [None] * MOST_SURPLUS
     assert all(transport.written == CLOSE for _, transport in crowd)
@@ -540,7 +594,7 @@ def test_a_socket_of_a_session_that_counts_no_more_goes_soon() -> None:
     bench = Bench()
     bench.flusher.configure(Pacer(share=1), 60.0)
     outlet, transport = bench.outlet()
-    outlet.close(CLOSE, discard=False, surplus=True)
+    outlet.close(*END, discard=False, surplus=True)
     bench.scheduler.advance(SURPLUS_LINGER_S - 0.1)
     assert transport.ended is None
     bench.scheduler.advance(0.2)

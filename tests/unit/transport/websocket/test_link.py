@@ -172,3 +172,13 @@ async def test_what_was_not_read_yet_is_forgotten_with_the_connection(linked: Li
     linked.socket.arrive(frame(FIN | PING) + frame(CONTINUATION))
     linked.loop.run_until_idle()
     assert not linked.world.failures
+
+
+async def test_a_ping_and_the_end_are_websocket_frames(linked: Linked) -> None:
+    frames_in(linked.socket.written)
+    linked.socket.written = b""
+    link = linked.socket.link
+    link.ping()
+    link.end(4000, "slow")
+    link.end(None, "")
+    assert frames_in(linked.socket.written) == [(9, b""), (8, (4000).to_bytes(2) + b"slow"), (8, b"")]
