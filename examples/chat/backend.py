@@ -76,7 +76,8 @@ def events(batch: dict[str, Any]) -> None:
         for event in batch["events"]:
             said = event["message"]
             data = said["data"]
-            store(f"{batch['node']}:{event['seq']}", data["from"], said["svc"], data["msg"], event["time"])
+            if said["svc"] != "chat":  # that one was stored before it was published
+                store(f"{batch['node']}:{event['seq']}", data["from"], said["svc"], data["msg"], event["time"])
 
 
 # HTTP

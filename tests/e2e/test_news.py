@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from tests.api import Backend as Caller
+from tests.api import start_with_api
 from tests.backends import SECRET, Backend, backend
 from tests.client import Client, until
 from tests.conftest import Running, StartGateway
@@ -105,6 +108,55 @@ async def test_a_second_join_is_no_news(start_gateway: StartGateway) -> None:
             assert [one["type"] for one in await told(there, 2)] == ["joined", "left"]
 
 
+async def test_what_a_message_is_answered_with_is_a_publication_of_its_sender_and_has_its_offset(
+    start_gateway: StartGateway,
+) -> None:
+    async with backend() as there:
+
+        async def answer(_: dict[str, Any]) -> Any:
+            publish = {"room": "match:1", "svc": "ref", "type": "moved", "data": 7}
+            hot = {"room": "match:1", "hot": "AQIAeA=="}
+            return {"effects": [{"publish": publish}, {"publish": hot}, {"send": {"user": "user:ann", "type": "x"}}]}
+
+        there.answer = answer
+        news = {"url": there.url, "secret": SECRET, "events": ["publication"], "event_batch": {"max_delay_ms": 10}}
+        gateway = await start_gateway(
+            acme={
+                "backend": news,
+                "services": {"ext": {"game": {"kind": "webhook"}, "chat": {"kind": "chat"}}},
+                "policy": {"ext_allowlist": ["room:*", "chat:*", "game:*"]},
+                "rooms": [{"match": "*", "history": {"max_messages": 10}}],
+            }
+        )
+        async with Client(gateway.base, ticket="dev:ann", sid="tab") as ann:
+            await ann.send("game", "move")  # nobody is in the room, which keeps it for who comes
+            await told(there, 1)
+            await ann.join("match:1")
+            for id in ("one", "one"):
+                await ann.send("game", "move", id=id, flags=4, seq=1)
+                while b'"ack"' not in (heard := _bytes((await ann.receive_frame()).data)):
+                    pass
+                assert json.loads(heard)["data"] == {"offset": 2}
+            await ann.send("chat", "send", {"msg": "hi"})
+            events = await told(there, 3)
+            session = {"user": "user:ann", "sid": "tab"}
+            assert [(one["message"]["svc"], one["offset"]) for one in events] == [("ref", 1), ("ref", 2), ("chat", 3)]
+            assert events[0]["message"] == {"svc": "ref", "type": "moved", "data": 7}
+            assert all(session.items() <= one["session"].items() and one["room"] == "match:1" for one in events)
+
+
+async def test_what_the_backend_publishes_by_itself_is_no_news(start_gateway: StartGateway) -> None:
+    async with backend() as there:
+        news = {"url": there.url, "secret": SECRET, "events": ["publication"], "event_batch": {"max_delay_ms": 10}}
+        gateway, internal = await start_with_api(start_gateway, acme={"backend": news})
+        async with Client(gateway.base) as client, Caller(internal) as caller:
+            await client.join("r")
+            await caller.post("/v1/tenants/acme/rooms/r/publish", {"svc": "news", "type": "item", "data": 1})
+            assert (await client.receive())["data"] == 1
+            await client.send("chat", "send", {"msg": "hi"})
+            assert [one["message"]["svc"] for one in await told(there, 1)] == ["chat"]
+
+
 async def test_the_end_of_the_gateway_hands_on_what_waits(start_gateway: StartGateway) -> None:
     async with backend() as there:
         gateway = await start(
@@ -114,3 +166,7 @@ async def test_the_end_of_the_gateway_hands_on_what_waits(start_gateway: StartGa
             pass
         await gateway.process.drain()
         assert [one["type"] for one in there.events()] == ["connected", "disconnected"]
+
+
+def _bytes(data: str | bytes) -> bytes:
+    return data.encode() if isinstance(data, str) else data

@@ -6,12 +6,16 @@ __all__ = ["Acknowledgement", "Decision"]
 
 
 class Acknowledgement:
-    """The one ``sys.ack`` of a message whose effects are decided one by one; ``waiting`` of them are not yet."""
+    """The one ``sys.ack`` of a message whose effects are decided one by one; ``waiting`` of them are not yet.
 
-    __slots__ = ("failed", "seq", "waiting")
+    ``offset``: of the first publication of its list into a room that gives any.
+    """
+
+    __slots__ = ("failed", "offset", "seq", "waiting")
 
     def __init__(self, seq: int | None) -> None:
         self.seq = seq
+        self.offset: int | None = None
         self.waiting = 0
         self.failed = False
 

@@ -58,8 +58,10 @@ from wsprism.realtime.messages import (
 )
 from wsprism.realtime.room.data import NotPortable, data_of
 from wsprism.realtime.room.presence import NO_PRESENCE
-from wsprism.realtime.room.publications import hot_publication
+from wsprism.realtime.room.publications import ListIds, hot_publication
+from wsprism.realtime.session import Session
 from wsprism.realtime.tenant.backend_messages import SendForBackend
+from wsprism.realtime.tenant.histories import keeps_history
 
 __all__ = ["ROOM_OVERLOADED", "carry_out", "on_publish_decided"]
 
@@ -67,16 +69,22 @@ _faults = LimitedLog(logging.getLogger("wsprism.connection"), time.monotonic)
 
 ROOM_OVERLOADED: Final = "the room is overloaded"
 _TENANT_OVERLOADED: Final = "the gateway is overloaded"
+_LOST: Final = "the room was restarted; a message may be lost"
 
 
 class _List:
-    """Effects that are carried out together. ``moved``: one of them is a join or leave that is under way."""
+    """Effects that are carried out together. ``moved``: one of them is a join or leave that is under way.
 
-    __slots__ = ("acknowledgement", "moved")
+    ``placed``: the acknowledgement waits for the offset of one of them.
+    """
 
-    def __init__(self, acknowledgement: Acknowledgement | None) -> None:
+    __slots__ = ("acknowledgement", "ids", "moved", "placed")
+
+    def __init__(self, acknowledgement: Acknowledgement | None, id: str | None) -> None:
         self.acknowledgement = acknowledgement
+        self.ids = None if id is None else ListIds(id)
         self.moved = False
+        self.placed = False
 
 
 def carry_out(connection: Core, effects: Effect | Sequence[Effect], origin: Envelope | Origin) -> None:
@@ -88,8 +96,6 @@ def carry_out(connection: Core, effects: Effect | Sequence[Effect], origin: Enve
     if not isinstance(effects, list | tuple):
         _CARRY_OUT[type(effects)](connection, effects, origin, None)
         return
-    if isinstance(origin, Envelope) and origin.id is not None and len(effects) > 1:
-        origin = msgspec.structs.replace(origin, id=None)  # it names one publication, not several
     in_process = isinstance(origin, Origin) and origin.in_process
     if in_process and len(effects) == 1 and not origin.flags & ACK_REQUESTED:
         _CARRY_OUT[type(effects[0])](connection, effects[0], origin, None)
@@ -101,7 +107,7 @@ def carry_out(connection: Core, effects: Effect | Sequence[Effect], origin: Enve
     if origin.flags & ACK_REQUESTED:
         acknowledgement = Acknowledgement(origin.seq)
         acknowledgement.waiting = 1
-    whole = _List(acknowledgement)
+    whole = _List(acknowledgement, origin.id)
     granted = True
     end: Disconnect | None = None
     for effect in prepared:
@@ -145,13 +151,21 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
         return False
     ack = whole is None and origin.flags & ACK_REQUESTED != 0
     publication = ExtPublication(svc, effect.type, data, None if trusted else session, seq, ack)
-    if isinstance(origin, Envelope):
-        publication.id = origin.id
+    if trusted:
+        publication.author = session
+    if origin.id is not None:
+        publication.id = origin.id if whole is None or whole.ids is None else whole.ids.next_in(room)
+    token = _token_of_offset(connection, room, publication, whole)
     inbox = connection.rooms.get(room)
     if (session.muted and not session.may_say_in(room)) or (whole is not None and whole.moved):
         inbox = None
     if inbox is not None:
-        return inbox.publish(publication, connection.trace) or _refuse_overloaded(connection, ROOM_OVERLOADED, seq)
+        if token is not None:
+            connection.expect(token)
+        if inbox.publish(publication, connection.trace):
+            return True
+        connection.settle(token, granted=False)
+        return _refuse_overloaded(connection, ROOM_OVERLOADED, seq)
     if not trusted:
         if connection.tenant_context.rules.publish_requires_membership:
             connection.refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
@@ -159,7 +173,7 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
         if not session.principal.may_enter(room):
             connection.refuse(Reason.NOT_ALLOWED_ROOM, ErrorCode.NOT_ALLOWED, "this ticket may not publish there", seq)
             return False
-    return _publish_by_name(connection, room, publication, seq, whole)
+    return _publish_by_name(connection, room, publication, seq, token or _token_of_name(whole))
 
 
 def _publish_hot(connection: Core, effect: PublishHot, origin: Envelope | Origin, whole: _List | None) -> bool:
@@ -171,21 +185,25 @@ def _publish_hot(connection: Core, effect: PublishHot, origin: Envelope | Origin
     if publication is None:
         _tell_fault(connection, origin.svc, origin.seq)
         return False
-    return _publish_by_name(connection, room, publication, origin.seq, whole)
+    return _publish_by_name(connection, room, publication, origin.seq, _token_of_name(whole))
 
 
-def _publish_by_name(connection: Core, room: str, publication: Any, seq: int | None, whole: _List | None) -> bool:
+def _publish_by_name(connection: Core, room: str, publication: Any, seq: int | None, token: Decision | None) -> bool:
     """Through the tenant, behind what it was asked before; it tells what became of it."""
-    token = _token(whole) if whole is not None and whole.acknowledgement is not None else None
     request = PublishToRoom(room, publication, connection.session, seq, token)
     return _ask_tenant(connection, connection.tenant_context.ref.tell(request), token, seq)
 
 
 def on_publish_decided(connection: Core, message: PublishDecided) -> None:
-    """What was published by a room's name is on its way, or the room is full."""
-    if not message.taken:
+    """What was published is on its way, or has its place in the room's history; or the room is full, or lost it."""
+    token = message.token
+    if message.lost:
+        connection.refuse(Reason.PUBLICATION_LOST, ErrorCode.INTERNAL, _LOST, message.seq)
+    elif not message.taken:
         _refuse_overloaded(connection, ROOM_OVERLOADED, message.seq)
-    connection.settle(message.token, granted=message.taken)
+    if token is not None and token.acknowledgement is not None and message.offset is not None:
+        token.acknowledgement.offset = message.offset
+    connection.settle(token, granted=message.taken)
 
 
 def _reply(connection: Core, effect: Reply, origin: Envelope | Origin, _: _List | None) -> bool:
@@ -256,6 +274,38 @@ def _token(whole: _List | None, *, holds_back: bool = False, bound: bool = False
     return Decision(
         holds_back=holds_back, bound=bound, acknowledgement=whole.acknowledgement if whole is not None else None
     )
+
+
+def _token_of_name(whole: _List | None) -> Decision | None:
+    """Of what is published by a room's name: only an acknowledgement waits for it."""
+    return None if whole is None or whole.acknowledgement is None else _token(whole)
+
+
+def _token_of_offset(connection: Core, room: str, publication: ExtPublication, whole: _List | None) -> Decision | None:
+    """Of the publication whose offset stands in its list's acknowledgement: the first into a room that gives any."""
+    if whole is None or whole.acknowledgement is None or whole.placed:
+        return None
+    if not keeps_history(connection.tenant_context, room):
+        return None
+    whole.placed = True
+    token = _token(whole)
+    publication.told = _Placed(connection.session, publication.seq, token)
+    return token
+
+
+class _Placed:
+    """Tells a connection which offset its publication got, from the room's turn."""
+
+    __slots__ = ("_seq", "_session", "_token")
+
+    def __init__(self, session: Session, seq: int | None, token: Decision) -> None:
+        self._session = session
+        self._seq = seq
+        self._token = token
+
+    def __call__(self, offset: int | None, *, lost: bool = False) -> None:
+        decided = PublishDecided(not lost, self._seq, self._token, offset, lost)
+        self._session.connection.tell_control(decided)
 
 
 def _token_of_move(origin: Envelope | Origin, whole: _List | None) -> Decision:
@@ -360,7 +410,7 @@ def _later(connection: Core, effect: Later, origin: Envelope | Origin, _: _List 
 
 
 def _origin_of(origin: Envelope | Origin) -> Origin:
-    return Origin(origin.svc, origin.type, origin.seq, origin.flags, origin.room, True)
+    return Origin(origin.svc, origin.type, origin.seq, origin.flags, origin.room, True, origin.id)
 
 
 def _disconnect(connection: Core, effect: Disconnect, origin: Envelope | Origin, _: _List | None) -> bool:  # noqa: ARG001

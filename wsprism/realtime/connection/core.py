@@ -129,7 +129,7 @@ class Core(Actor):
     def acknowledge(self, acknowledgement: Acknowledgement, *, granted: bool) -> None:
         """One part of what is to be acknowledged is decided; the last of them tells the client, if all were granted."""
         if acknowledgement.settle(granted=granted):
-            self.outlet.send(sysmsg.ack(acknowledgement.seq, self.session.trace_id))
+            self.outlet.send(sysmsg.ack(acknowledgement.seq, self.session.trace_id, acknowledgement.offset))
 
     def hold_back(self, event: object) -> bool:
         """Put ``event`` into the line; False: there is none, and its turn is now."""

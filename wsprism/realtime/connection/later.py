@@ -54,6 +54,8 @@ def ask_backend(connection: Core, envelope: Envelope) -> None:
             message["number"] = number
     if seq is not None:
         message["seq"] = seq
+    if envelope.id is not None:
+        message["id"] = envelope.id
     data_bytes = 0
     if envelope.data is not None:
         data_bytes = len(bytes(envelope.data))
@@ -65,7 +67,7 @@ def ask_backend(connection: Core, envelope: Envelope) -> None:
                 return
         message["data"] = data
     session = connection.session
-    origin = Origin(svc, envelope.type, seq, envelope.flags, envelope.room)
+    origin = Origin(svc, envelope.type, seq, envelope.flags, envelope.room, id=envelope.id)
     ref, tenant = connection.context.ref, connection.tenant_context.ref
 
     def answered(result: Any) -> None:

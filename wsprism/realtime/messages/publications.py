@@ -32,7 +32,8 @@ __all__ = [
 class Origin(msgspec.Struct, frozen=True, gc=False):
     """What is remembered of a client's message whose effects come later: as much of its envelope as they need.
 
-    ``in_process``: a service within the gateway answers; its data are checked and encoded.
+    ``in_process``: a service within the gateway answers; its data are checked and encoded. ``id`` is the client's
+    name of what is published.
     """
 
     svc: str
@@ -41,6 +42,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     flags: int
     room: str | None
     in_process: bool = False
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,10 @@ class ExtPublication(msgspec.Struct, gc=False):
     """An ext message for every member. ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``.
 
     ``data`` is JSON, made where somebody can be blamed when it cannot be said in JSON: nothing fails in the room.
-    ``id`` is its sender's own name of it (without a sender: the backend's). In a room with a history it gets an
-    ``offset``, and is ``kept``; ``again``: it was published before, and is not published. ``told`` is called with the
-    offset, or with None where it gets none.
+    ``author`` is the session whose message it answers, where a backend answered it and so no ``sender`` is bound by it.
+    ``id`` is their own name of it (without either: the backend's). In a room with a history it gets an ``offset``, and
+    is ``kept``; ``again``: it was published before, and is not published. ``told`` is called with the offset, or with
+    None where it gets none.
     """
 
     svc: str
@@ -85,6 +88,7 @@ class ExtPublication(msgspec.Struct, gc=False):
     kept: Any = None
     told: Any = None
     exclude: Exclusion | None = None
+    author: Any = None
 
     echo: ClassVar[bool] = True
     """An ext message always reaches its sender too."""
@@ -136,11 +140,16 @@ class PublishToRoom:
 
 @dataclass(frozen=True, slots=True)
 class PublishDecided:
-    """Tenant to connection: whether the room has taken it."""
+    """Tenant or room to connection: whether the room has taken it, and its ``offset`` where that is known.
+
+    ``lost``: the room was restarted meanwhile, and nobody knows.
+    """
 
     taken: bool
     seq: int | None
     token: Decision | None
+    offset: int | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,7 +257,7 @@ class Room(Actor):
         backend = self.tenant.backend
         if backend is not None and backend.tells("publication", self.name):
             for publication in publications:
-                if isinstance(publication, ExtPublication) and publication.sender is not None:
+                if isinstance(publication, ExtPublication) and (publication.sender or publication.author) is not None:
                     tell_publication(backend, self.name, publication)
         if self.tenant.tails:
             tell_tails(self.tenant.tails, self.name, publications)

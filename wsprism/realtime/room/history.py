@@ -193,6 +193,6 @@ def _keep(publication: ExtPublication, room: str, offset: int) -> KeptPublicatio
 
 
 def _id_of(publication: ExtPublication) -> str:
-    """Ids are their user's own; those of the backend are a space apart."""
-    sender: Session | None = publication.sender
-    return f"{publication.id}\n" if sender is None else f"{publication.id}\n{sender.user}"
+    """Ids are their user's own, whoever answers the message; those of the backend are a space apart."""
+    session: Session | None = publication.sender or publication.author
+    return f"{publication.id}\n" if session is None else f"{publication.id}\n{session.user}"

@@ -11,10 +11,29 @@ from wsprism.realtime.messages import HotPublication
 if TYPE_CHECKING:
     from wsprism.realtime.rules import TenantRules
 
-__all__ = ["BACKEND", "hot_publication", "numbered_frame"]
+__all__ = ["BACKEND", "ListIds", "hot_publication", "numbered_frame"]
 
 BACKEND: Final = "backend"
 """Stands for the sender where hot frames are conflated by sender."""
+
+
+class ListIds:
+    """Names of the ext publications of one list of effects, made of the ``id`` of the message that it answers.
+
+    The first into a room has the ``id`` itself, the others a number behind it and a space, which no client's id holds:
+    of a list that is given once more nothing is published again.
+    """
+
+    __slots__ = ("_given", "_id")
+
+    def __init__(self, id: str) -> None:
+        self._id = id
+        self._given: dict[str, int] = {}
+
+    def next_in(self, room: str) -> str:
+        """For one more into ``room``."""
+        given = self._given[room] = self._given.get(room, 0) + 1
+        return self._id if given == 1 else f"{self._id} {given}"
 
 
 def hot_publication(raw: bytes, rules: TenantRules, room: str | None) -> HotPublication | None:

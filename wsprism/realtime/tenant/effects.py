@@ -8,7 +8,7 @@ from wsprism.effects import Publish, PublishHot, Send, SendHot
 from wsprism.ports import Unanswered
 from wsprism.realtime.messages import Answered, ExtPublication, PublishToRoom
 from wsprism.realtime.room.data import NotPortable, data_of
-from wsprism.realtime.room.publications import hot_publication
+from wsprism.realtime.room.publications import ListIds, hot_publication
 from wsprism.realtime.tenant.backend_messages import SendForBackend
 
 if TYPE_CHECKING:
@@ -22,11 +22,14 @@ def carry_out_for_others(tenant: Tenant, message: Answered) -> None:
     if isinstance(message.result, Unanswered):
         return
     origin, rules, ref = message.origin, tenant.tenant.rules, tenant.context.ref
+    ids = None if origin.id is None else ListIds(origin.id)
     for effect in message.result:
         room = getattr(effect, "room", None) or origin.room or message.session.active_room
         if isinstance(effect, Publish) and room is not None:
             publication = _publication(effect, origin.svc)
             if publication is not None:
+                publication.author = message.session
+                publication.id = None if ids is None else ids.next_in(room)
                 ref.tell_control(PublishToRoom(room, publication))
         elif isinstance(effect, PublishHot) and room is not None:
             hot = hot_publication(effect.frame, rules, room)

@@ -28,11 +28,11 @@ def facts_of(session: Session) -> SessionFacts:
     return SessionFacts(session.user, session.sid, session.generation, metadata if metadata else None)
 
 
-def tell_publication(news: NewsPort, room: str, publication: ExtPublication, offset: int | None = None) -> None:
-    """A client's ext publication, as members got it."""
+def tell_publication(news: NewsPort, room: str, publication: ExtPublication) -> None:
+    """A client's ext publication as members got it: what it said, or what its message was answered with."""
     message = {"svc": publication.svc, "type": publication.type, "data": msgspec.Raw(publication.data)}
-    fields = {"room": room, "message": message, "offset": offset}
-    news.tell("publication", facts_of(publication.sender), fields)
+    fields = {"room": room, "message": message, "offset": publication.offset}
+    news.tell("publication", facts_of(publication.sender or publication.author), fields)
 
 
 class News:

@@ -13,6 +13,8 @@ from actors import MailboxSpec, Supervision
 from wsprism.protocol import sysmsg
 from wsprism.realtime.messages import (
     CloseRoom,
+    ExtPublication,
+    HotPublication,
     JoinDenied,
     JoinRequest,
     LeaveDenied,
@@ -29,6 +31,7 @@ from wsprism.realtime.room.history import RoomHistory
 from wsprism.realtime.room.inbox import Inbox
 from wsprism.realtime.room.snapshot import RoomSnapshot
 from wsprism.realtime.tenant.histories import to_nobody
+from wsprism.realtime.tenant.news import tell_publication
 from wsprism.realtime.tenant.registry import RoomEntry, Roster
 from wsprism.realtime.tenant.service_host import tell_closed, tell_joined, tell_left
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from wsprism.protocol.backend import JoinAnswer
     from wsprism.protocol.places import JoinData
     from wsprism.realtime.decision import Decision
+    from wsprism.realtime.rules import TenantContext
     from wsprism.realtime.session import Session
     from wsprism.realtime.tenant.actor import Tenant
 
@@ -174,15 +178,30 @@ def _publish(tenant: Tenant, message: PublishToRoom) -> None:
     sender = publication.sender
     if sender is not None and sender.ended:
         return
+    offset = None
     if entry is None:
-        offset = to_nobody(tenant.tenant, message.room, (publication,))
+        offset = _keep(tenant.tenant, message.room, publication)
         if publication.ack and sender is not None:
             sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id, offset))
     taken = entry is None or entry.inbox.publish(publication)
     asker, token = message.asker or sender, message.token
-    if asker is not None and not (taken and token is None):
-        seq = publication.seq if message.asker is None else message.seq
-        asker.connection.tell_control(PublishDecided(taken, seq, token))
+    if asker is None or (taken and token is None):
+        return
+    if taken and entry is not None and isinstance(publication, ExtPublication) and publication.told is not None:
+        return  # its room answers, with the offset
+    seq = publication.seq if message.asker is None else message.seq
+    asker.connection.tell_control(PublishDecided(taken, seq, token, offset))
+
+
+def _keep(tenant: TenantContext, room: str, publication: ExtPublication | HotPublication) -> int | None:
+    """Nobody is in ``room``: whoever comes finds it, if anything is kept there. Its offset."""
+    offset = to_nobody(tenant, room, (publication,))
+    if offset is None or not isinstance(publication, ExtPublication) or publication.again:
+        return offset
+    by_client = (publication.sender or publication.author) is not None
+    if tenant.backend is not None and by_client and tenant.backend.tells("publication", room):
+        tell_publication(tenant.backend, room, publication)
+    return offset
 
 
 ROOM_HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
