@@ -182,6 +182,11 @@ class TenantContext:
         """Entries of presence now; a session has one in each of its rooms that have presence."""
         return self.presences.entries
 
+    def keeps_history(self, room: str) -> bool:
+        """Whether what is published there is kept."""
+        rooms = self.rules.rooms
+        return rooms.keeps_history and self.store is not None and rooms.of(room).history is not None
+
     def keep_in(self, state: TenantState) -> None:
         """Before anybody comes: have what must not be forgotten outlive a restart, and take what has."""
         self.state = state

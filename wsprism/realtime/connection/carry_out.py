@@ -61,7 +61,6 @@ from wsprism.realtime.room.presence import NO_PRESENCE
 from wsprism.realtime.room.publications import ListIds, hot_publication
 from wsprism.realtime.session import Session
 from wsprism.realtime.tenant.backend_messages import SendForBackend
-from wsprism.realtime.tenant.histories import keeps_history
 
 __all__ = ["ROOM_OVERLOADED", "carry_out", "on_publish_decided"]
 
@@ -285,7 +284,7 @@ def _token_of_offset(connection: Core, room: str, publication: ExtPublication, w
     """Of the publication whose offset stands in its list's acknowledgement: the first into a room that gives any."""
     if whole is None or whole.acknowledgement is None or whole.placed:
         return None
-    if not keeps_history(connection.tenant_context, room):
+    if not connection.tenant_context.keeps_history(room):
         return None
     whole.placed = True
     token = _token(whole)

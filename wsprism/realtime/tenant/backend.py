@@ -25,7 +25,7 @@ from wsprism.realtime.tenant.backend_messages import (
     SendForBackend,
     Who,
 )
-from wsprism.realtime.tenant.histories import PublishedAt, keeps_history, to_nobody
+from wsprism.realtime.tenant.histories import PublishedAt, to_nobody
 
 if TYPE_CHECKING:
     from actors import Deferred, Reply
@@ -57,7 +57,7 @@ class BackendCalls:
     def _publish(self, message: PublishForBackend) -> int | PublishedAt | Deferred | Denied:
         registry, tenant = self._tenant.registry, self._tenant.tenant
         entry = registry.rooms.get(message.room) or registry.emptied.get(message.room)
-        if not keeps_history(tenant, message.room):
+        if not tenant.keeps_history(message.room):
             return self._publish_plain(message, entry)
         if entry is None:
             return PublishedAt(0, to_nobody(tenant, message.room, message.publications))

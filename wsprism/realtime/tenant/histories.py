@@ -28,7 +28,6 @@ __all__ = [
     "PublishedAt",
     "PurgeForBackend",
     "forget_unruled",
-    "keeps_history",
     "purge",
     "read_page",
     "tell_evicted",
@@ -74,18 +73,12 @@ class PublishedAt:
     offset: int | None
 
 
-def keeps_history(tenant: TenantContext, room: str) -> bool:
-    """Whether what is published there is kept."""
-    rooms = tenant.rules.rooms
-    return rooms.keeps_history and tenant.store is not None and rooms.of(room).history is not None
-
-
 def to_nobody(tenant: TenantContext, room: str, publications: Publications) -> int | None:
     """What is published into a room that nobody is in is kept where it has a history, and heard by its tails.
 
     The offset of the last; None: no history, or hot frames.
     """
-    offset = _keep(tenant, room, publications) if keeps_history(tenant, room) else None
+    offset = _keep(tenant, room, publications) if tenant.keeps_history(room) else None
     if tenant.tails:
         tell_tails(tenant.tails, room, publications)
     return offset
@@ -106,7 +99,7 @@ def _keep(tenant: TenantContext, room: str, publications: Publications) -> int |
 def read_page(tenant: Tenant, message: HistoryForBackend) -> dict[str, Any] | HistoryRefusal:
     """A page of a room's history, for the backend."""
     context = tenant.tenant
-    if context.store is None or not keeps_history(context, message.room):
+    if context.store is None or not context.keeps_history(message.room):
         return HistoryRefusal(epoch_changed=False)
     position = context.store.position(message.room) or _NOTHING_KEPT
     if message.epoch is not None and message.epoch != position.epoch:
@@ -118,7 +111,7 @@ def read_page(tenant: Tenant, message: HistoryForBackend) -> dict[str, Any] | Hi
 def purge(tenant: Tenant, message: PurgeForBackend) -> Position | HistoryRefusal:
     """Forget what is kept; members are told where the room goes on."""
     store = tenant.tenant.store
-    if store is None or not keeps_history(tenant.tenant, message.room):
+    if store is None or not tenant.tenant.keeps_history(message.room):
         return HistoryRefusal(epoch_changed=False)
     position = store.purge(message.room)
     tell_evicted(tenant, message.room)
@@ -140,7 +133,7 @@ def forget_unruled(tenant: Tenant) -> None:
 
     def forget(some: Sequence[str]) -> int:
         for room in some:
-            if not keeps_history(tenant.tenant, room):
+            if not tenant.tenant.keeps_history(room):
                 store.drop(room)
         return len(some)
 
