@@ -78,8 +78,16 @@ _LISTING_WORK: Final = 64
 """A listing of everybody, in offers that take as long."""
 
 
+_BLOCKS_KEPT_S: Final = 5.0
+"""What was encoded for one who recovered is there for the next, when many come back within some time."""
+
+
 class _Offer:
     """The flusher's word to a room: the next writes are due."""
+
+
+class _NobodyRecovers:
+    """To itself: nobody did a while ago."""
 
 
 class Room(Actor):
@@ -117,6 +125,7 @@ class Room(Actor):
         self._fan_out: FanOut | PresenceRound | None = None
         self._told_to_go_on = False
         self._gathers = False
+        self._forgets_blocks = False
 
     def on_start(self) -> None:
         """A restarted room keeps its members and tells them that a message may be missing."""
@@ -172,6 +181,8 @@ class Room(Actor):
             self._line.add_other(message)
         elif kind is HistoryChanged:
             self._look_at_history()
+        elif kind is _NobodyRecovers:
+            self._forget_blocks()
         elif kind is PresenceDue:
             self.attendance.is_due = True
             if self._fan_out is None:
@@ -329,7 +340,8 @@ class Room(Actor):
         fresh = [one for one in turn.publications if isinstance(one, ExtPublication) and one.svc != "sys"]
         if not fresh:
             return
-        self.history.append(fresh, members=bool(self.members.roster or turn.others))
+        members = self.members
+        self.history.append(fresh, members=bool(members.roster or turn.others), wires=members.groups().keys())
         for at, one in enumerate(turn.publications):
             if isinstance(one, ExtPublication) and one.again:
                 turn.dropped.add(at)
@@ -347,6 +359,8 @@ class Room(Actor):
             self.history.end_epoch()
         for session in self.members.replays:
             session.outlet.give_up("the room was restarted")
+        if self.history is not None:
+            self.history.forget_blocks()
 
     @property
     def queue_limits(self) -> QueueLimits:
@@ -363,6 +377,12 @@ class Room(Actor):
     def caught_up(self, session: Session, replay: Replay) -> None:
         """A member that recovered has all that there is."""
         self.members.caught_up(session, replay)
+        if not self.members.replays and not self._forgets_blocks:
+            self._forgets_blocks = True
+            self.context.call_later(_BLOCKS_KEPT_S, _NobodyRecovers())
+
+    def _forget_blocks(self) -> None:
+        self._forgets_blocks = False
         if not self.members.replays and self.history is not None:
             self.history.forget_blocks()
 

@@ -1,12 +1,12 @@
 """A room's part of its tenant's store: offsets for each turn, what a joiner is told, blocks for who recovers.
 
-Publications are kept as they went out: ready frames, encoded once for each wire format in use. A ``RoomHistory``
-outlives a crash of its room. Which store it is, and what is kept for how long, is not its business.
+Publications are kept as they went out: ready frames, encoded once for each wire format that a member had then. A
+``RoomHistory`` outlives a crash of its room. Which store it is, and what is kept for how long, is not its business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,33 +34,36 @@ _MOST_IN_BLOCK: Final = 64
 """Messages of one block of a replay."""
 
 _MOST_BLOCKS: Final = 128
-"""Blocks that are kept for others who recover, while anybody does: some 1 MiB."""
+"""Blocks that are kept for others who recover, until nobody does any more: some 1 MiB."""
 
 
 class KeptPublication(msgspec.Struct, gc=False):
-    """Its ready frame in plain JSON; those of other wire formats once somebody asked for them."""
+    """Its ready frame in plain JSON, and those of ``others``: other wire formats that it went out in."""
 
     json: bytes
     others: Any = None
 
     @property
     def size_bytes(self) -> int:
-        return len(self.json)
+        """Of all its frames."""
+        return len(self.json) if self.others is None else len(self.json) + sum(map(len, self.others.values()))
+
+    def keep_for(self, wires: Collection[WireFormat]) -> None:
+        """Have the frames of ``wires`` ready from now on."""
+        others = {wire: self.frame(wire) for wire in wires if wire is not _PLAIN_JSON}
+        if others:
+            self.others = others
 
     def frame(self, wire: WireFormat) -> bytes:
-        """As receivers of ``wire`` get it."""
+        """As receivers of ``wire`` get it; made anew each time where it is not kept."""
         if wire is _PLAIN_JSON:
             return self.json
-        others = self.others
-        if others is None:
-            others = self.others = {}
-        ready = others.get(wire)
-        if ready is None:
-            payload = payload_of(self.json)
-            if wire.codec.binary:
-                payload = wire.codec.encode(msgspec.json.decode(payload))
-            ready = others[wire] = wire.wrap(payload, binary=wire.codec.binary)
-        return ready  # type: ignore[no-any-return]
+        if self.others is not None and wire in self.others:
+            return self.others[wire]  # type: ignore[no-any-return]
+        payload = payload_of(self.json)
+        if wire.codec.binary:
+            payload = wire.codec.encode(msgspec.json.decode(payload))
+        return wire.wrap(payload, binary=wire.codec.binary)
 
 
 class RoomHistory:
@@ -110,13 +113,18 @@ class RoomHistory:
         self._not_begun = False
         return position
 
-    def append(self, publications: Sequence[ExtPublication], *, members: bool) -> None:
-        """Give each its ``offset``, and keep it; one that was published before has the first one's and is ``again``."""
+    def append(
+        self, publications: Sequence[ExtPublication], *, members: bool, wires: Collection[WireFormat] = ()
+    ) -> None:
+        """Give each its ``offset``, and keep it; one that was published before has the first one's and is ``again``.
+
+        ``wires``: the formats in which it goes out.
+        """
         assert self.bounds is not None
         room = self.room
         top = self.top()
         drafts: list[tuple[KeepPublication, str | None]] = [
-            (partial(_keep, one, room), None if one.id is None else _id_of(one)) for one in publications
+            (partial(_keep, one, room, wires), None if one.id is None else _id_of(one)) for one in publications
         ]
         self._not_begun = False
         offsets = self._store.append(room, drafts, self.bounds, members=members, epoch=self.epoch)
@@ -186,9 +194,10 @@ class RoomHistory:
         self._blocks.clear()
 
 
-def _keep(publication: ExtPublication, room: str, offset: int) -> KeptPublication:
+def _keep(publication: ExtPublication, room: str, wires: Collection[WireFormat], offset: int) -> KeptPublication:
     publication.offset = offset
     kept = publication.kept = KeptPublication(text_frame(json_with_offset(publication, room, offset)))
+    kept.keep_for(wires)
     return kept
 
 

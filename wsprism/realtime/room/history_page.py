@@ -74,7 +74,7 @@ def page_of(
     items: list[dict[str, Any]] = []
     size_bytes = 0
     for one in found[:limit]:
-        size_bytes += one.kept.size_bytes
+        size_bytes += len(one.kept.json)
         if items and size_bytes > most_bytes:
             more = True
             break

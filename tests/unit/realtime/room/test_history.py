@@ -425,3 +425,82 @@ async def test_a_storm_of_joins_is_done_in_steps_of_bounded_work() -> None:
         assert offsets(hear(peer)[1:]) == list(range(6, 21))
     assert w.tenant.counters.recoveries["recovered"] == 300
     assert w.tenant.counters.replayed_messages == 300 * 15
+
+
+MSGPACK_WIRE, DEFLATED = wire_format(MSGPACK, deflated=False), wire_format(JSON, deflated=True)
+
+
+def kept(w: World) -> list[tuple[int, set[str]]]:
+    """Bytes of each publication, and the forms beside plain JSON in which it is kept."""
+    store = w.tenant.store
+    assert store is not None
+    items = [one.kept for one in store.page("chat:1", None, 500, reverse=False)]
+    sizes = [len(one.json) + sum(len(data) for data in (one.others or {}).values()) for one in items]
+    assert store.size_bytes == sum(sizes)
+    forms = [{f"{wire.codec.name}{'+deflate' * wire.deflated}" for wire in one.others or ()} for one in items]
+    return list(zip(sizes, forms, strict=True))
+
+
+async def test_a_history_counts_every_form_that_it_keeps() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    join(ann)
+    ann.chat("a" * 100, room="chat:1")
+    bob = await w.connect("bob", wire=MSGPACK_WIRE)
+    join(bob)
+    ann.chat("a" * 100, room="chat:1")
+    ann.chat("a" * 100, room="chat:1")
+    (json_only, none), (both, msgpack), _ = kept(w)
+    assert (none, msgpack) == (set(), {"msgpack"})
+    assert both > 1.8 * json_only
+    cyd = await w.connect("cyd", wire=DEFLATED)
+    join(cyd)
+    ann.chat("a" * 100, room="chat:1")
+    assert kept(w)[-1][1] == {"msgpack", "json+deflate"}
+
+
+async def test_a_rooms_bound_in_bytes_holds_for_all_forms_together() -> None:
+    rooms = [{"match": "chat:*", "history": {"max_bytes": 4096}}]
+    w = world(rooms=rooms)
+    ann = await w.connect("ann")
+    join(ann)
+    for wire in (MSGPACK_WIRE, DEFLATED, wire_format(MSGPACK, deflated=True)):
+        join(await w.connect("bob", wire=wire))
+    for number in range(50):
+        ann.chat(f"{number} {w.scheduler.now()}" * 20, room="chat:1")
+    found = kept(w)
+    assert 0 < len(found) < 20
+    assert sum(size for size, _ in found) <= 4096
+
+
+async def test_a_form_that_nobody_had_is_shared_by_all_who_recover_in_it_and_kept_no_longer() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    (joined,) = join(ann)[-1:]
+    epoch = joined["data"]["epoch"]
+    for number in range(5):
+        ann.chat(str(number), room="chat:1")
+    before = kept(w)
+    readers = [await w.connect(f"u{number}", wire=MSGPACK_WIRE) for number in range(3)]
+    history = w.tenant.registry.rooms["chat:1"].history
+    assert history is not None
+    for reader in readers:
+        hear(reader)
+        reader.transport.fill()
+        join(reader, since={"epoch": epoch, "offset": 0})
+    made = []
+    for reader in readers:
+        reader.transport.drain()
+        w.settle()
+        assert offsets(hear(reader)) == [1, 2, 3, 4, 5]
+        made += [block for block, _ in history._blocks.values()]
+    assert len(made) == 3
+    assert made[0] is made[1] is made[2]
+    assert kept(w) == before
+    w.scheduler.advance(5.0)
+    assert not history._blocks
+    late = await w.connect("late", wire=MSGPACK_WIRE)
+    join(late, since={"epoch": epoch, "offset": 0})
+    assert history._blocks
+    w.scheduler.advance(5.0)
+    assert not history._blocks
