@@ -27,6 +27,7 @@ __all__ = [
     "Answer",
     "AskBackend",
     "Asker",
+    "ChangeValue",
     "Disconnect",
     "Effect",
     "Fail",
@@ -36,6 +37,7 @@ __all__ = [
     "ListHistory",
     "ListMembers",
     "ListPresence",
+    "ListValues",
     "Publish",
     "PublishHot",
     "Refuse",
@@ -58,13 +60,15 @@ _CODES: Final = {code.value: code for code in ErrorCode}
 class Publish(msgspec.Struct, frozen=True, gc=False):
     """Publish ``data`` (anything JSON can hold) to every member of ``room`` (None: the message's, else the active one).
 
-    ``svc`` None: as the service that answers.
+    ``svc`` None: as the service that answers. ``echo`` False: not to the connection whose message this is, a word that
+    only the gateway's own services have.
     """
 
     room: str | None
     svc: str | None
     type: str
     data: Any
+    echo: bool = True
 
 
 class PublishHot(msgspec.Struct, frozen=True, gc=False):
@@ -138,6 +142,25 @@ class SetState(msgspec.Struct, frozen=True, gc=False):
     state: Any
 
 
+class ChangeValue(msgspec.Struct, frozen=True, gc=False):
+    """Set ``key`` of the service's values in ``room`` (None: the active room) to ``data``, JSON; None: delete it.
+
+    ``if_version``: only if the key's version is this (0: it is not set). The gateway's own.
+    """
+
+    room: str | None
+    key: str
+    data: bytes | None
+    if_version: int | None = None
+
+
+class ListValues(msgspec.Struct, frozen=True, gc=False):
+    """Tell the sender the values in ``room`` (None: the active room), or that of ``key``. The gateway's own."""
+
+    room: str | None
+    key: str | None = None
+
+
 class Refuse(msgspec.Struct, frozen=True, gc=False):
     """Answer ``sys.error``; ``msg`` must hold nothing internal."""
 
@@ -208,6 +231,8 @@ Effect = (
     | Fail
     | Answer
     | Later
+    | ChangeValue
+    | ListValues
 )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import assert_never
 
 from actors import Scheduler
 from qos import Pacer
+from wsprism import __version__
 from wsprism.adapters.memory.room_store import MemoryRoomStore
 from wsprism.adapters.tickets.authenticators import build_authenticator
 from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
@@ -14,8 +16,19 @@ from wsprism.realtime.rules import ServiceRegistry, TenantContext, TenantRules, 
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.one_time import OneTimeTickets
 from wsprism.realtime.tenant.service_host import TenantServiceHost
-from wsprism.services import BackendHotService, ChatService, EchoService, RelayService, RoomService, WebhookService
+from wsprism.services import (
+    BackendHotService,
+    ChatService,
+    EchoService,
+    RelayExtService,
+    RelayService,
+    ReplyService,
+    RoomService,
+    StateService,
+    WebhookService,
+)
 from wsprism.settings import FlushSettings, HandshakeLimitSettings, HttpLimitsSettings, TenantSettings
+from wsprism.settings.tenants import ExtServiceSettings
 from wsprism.transport.http.gate import HttpLimits
 
 __all__ = [
@@ -50,7 +63,7 @@ def build_services(settings: TenantSettings, before: ServiceRegistry | None = No
     """What a tenant's messages can reach; ``room`` is always there."""
     ext: dict[str, ExtService] = {"room": RoomService()}
     for name, ext_settings in settings.services.ext.items():
-        ext[name] = ChatService(name) if ext_settings.kind == "chat" else WebhookService()
+        ext[name] = _ext_service(name, ext_settings)
     hot: dict[int, HotService] = {}
     for service_id, hot_settings in settings.services.hot.items():
         if hot_settings.kind == "backend":
@@ -59,6 +72,22 @@ def build_services(settings: TenantSettings, before: ServiceRegistry | None = No
             kind = EchoService if hot_settings.kind == "echo" else RelayService
             hot[service_id] = kind(include_sender=hot_settings.include_sender)
     return ServiceRegistry(ext, hot)
+
+
+def _ext_service(name: str, settings: ExtServiceSettings) -> ExtService:
+    match settings.kind:
+        case "chat":
+            return ChatService(name)
+        case "relay":
+            return RelayExtService(name)
+        case "reply":
+            return ReplyService({**settings.info, **({"version": __version__} if settings.version else {})}, time.time)
+        case "state":
+            return StateService()
+        case "webhook":
+            return WebhookService()
+        case _:
+            assert_never(settings.kind)
 
 
 def build_http_limits(limits: HttpLimitsSettings) -> HttpLimits:

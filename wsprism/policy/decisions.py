@@ -48,6 +48,8 @@ class Reason(StrEnum):
     TOO_MANY_SESSIONS = "too_many_sessions"
     UNKNOWN_SERVICE = "unknown_service"
     UNSUPPORTED_VERSION = "unsupported_version"
+    VALUES_FULL = "values_full"
+    VALUE_CHANGED = "value_changed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from wsprism.policy.ratelimit import RateLimiter, RateScope, TokenBucket
 from wsprism.policy.revocation import Revocations
 from wsprism.policy.room_rules import PresenceRules, RoomRules, RoomTable, SnapshotRules
 from wsprism.policy.sessions import OnExceed, SessionPolicy
+from wsprism.policy.values import ValueBounds, ValueTable
 from wsprism.protocol.hot import Framing
 from wsprism.realtime.counters import TenantCounters
 from wsprism.realtime.sampling import Sampler
@@ -90,6 +91,8 @@ class TenantRules:
     rooms: RoomTable
     max_history_rooms: int
     max_history_bytes: int
+    values: Mapping[str, ValueBounds]
+    max_values_bytes: int
 
 
 class TenantContext:
@@ -97,9 +100,10 @@ class TenantContext:
 
     ``registry``, ``revocations`` and ``generations`` are written by the tenant actor alone. ``now`` is monotonic,
     ``unix_now`` Unix time. A ticket of ``one_time`` lets nobody in unless ``rules.one_time_tickets``. The process has
-    one ``sampler``. ``store``: what rooms remember (None: nothing). ``tails``: who watches a room without being a
-    member, by its name. ``removed``: the configuration does not have it any more, and nobody comes in. ``state`` is
-    what outlives a restart, where anything does. ``host`` is what its services are started with.
+    one ``sampler``. ``store``: what rooms remember (None: nothing). ``values``: those of services of kind `state`,
+    by room. ``tails``: who watches a room without being a member, by its name. ``removed``: the configuration does not
+    have it any more, and nobody comes in. ``state`` is what outlives a restart, where anything does. ``host`` is what
+    its services are started with.
     """
 
     __slots__ = (
@@ -124,6 +128,7 @@ class TenantContext:
         "store",
         "tails",
         "unix_now",
+        "values",
     )
 
     def __init__(
@@ -149,6 +154,7 @@ class TenantContext:
         self.registry = SessionRegistry()
         self.presences = Presences(store)
         self.tails: dict[str, list[KeyedSession]] = {}
+        self.values = ValueTable()
         self.generations = 0
         self._reserved_generation = 0
         self.state: TenantState | None = None
@@ -221,6 +227,7 @@ class TenantContext:
         for service in before.services.hosted:
             if service not in rules.services.hosted:
                 service.stop()
+        self.values.retain(rules.values)
         if self.store is not None:
             self.store.configure(rules.max_history_rooms, rules.max_history_bytes)
         self.bucket.configure(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
@@ -301,6 +308,12 @@ def compile_rules(settings: TenantSettings, services: ServiceRegistry) -> Tenant
         rooms=RoomTable((one.match, _room_rules(one)) for one in settings.rooms),
         max_history_rooms=limits.max_history_rooms or _NO_LIMIT,
         max_history_bytes=limits.max_history_bytes or _NO_LIMIT,
+        values={
+            name: ValueBounds(one.max_keys, one.max_bytes)
+            for name, one in settings.services.ext.items()
+            if one.kind == "state"
+        },
+        max_values_bytes=limits.max_state_bytes or _NO_LIMIT,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from actors import SystemStatistics
+from wsprism.policy.values import ValueTable
 from wsprism.ports import BackendPort, RoomStore
 from wsprism.realtime.counters import GatewayCounters, TenantCounters
 from wsprism.realtime.outbound.flusher import Flusher
@@ -32,6 +33,8 @@ class TenantView(Protocol):
     def store(self) -> RoomStore | None: ...
     @property
     def presence_entries(self) -> int: ...
+    @property
+    def values(self) -> ValueTable: ...
     @property
     def backend(self) -> BackendPort | None: ...
 

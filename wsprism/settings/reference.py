@@ -13,11 +13,10 @@ from pydantic.fields import FieldInfo
 
 from wsprism.config_file import ListenAddress
 from wsprism.settings.auth import AuthSettings
-from wsprism.settings.backend import WebhookServiceSettings
 from wsprism.settings.models import Settings
 from wsprism.settings.schema import json_schema
 from wsprism.settings.shape import models_in
-from wsprism.settings.tenants import HotServiceSettings
+from wsprism.settings.tenants import ExtServiceSettings, HotServiceSettings
 
 __all__ = ["reference", "schema_text", "write"]
 
@@ -58,8 +57,10 @@ def reference() -> str:
     for model in get_args(get_args(HotServiceSettings)[0]):
         lines += ["", f"### {_kind(model)}", "", (model.__doc__ or "").strip(), ""]
         lines += ["| key | default | values | meaning |", "|---|---|---|---|", *_rows(model, "")]
-    lines += ["", "## services.ext of kind webhook", "", (WebhookServiceSettings.__doc__ or "").strip(), ""]
-    lines += ["| key | default | values | meaning |", "|---|---|---|---|", *_rows(WebhookServiceSettings, "")]
+    for model in get_args(get_args(ExtServiceSettings)[0]):
+        if len(model.model_fields) > 1:
+            lines += ["", f"## services.ext of kind {_kind(model)}", "", (model.__doc__ or "").strip(), ""]
+            lines += ["| key | default | values | meaning |", "|---|---|---|---|", *_rows(model, "")]
     return "\n".join(lines) + "\n"
 
 

@@ -22,6 +22,7 @@ from wsprism.protocol.envelope import is_name
 from wsprism.settings.auth import Auth
 from wsprism.settings.backend import BackendSettings, WebhookServiceSettings
 from wsprism.settings.base import Count, Model, to_tuple
+from wsprism.settings.builtin import ExtRelaySettings, ReplySettings, StateSettings
 from wsprism.settings.rooms import RoomSettings
 
 __all__ = ["LimitsSettings", "PolicySettings", "QosSettings", "ServicesSettings", "SessionsSettings", "TenantSettings"]
@@ -41,6 +42,7 @@ class LimitsSettings(Model):
     max_rooms_per_user: Count = Field(0, description="different rooms of one user")
     max_history_bytes: Count = Field(67_108_864, description="bytes of all histories; the least used goes first")
     max_history_rooms: Count = Field(10_000, description="histories; the least used goes first")
+    max_state_bytes: Count = Field(67_108_864, description="bytes of all values of services of kind `state`")
     max_backend_bytes: int = Field(65_536, ge=1024, le=16_777_216, description="bytes of a message of the backend")
 
 
@@ -174,7 +176,10 @@ def _expand_ids(value: Any) -> Any:
     }
 
 
-ExtServiceSettings = Annotated[ChatSettings | WebhookServiceSettings, Discriminator("kind")]
+ExtServiceSettings = Annotated[
+    ChatSettings | ExtRelaySettings | ReplySettings | StateSettings | WebhookServiceSettings, Discriminator("kind")
+]
+ExtKind = Literal["chat", "relay", "reply", "state", "webhook"]
 HotId = Annotated[int, Field(ge=0, le=255)]
 HotServiceSettings = Annotated[EchoSettings | RelaySettings | BackendHotSettings, Discriminator("kind")]
 
@@ -184,8 +189,11 @@ class ServicesSettings(Model):
 
     ext: Annotated[
         dict[str, ExtServiceSettings],
-        BeforeValidator(_expand, json_schema_input_type=dict[str, ExtServiceSettings | Literal["chat", "webhook"]]),
-    ] = Field({"chat": ChatSettings(kind="chat")}, description="name of the service to its kind (`chat`, `webhook`)")
+        BeforeValidator(_expand, json_schema_input_type=dict[str, ExtServiceSettings | ExtKind]),
+    ] = Field(
+        {"chat": ChatSettings(kind="chat")},
+        description="name of the service to its kind (`chat`, `relay`, `reply`, `state`, `webhook`)",
+    )
     hot: Annotated[
         dict[HotId, HotServiceSettings],
         BeforeValidator(

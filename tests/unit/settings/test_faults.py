@@ -189,7 +189,11 @@ TENANT_FAULTS = [
     ),
     ("auth: {kind: webhook, url: 'http://a'}", "auth.secret", None),
     ("services: {ext: 5}", "services.ext", "must be a mapping, found 5"),
-    ("services: {ext: {chat: nope}}", "services.ext.chat", "the kind must be one of chat, webhook, found 'nope'"),
+    (
+        "services: {ext: {chat: nope}}",
+        "services.ext.chat",
+        "the kind must be one of chat, relay, reply, state, webhook, found 'nope'",
+    ),
     ("services: {ext: {sys: chat}}", "services.ext", "sys is built in: choose another name"),
     (
         "services: {ext: {'a b': chat}}",

@@ -14,6 +14,7 @@ from tests.keys import public_pem, signing_key
 from wsprism.config_file import Document
 from wsprism.settings import Settings, SettingsError, WebhookServiceSettings, load_settings
 from wsprism.settings.auth import AuthSettings
+from wsprism.settings.builtin import ReplySettings, StateSettings
 from wsprism.settings.loader import settings_in
 from wsprism.settings.shape import models_in
 
@@ -21,6 +22,9 @@ KeyPath = tuple[str | int, ...]
 
 SECRET = "hush-hush-hush-hush-hush-hush-hush-hush"
 WHSEC = "whsec_aHVzaC1odXNoLWh1c2gtaHVzaC1odXNoLWh1c2g="
+
+
+_EXT: dict[str, type[BaseModel]] = {"webhook": WebhookServiceSettings, "state": StateSettings, "reply": ReplySettings}
 
 
 def whole() -> dict[str, Any]:
@@ -77,6 +81,9 @@ def whole() -> dict[str, Any]:
                 "services": {
                     "ext": {
                         "chat": {"kind": "chat"},
+                        "fx": {"kind": "relay"},
+                        "board": {"kind": "state"},
+                        "server": {"kind": "reply"},
                         "orders": {"kind": "webhook", "url": "https://orders/", "timeout_ms": 50},
                     },
                     "hot": {"1": {"kind": "echo"}, "2": {"kind": "relay"}},
@@ -102,8 +109,8 @@ def _fill(data: dict[str, Any], model: type[BaseModel]) -> None:
         elif name not in data and not field.is_required() and field.default is not None:
             data[name] = str(field.default) if name == "listen" else copy.deepcopy(field.default)
     for ext in data.get("ext", {}).values():
-        if ext["kind"] == "webhook":
-            _fill(ext, WebhookServiceSettings)
+        if ext["kind"] in _EXT:
+            _fill(ext, _EXT[ext["kind"]])
     for hot in data.get("hot", {}).values():
         if hot["kind"] != "backend":
             hot.setdefault("include_sender", False)

@@ -229,6 +229,19 @@ TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
         "Sessions present in rooms with presence",
         lambda one: [(one.presence_entries, {"tenant": one.id})],
     ),
+    Row(
+        "gauge",
+        "wsprism_state_keys",
+        "Keys that services of kind state keep of rooms",
+        lambda one: [(one.values.keys, {"tenant": one.id})],
+    ),
+    Row(
+        "gauge",
+        "wsprism_state",
+        "Bytes that services of kind state keep of rooms",
+        lambda one: [(one.values.size_bytes, {"tenant": one.id})],
+        "By",
+    ),
     Row("counter", "wsprism_presence_diffs", "Presence diffs to subscribers", _field("presence_diffs")),
     Row("counter", "wsprism_sessions_opened", "Sessions opened", _field("sessions_opened")),
     Row(

@@ -17,6 +17,7 @@ import msgspec
 from wsprism.effects import (
     Answer,
     AskBackend,
+    ChangeValue,
     Disconnect,
     Effect,
     Fail,
@@ -26,6 +27,7 @@ from wsprism.effects import (
     ListHistory,
     ListMembers,
     ListPresence,
+    ListValues,
     Publish,
     PublishHot,
     Refuse,
@@ -39,9 +41,10 @@ from wsprism.policy.log_limit import LimitedLog
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode, may_reconnect
 from wsprism.protocol.envelope import ACK_REQUESTED, JSON, Envelope
-from wsprism.realtime.connection.core import Core
+from wsprism.realtime.connection.core import ROOM_OVERLOADED, Core
 from wsprism.realtime.connection.deciding import ask_about_join
 from wsprism.realtime.connection.later import ask_backend, ask_service
+from wsprism.realtime.connection.values import change_value, list_values
 from wsprism.realtime.decision import Acknowledgement, Decision
 from wsprism.realtime.messages import (
     CloseConnection,
@@ -66,7 +69,6 @@ __all__ = ["ROOM_OVERLOADED", "carry_out", "on_publish_decided"]
 
 _faults = LimitedLog(logging.getLogger("wsprism.connection"), time.monotonic)
 
-ROOM_OVERLOADED: Final = "the room is overloaded"
 _TENANT_OVERLOADED: Final = "the gateway is overloaded"
 _LOST: Final = "the room was restarted; a message may be lost"
 
@@ -150,6 +152,7 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
         return False
     ack = whole is None and origin.flags & ACK_REQUESTED != 0
     publication = ExtPublication(svc, effect.type, data, None if trusted else session, seq, ack)
+    publication.echo = effect.echo
     if trusted:
         publication.author = session
     if origin.id is not None:
@@ -261,7 +264,7 @@ def _leave(connection: Core, effect: LeaveRoom, origin: Envelope | Origin, whole
     if whole is not None and whole.moved and effect.room is not None:
         room: str | None = effect.room  # it may be the one that the same list joins
     else:
-        room = _joined_room(connection, effect.room, origin.seq)
+        room = connection.joined_room(effect.room, origin.seq)
     if room is None:
         return False
     token = _token_of_move(origin, whole)
@@ -327,7 +330,7 @@ def _ask_tenant(connection: Core, taken: bool, token: Decision | None, seq: int 
 
 def _ask_room(connection: Core, name: str | None, query: MembersQuery | HistoryQuery | PresenceQuery) -> bool:
     """Ask a room that the client is in; its mailbox may be full."""
-    room = _joined_room(connection, name, query.seq)
+    room = connection.joined_room(name, query.seq)
     if room is None:
         return False
     return connection.rooms[room].ref.tell(query) or _refuse_overloaded(connection, ROOM_OVERLOADED, query.seq)
@@ -346,7 +349,7 @@ def _list_presence(connection: Core, effect: ListPresence, origin: Envelope | Or
 
 
 def _set_state(connection: Core, effect: SetState, origin: Envelope | Origin, _: _List | None) -> bool:
-    room = _joined_room(connection, effect.room, origin.seq)
+    room = connection.joined_room(effect.room, origin.seq)
     if room is None:
         return False
     state = _state(connection, room, effect.state, origin.seq)
@@ -355,6 +358,14 @@ def _set_state(connection: Core, effect: SetState, origin: Envelope | Origin, _:
     told = PresenceState(connection.session, origin.seq, state, origin.flags & ACK_REQUESTED != 0)
     taken = connection.rooms[room].ref.tell(told)
     return taken or _refuse_overloaded(connection, ROOM_OVERLOADED, origin.seq)
+
+
+def _change_value(connection: Core, effect: ChangeValue, origin: Envelope | Origin, _: _List | None) -> bool:
+    return change_value(connection, effect, origin)
+
+
+def _list_values(connection: Core, effect: ListValues, origin: Envelope | Origin, _: _List | None) -> bool:
+    return list_values(connection, effect, origin)
 
 
 def _state(connection: Core, room: str, state: Any, seq: int | None, *, optional: bool = False) -> msgspec.Raw | None:
@@ -374,15 +385,6 @@ def _state(connection: Core, room: str, state: Any, seq: int | None, *, optional
         connection.refuse(Reason.BAD_REQUEST, ErrorCode.PAYLOAD_TOO_LARGE, msg, seq)
         return None
     return msgspec.Raw(raw)
-
-
-def _joined_room(connection: Core, named: str | None, seq: int | None) -> str | None:
-    """The room that a message names, or the active one; None, and the client told, when it has not joined it."""
-    room = named or connection.active_room
-    if room is not None and room in connection.rooms:
-        return room
-    connection.refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
-    return None
 
 
 def _refuse_by_service(connection: Core, effect: Refuse, origin: Envelope | Origin, _: _List | None) -> bool:
@@ -448,6 +450,7 @@ def _refuse_overloaded(connection: Core, msg: str, seq: int | None) -> bool:
 _CARRY_OUT: Final[dict[type, Callable[[Core, Any, Envelope | Origin, _List | None], bool]]] = {
     Answer: _answer,
     AskBackend: _ask_backend,
+    ChangeValue: _change_value,
     Disconnect: _disconnect,
     Fail: _fail,
     JoinRoom: _join,
@@ -456,6 +459,7 @@ _CARRY_OUT: Final[dict[type, Callable[[Core, Any, Envelope | Origin, _List | Non
     ListHistory: _list_history,
     ListMembers: _list_members,
     ListPresence: _list_presence,
+    ListValues: _list_values,
     Publish: _publish,
     PublishHot: _publish_hot,
     Refuse: _refuse_by_service,

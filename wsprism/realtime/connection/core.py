@@ -30,12 +30,14 @@ from wsprism.realtime.room.inbox import Inbox
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
 
-__all__ = ["ABNORMAL_CLOSURE", "FIRST_PRIVATE_CODE", "Core"]
+__all__ = ["ABNORMAL_CLOSURE", "FIRST_PRIVATE_CODE", "ROOM_OVERLOADED", "Core"]
 
 _log = logging.getLogger("wsprism.connection")
 
 _HEARD_AT_ONCE: Final = 64
 """Of what stood in the line, before the loop has its turn."""
+
+ROOM_OVERLOADED: Final = "the room is overloaded"
 
 ABNORMAL_CLOSURE: Final = 1006
 FIRST_PRIVATE_CODE: Final = 3000
@@ -244,6 +246,14 @@ class Core(Actor):
         self.state = state
 
     # Rooms
+
+    def joined_room(self, named: str | None, seq: int | None) -> str | None:
+        """The room that a message names, or the active one; None, and the client told, when it has not joined it."""
+        room = named or self.active_room
+        if room is not None and room in self.rooms:
+            return room
+        self.refuse(Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, "not a member of the room", seq)
+        return None
 
     def forget_room(self, room: str) -> None:
         """It is no member of ``room`` any more; the last other one that it joined is the active one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -67,8 +67,9 @@ class Exclusion:
 
 
 class ExtPublication(msgspec.Struct, gc=False):
-    """An ext message for every member. ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``.
+    """An ext message for every member (not ``sender`` unless ``echo``).
 
+    ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``.
     ``data`` is JSON, made where somebody can be blamed when it cannot be said in JSON: nothing fails in the room.
     ``author`` is the session whose message it answers, where a backend answered it and so no ``sender`` is bound by it.
     ``id`` is their own name of it (without either: the backend's). In a room with a history it gets an ``offset``, and
@@ -89,9 +90,7 @@ class ExtPublication(msgspec.Struct, gc=False):
     told: Any = None
     exclude: Exclusion | None = None
     author: Any = None
-
-    echo: ClassVar[bool] = True
-    """An ext message always reaches its sender too."""
+    echo: bool = True
 
 
 class HotPublication(msgspec.Struct, gc=False):

@@ -22,6 +22,7 @@ from wsprism.realtime.messages import (
 from wsprism.realtime.room.answers import frame_for
 from wsprism.realtime.room.attendance import NO_MEMBER
 from wsprism.realtime.room.fan_out import Apart
+from wsprism.realtime.room.values import values_frame
 
 if TYPE_CHECKING:
     from qos import Frame
@@ -107,6 +108,9 @@ class Turn:
             way.ends_at = at
         if frame is not None:
             way.told.append((at, frame))
+        if isinstance(item, RoomJoin):
+            values = room.tenant.values.of_room(room.name)
+            way.told.extend((at, values_frame(name, room.name, one, session)) for name, one in values.items())
         if isinstance(item, RoomJoin) and room.snapshot.rules is not None:
             way.told.extend((at, one) for one in self._snapshot_at(at))
         return True

@@ -15,6 +15,7 @@ from actors import Actor, ActorRef, Directive, MailboxSpec, Supervision, Termina
 from qos import OutboundQueue
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.sessions import Deny
+from wsprism.policy.values import ValueTable
 from wsprism.ports import Principal
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode, may_reconnect
@@ -78,6 +79,7 @@ class Tenant(Actor):
         self.registry = tenant.registry = SessionRegistry(tenant.registry.room_numbers.last)
         tenant.presences = Presences(tenant.store)
         tenant.tails = {}
+        tenant.values = ValueTable()
         self.flusher = flusher
         self._names = 0
         self._connections = 0

@@ -142,6 +142,7 @@ class TenantRooms:
         if self._tenant.tenant.rules.services.watchers:
             tell_left(self._tenant.tenant, session, room)
         if not entry.sessions:
+            self._tenant.tenant.values.drop(room)
             entry.ref.tell_control(CloseRoom())
             self._tenant.news.room_closed(room, entry.number)
             tell_closed(self._tenant.tenant, room)
