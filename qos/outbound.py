@@ -113,9 +113,9 @@ class OutboundQueue:
                 return self._offer_frames(block)
         if hot_count:
             hot_total += hot_count
-            if hot_total > limits.hot_max_frames:
-                return self._offer_frames(block)
             hot_bytes = block.hot_bytes
+            if hot_total > limits.hot_max_frames or self._hot_bytes + hot_bytes > limits.hot_max_bytes:
+                return self._offer_frames(block)
             counters.offered[2] += hot_count
             counters.offered_bytes[2] += hot_bytes
             self._hot_count = hot_total
@@ -202,7 +202,7 @@ class OutboundQueue:
                 self._append(frame)
             else:
                 self._exploded().reliable.append(frame)
-        elif self._direct and self._hot_count < self._limits.hot_max_frames:
+        elif self._direct and self._has_room_for_hot(size):
             self._hot_count += 1
             self._hot_bytes += size
             self._append(frame)
@@ -219,6 +219,10 @@ class OutboundQueue:
             )
         return lane is _CONTROL and self.control_count >= max(limits.control_max_messages, 1)
 
+    def _has_room_for_hot(self, size: int) -> bool:
+        limits = self._limits
+        return self._hot_count < limits.hot_max_frames and self._hot_bytes + size <= limits.hot_max_bytes
+
     def _append(self, frame: Frame) -> None:
         """Put a counted frame behind the blocks."""
         if self._first is None:
@@ -229,19 +233,25 @@ class OutboundQueue:
             self._rest.append(frame)
 
     def _push_hot(self, frame: Frame, size: int) -> None:
-        """Put an offered hot frame into the backlog, at the cost of the oldest when there are too many."""
-        backlog = self._exploded()
+        """Put an offered hot frame into the backlog, at the cost of the oldest when there is too much."""
+        backlog, limits = self._exploded(), self._limits
         replaced_bytes = backlog.push_hot(frame)
         self._hot_bytes += size
         if replaced_bytes >= 0:
             self._counters.conflate(_HOT, 1, replaced_bytes)
             self._hot_bytes -= replaced_bytes
-        elif self._hot_count >= max(self._limits.hot_max_frames, 1):
-            dropped_bytes = len(backlog.pop_hot().data)
-            self._counters.drop(_HOT, dropped_bytes)
-            self._hot_bytes -= dropped_bytes
         else:
             self._hot_count += 1
+            if self._hot_count > max(limits.hot_max_frames, 1):
+                self._drop_oldest_hot(backlog)
+        while self._hot_bytes > limits.hot_max_bytes and self._hot_count > 1:
+            self._drop_oldest_hot(backlog)
+
+    def _drop_oldest_hot(self, backlog: Backlog) -> None:
+        dropped_bytes = len(backlog.pop_hot().data)
+        self._counters.drop(_HOT, dropped_bytes)
+        self._hot_count -= 1
+        self._hot_bytes -= dropped_bytes
 
     def _exploded(self) -> Backlog:
         """The backlog, with every frame of the blocks that stood here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -135,6 +136,94 @@ async def test_a_tenant_that_fails_ends_its_streams_and_takes_new_ones(start_gat
     async with Stream(internal) as stream:
         await stream.say({"call": "broadcast", "svc": "g", "type": "t", "id": 1})
         assert await stream.hear() == {"id": 1, "sessions": 0}
+
+
+@pytest.mark.parametrize(
+    ("call", "fields", "who"),
+    [
+        ("publish", {"room": "r", "exclude": {"user": "user:ann"}}, ["bob"]),
+        ("publish", {"room": "r", "exclude": {"sid": "b1"}}, ["a1", "a2"]),
+        ("publish", {"room": "r", "exclude": {"user": "user:ann", "sid": "a1"}}, ["a2", "bob"]),
+        ("publish", {"room": "r", "exclude": {"user": "user:bob", "sid": "a1"}}, ["a1", "a2", "bob"]),
+        ("broadcast", {"exclude": {"user": "user:ann", "sid": "a2"}}, ["a1", "bob"]),
+        ("send", {"user": "user:ann", "exclude": {"sid": "a2"}}, ["a1"]),
+    ],
+)
+@pytest.mark.parametrize("hot", [False, True])
+async def test_whoever_a_call_excludes_hears_nothing_of_it(
+    start_gateway: StartGateway, call: str, fields: dict[str, Any], who: list[str], hot: bool
+) -> None:
+    gateway, internal = await start(start_gateway)
+    async with (
+        Stream(internal) as stream,
+        Client(gateway.base, ticket="dev:ann", sid="a1") as first,
+        Client(gateway.base, ticket="dev:ann", sid="a2") as second,
+        Client(gateway.base, ticket="dev:bob", sid="b1") as bob,
+    ):
+        everybody = {"a1": first, "a2": second, "bob": bob}
+        for client in everybody.values():
+            await client.join("r")
+        frame = b"\x01\x02\x00x"
+        said = {"hot": base64.b64encode(frame).decode()} if hot else {"svc": "g", "type": "t", "data": 1}
+        await stream.say({"call": call, "id": 1, **fields, **said})
+        while (answer := await stream.hear()).get("id") is None:
+            pass
+        assert "code" not in answer
+        for client in everybody.values():  # behind what was called
+            await client.send("sys", "ping", flags=0)
+        for name, client in everybody.items():
+            heard = await client.receive_frame()
+            if name in who:
+                assert (heard.data == frame) if hot else (json.loads(heard.data)["type"] == "t"), name
+            else:
+                assert json.loads(heard.data)["type"] == "pong", name
+
+
+@pytest.mark.parametrize(
+    "exclude", [{}, {"user": ""}, {"sid": 1}, {"user": "u", "extra": 1}, "user:ann", None], ids=repr
+)
+async def test_an_exclusion_that_is_none_does_nothing(start_gateway: StartGateway, exclude: Any) -> None:
+    gateway, internal = await start(start_gateway)
+    async with Stream(internal) as stream, Client(gateway.base, ticket="dev:ann") as ann:
+        await ann.join("r")
+        await stream.say({"call": "publish", "room": "r", "svc": "g", "type": "t", "exclude": exclude, "id": 1})
+        while (answer := await stream.hear()).get("id") is None:
+            pass
+        assert answer["code"] == "BAD_REQUEST"
+        assert "/exclude" in answer["msg"]
+        await ann.expect_silence()
+
+
+async def test_a_join_becomes_active_only_where_there_is_none_or_it_says_so(start_gateway: StartGateway) -> None:
+    gateway, internal = await start(start_gateway)
+    async with Stream(internal) as stream, Client(gateway.base, ticket="dev:ann") as ann:
+
+        async def join(room: str, **fields: Any) -> None:
+            await stream.say({"call": "join", "room": room, "user": "user:ann", "id": room, **fields})
+            while (answer := await stream.hear()).get("id") != room:
+                pass
+            assert answer["sessions"] == 1
+            assert (await ann.receive())["type"] == "joined"
+
+        async def active() -> str:
+            """The room that something goes to which names none."""
+            await ann.send("chat", "send", {"msg": "where"})
+            room = (await ann.receive())["room"]
+            assert isinstance(room, str)
+            return room
+
+        await join("first")
+        assert await active() == "first"
+        await join("second")
+        assert await active() == "first"
+        await join("third", active=True)
+        assert await active() == "third"
+        await join("fourth", active=False)
+        assert await active() == "third"
+        await stream.say({"call": "join", "room": "fifth", "user": "user:ann", "active": "yes", "id": 5})
+        while (answer := await stream.hear()).get("id") != 5:
+            pass
+        assert (answer["code"], "/active" in answer["msg"]) == ("BAD_REQUEST", True)
 
 
 async def test_one_call_publishes_into_several_rooms_and_leaves_out_whom_it_is_told_to(

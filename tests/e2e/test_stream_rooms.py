@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.api import start_with_api
 from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 from tests.streams import STREAM, Stream
+from wsprism.realtime.stream.session import STREAM_QUEUE
 from wsprism.settings import SettingsError
 
 ROOMS = [f"match:{number}" for number in range(200)]
@@ -182,6 +184,29 @@ async def test_a_stream_that_lags_behind_gets_the_newest_frame_of_each_key(start
         link.session.outlet.flusher.resume(link.session.outlet)
         assert (await stream.hear_hot())[2] == b"\x09\x01\x0099"
         assert counters(gateway).lanes.conflated[2] == 99
+
+
+@pytest.mark.parametrize(
+    ("bound", "kept"), [({"hot_max_frames": 10}, 10), ({"hot_max_bytes": 215}, 10)], ids=["frames", "bytes"]
+)
+async def test_without_conflation_the_oldest_frames_give_way_and_are_counted(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch, bound: dict[str, int], kept: int
+) -> None:
+    monkeypatch.setattr("wsprism.realtime.stream.session.STREAM_QUEUE", replace(STREAM_QUEUE, **bound))
+    gateway, internal = await start(start_gateway, qos={"conflate": "none"})
+    async with Stream(internal) as stream, Client(gateway.base, ticket="dev:ann") as ann:
+        await ann.join("r")
+        await stream.question("rooms")
+        [link] = gateway.process._keyed.links
+        link.session.outlet.queue.set_congested(True)
+        link.session.outlet.blocked = True
+        for number in range(100):
+            await ann.ws.send_bytes(b"\x09\x01\x00" + f"{number:03}".encode())
+        await until(lambda: counters(gateway).lanes.offered[2] == 100)
+        assert counters(gateway).lanes.dropped[2] == 100 - kept
+        link.session.outlet.flusher.resume(link.session.outlet)
+        heard = [(await stream.hear_hot())[2] for _ in range(kept)]
+        assert heard == [b"\x09\x01\x00" + f"{number:03}".encode() for number in range(100 - kept, 100)]
 
 
 async def test_a_configuration_without_a_stream_has_no_hot_service_of_the_backend(start_gateway: StartGateway) -> None:

@@ -18,6 +18,7 @@ LIMITS = QueueLimits(
 )
 
 NARROW = QueueLimits(control_max_messages=1, reliable_max_bytes=100, reliable_max_messages=2, hot_max_frames=1)
+BYTES = QueueLimits(reliable_max_bytes=300, reliable_max_messages=6, hot_max_frames=100, hot_max_bytes=90)
 
 
 class Tally:
@@ -56,6 +57,8 @@ class Model:
         if lane is Lane.HOT:
             self._add_hot(key, data)
             if len(items) > max(count, self.limits.hot_max_frames):
+                self.dropped.add(lane, [items.pop(0)])
+            while len(items) > 1 and sum(len(item[1]) for item in items) > self.limits.hot_max_bytes:
                 self.dropped.add(lane, [items.pop(0)])
             return True
         limits = self.limits
@@ -146,7 +149,7 @@ STEPS = st.one_of(
     st.tuples(st.just("congest"), st.booleans()),
     st.tuples(st.just("drop_hot"), st.none()),
     st.tuples(st.just("offer_control"), st.integers(6, 60)),
-    st.tuples(st.just("configure"), st.tuples(st.sampled_from([LIMITS, NARROW]), st.booleans())),
+    st.tuples(st.just("configure"), st.tuples(st.sampled_from([LIMITS, NARROW, BYTES]), st.booleans())),
 )
 
 

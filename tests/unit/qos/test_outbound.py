@@ -175,6 +175,18 @@ def test_a_key_that_left_or_was_dropped_starts_anew(counters: LaneCounters) -> N
     assert counters.dropped == [0, 0, 2]
 
 
+def test_hot_frames_are_bounded_in_bytes_too_and_the_oldest_go(counters: LaneCounters) -> None:
+    queue = small_queue(counters, hot_max_bytes=5)
+    queue.offer_block(Block([hot(b"a1"), hot(b"b1")]))
+    queue.offer_block(Block([hot(b"c1"), hot(b"d1")]))
+    assert queue.queued(Lane.HOT) == (2, 4)
+    queue.offer(hot(b"larger"))
+    assert queue.queued(Lane.HOT) == (1, 6)
+    assert counters.dropped == [0, 0, 4]
+    assert counters.dropped_bytes == [0, 0, 8]
+    assert queue.take(100) == b"larger"
+
+
 def test_lanes_share_a_congested_connection_by_weight(counters: LaneCounters) -> None:
     queue = small_queue(counters, reliable_weight=3, hot_weight=1)
     queue.set_congested(True)

@@ -20,6 +20,7 @@ STREAM_QUEUE: Final = QueueLimits(
     reliable_max_bytes=32 * 1024 * 1024,
     reliable_max_messages=65_536,
     hot_max_frames=8192,
+    hot_max_bytes=16 * 1024 * 1024,
     reliable_weight=4,
     hot_weight=4,
 )
