@@ -314,7 +314,7 @@ class Room(Actor):
         for publication in shed:
             acknowledge(publication)
         self.tenant.counters.decisions.count(Reason.ROOM_HOT_SHED, len(shed))
-        self.snapshot.feed(shed, self.tenant.rules)
+        self.snapshot.feed(shed, self.tenant.rules, self.context.ref)
         self.samples.end(shed, Reason.ROOM_HOT_SHED.value)
 
     def _most_hot(self) -> int:

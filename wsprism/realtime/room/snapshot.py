@@ -15,6 +15,7 @@ from wsprism.protocol.hot import HotFault, decode_delivery
 from wsprism.realtime.messages import HotPublication
 
 if TYPE_CHECKING:
+    from actors import ActorRef
     from wsprism.policy.room_rules import SnapshotRules
     from wsprism.realtime.rules import TenantRules
 
@@ -41,13 +42,16 @@ class RoomSnapshot:
         else:
             self._trim(rules)
 
-    def feed(self, publications: Iterable[object], tenant: TenantRules) -> None:
-        """Take what was published, in its order."""
+    def feed(self, publications: Iterable[object], tenant: TenantRules, room: ActorRef) -> None:
+        """Take what was published in ``room``, in its order; not what those said who were put out since."""
         rules = self.rules
         if rules is None:
             return
         for publication in publications:
-            if isinstance(publication, HotPublication):
+            if not isinstance(publication, HotPublication):
+                continue
+            sender = publication.sender
+            if sender is None or not sender.muted or not sender.was_put_out_of(room):
                 self._take(publication, rules, tenant)
         self._trim(rules)
 

@@ -143,14 +143,11 @@ class Turn:
         return self._room.snapshot.frames()
 
     def feed_snapshot(self) -> None:
-        """As far as the turn has been made, without what is not to be heard."""
-        room, ref = self._room, self._room.context.ref
+        """As far as the turn has been made."""
+        room = self._room
         fresh = self.publications[self._fed :]
         self._fed = len(self.publications)
-        heard = [
-            one for one in fresh if one.sender is None or not one.sender.muted or not one.sender.was_put_out_of(ref)
-        ]
-        room.snapshot.feed(heard, room.tenant.rules)
+        room.snapshot.feed(fresh, room.tenant.rules, room.context.ref)
 
     def recover(self, session: Session, since: Position) -> None:
         """``session`` is served from the history, from ``since`` on, and gets nothing of this turn otherwise."""

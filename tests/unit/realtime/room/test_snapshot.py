@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.realtime_support import Peer, World
+from wsprism.policy.decisions import Reason
 from wsprism.protocol.frames import binary_frame
 from wsprism.protocol.hot import encode_hot
 from wsprism.realtime.messages import HotPublication
@@ -112,6 +113,93 @@ async def test_a_backends_frame_is_kept_under_its_service_and_opcode() -> None:
         w.tenant.registry.rooms["r"].inbox.publish(publication)
     w.settle()
     assert told(await member(w, "late")) == [(2, b"two"), (1, b"new")]
+
+
+def say_at_once(w: World, *frames: tuple[Peer, int, bytes]) -> None:
+    """All wait in the room's line before it has its turn."""
+    inbox = w.tenant.registry.rooms["r"].inbox
+    for peer, opcode, payload in frames:
+        assert inbox.publish(HotPublication(binary_frame(encode_hot(1, opcode, payload)), None, peer.session))
+
+
+@pytest.mark.parametrize("history", [False, True])
+async def test_a_snapshot_outlives_a_crash_of_its_room(history: bool) -> None:
+    w = world(history=history)
+    ann, bob = await member(w, "ann"), await member(w, "bob")
+    send(ann, 1, b"old")
+    send(bob, 1, b"bob")
+    send(ann, 1, b"new")
+    w.tenant.registry.rooms["r"].ref.tell("what a room does not take")
+    w.scheduler.advance(2)
+    assert len(w.failures) == 1
+    assert told(await member(w, "late")) == [(1, b"bob"), (1, b"new")]
+    bob.vanish()
+    send(ann, 2, b"more")
+    assert told(await member(w, "later")) == [(1, b"new"), (2, b"more")]
+
+
+async def test_what_is_shed_under_pressure_is_not_missing_for_whoever_comes_late() -> None:
+    w = World(
+        qos={"conflate": "key:1", "hot_max_frames": 4}, rooms=[{"match": "r", "snapshot": {"delete_opcodes": [9]}}]
+    )
+    ann = await member(w, "ann")
+    once = [(ann, 1, key) for key in (b"a", b"b", b"c", b"d")]
+    say_at_once(w, *once, (ann, 9, b"b"), *[(ann, 1, b"z%d" % number) for number in range(20)])
+    w.settle()
+    assert w.tenant.counters.decisions[Reason.ROOM_HOT_SHED] == 21
+    assert told(await member(w, "late")) == [(1, b"a"), (1, b"c"), (1, b"d"), (1, b"z19")]
+
+
+@pytest.mark.parametrize("frames", [3, 20])
+async def test_what_nobody_hears_is_not_told_to_whoever_comes_late_either(frames: int) -> None:
+    w = World(qos={"conflate": "sender", "hot_max_frames": 4}, rooms=[{"match": "r", "snapshot": {}}])
+    ann, again = await member(w, "ann"), await member(w, "ann")
+    send(again, 1, b"before")
+    say_at_once(w, *[(ann, 1, b"%d" % number) for number in range(frames)])
+    ann.session.put_out(w.tenant.registry.rooms["r"].ref)
+    w.settle()
+    assert told(await member(w, "late")) == [(1, b"before")]
+
+
+@pytest.mark.parametrize(("conflate", "left"), [("sender", []), ("sender_opcode", []), ("key:1", [(2, b"two")])])
+async def test_a_delete_opcode_takes_away_what_its_own_sender_said_and_nobody_elses(
+    conflate: str, left: list[tuple[int, bytes]]
+) -> None:
+    w = world(conflate, delete_opcodes=[9])
+    ann, bob = await member(w, "ann"), await member(w, "bob")
+    send(bob, 1, b"bob")
+    send(ann, 1, b"one")
+    send(ann, 2, b"two")
+    send(ann, 9, b"one")
+    assert told(await member(w, "late")) == [(1, b"bob"), *left]
+    send(ann, 9, b"never said")
+    send(ann, 1, b"again")
+    assert told(await member(w, "later"))[-1] == (1, b"again")
+
+
+async def test_a_backends_delete_takes_away_the_backends_frames_alone() -> None:
+    w = world("sender", delete_opcodes=[9])
+    ann = await member(w, "ann")
+    send(ann, 1, b"ann")
+    for opcode in (1, 2, 9):
+        publication = hot_publication(encode_hot(1, opcode, b"backend"), w.tenant.rules, "r")
+        assert publication is not None
+        w.tenant.registry.rooms["r"].inbox.publish(publication)
+    w.settle()
+    assert told(await member(w, "late")) == [(1, b"ann")]
+
+
+async def test_what_a_user_says_between_its_two_sessions_ends_goes_with_the_second() -> None:
+    w = world("sender_opcode")
+    await member(w, "anchor")
+    ann, again = await member(w, "ann"), await member(w, "ann")
+    send(again, 1, b"one")
+    again.vanish()
+    send(ann, 2, b"two")
+    ann.say(encode_hot(1, 3, b"three"), {"v": 1, "svc": "room", "type": "leave", "room": "r"})
+    assert told(await member(w, "late")) == []
+    ann.join("r")
+    assert told(await member(w, "later")) == []
 
 
 async def test_a_room_without_a_snapshot_keeps_nothing() -> None:
