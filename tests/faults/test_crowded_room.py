@@ -13,6 +13,7 @@ from wsprism.realtime.room import actor as room
 from wsprism.realtime.room import fan_out
 from wsprism.realtime.room.actor import FAN_OUT_WORK
 from wsprism.realtime.room.fan_out import FanOut
+from wsprism.realtime.room.turn import Turn
 from wsprism.services import RelayService
 
 
@@ -88,9 +89,9 @@ async def test_however_many_join_during_a_fan_out_no_turn_takes_them_all(monkeyp
     sizes: list[int] = []
     carry_out = room.Room._carry_out_others
 
-    def counting(self: room.Room) -> None:
-        sizes.append(len(self._turn.others))
-        carry_out(self)
+    def counting(self: room.Room, turn: Turn) -> None:
+        sizes.append(len(turn.others))
+        carry_out(self, turn)
 
     monkeypatch.setattr(room.Room, "_carry_out_others", counting)
     peers[0].session.connection.deliver(['{"v":1,"svc":"chat","type":"send","data":{"msg":"x"}}'])

@@ -8,11 +8,11 @@ business; sockets are the flusher's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from actors import Actor
-from qos import Frame, QueueLimits
+from qos import Block, QueueLimits
 from wsprism.policy.decisions import Reason
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
@@ -42,10 +42,10 @@ from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.outbound.wire import WireFormat
 from wsprism.realtime.room.answers import acknowledge
 from wsprism.realtime.room.attendance import Attendance
-from wsprism.realtime.room.blocks import frame_of
+from wsprism.realtime.room.blocks import blocks_of, frame_of
 from wsprism.realtime.room.fan_out import FanOut
 from wsprism.realtime.room.history import RoomHistory
-from wsprism.realtime.room.inbox import Inbox, size_of
+from wsprism.realtime.room.inbox import Inbox
 from wsprism.realtime.room.line import Line, Publication
 from wsprism.realtime.room.members import Members
 from wsprism.realtime.room.presence import PresenceRound
@@ -121,7 +121,7 @@ class Room(Actor):
         self._flusher = flusher
         self._rules: TenantRules | None = None
         self._line = Line(inbox)
-        self._turn = Turn(self)
+        self._turn = self._no_turn = Turn(self)
         self._fan_out: FanOut | PresenceRound | None = None
         self._told_to_go_on = False
         self._gathers = False
@@ -197,7 +197,7 @@ class Room(Actor):
         serves many messages.
         """
         line = self._line
-        if line.hot > 2 * self._most_hot():
+        if line.hot and line.hot > 2 * self._most_hot():
             self._shed_hot()
         if line.items and self._fan_out is None and not self._may_gather():
             self._go_on()
@@ -231,11 +231,12 @@ class Room(Actor):
                     fan_out = self._fan_out = self._next_fan_out()
             budget = fan_out.go_on(budget)
             if fan_out.done:
-                budget -= len(fan_out.publications) + _OTHERS_WORK * self._turn.taken
-                self._fan_out = None
-                budget -= self._turn.listings * _LISTING_WORK
+                turn, self._fan_out = self._turn, None
+                budget -= len(fan_out.publications) + _OTHERS_WORK * turn.taken + _LISTING_WORK * turn.listings
                 self._end_turn(fan_out.publications)
-                self._carry_out_others()
+                self._turn = self._no_turn
+                if turn.others or turn.closes is not None:
+                    self._carry_out_others(turn)
                 if self.attendance.presence is not None:
                     self.attendance.ask_for_tick()
                 if budget > 0:
@@ -248,19 +249,19 @@ class Room(Actor):
 
     def _next_fan_out(self) -> FanOut:
         """The front of the line, as far as one fan-out carries it; joins and leaves in it are carried out."""
-        if self.history is not None:
+        follows = self.tenant.rules is self._rules
+        if self.history is not None and (self.remembers or not follows):
             self._look_at_history()
-        if self.tenant.rules is not self._rules:
+        if not follows:
             self._look_at_rules()
         turn = self._turn = Turn(self)
         if self.members.replays and self.history is not None:
             turn.top = self.history.top()
         self._line.take(turn)
-        publications = turn.publications
         if self.snapshot.rules is not None:
             turn.feed_snapshot()
-        self.inbox.gone(len(publications), sum(map(size_of, publications)))
-        if any(one.sender is not None and one.sender.muted for one in publications):
+        self.inbox.gone(len(turn.publications), turn.look())
+        if turn.muted:
             turn.drop_the_muted()
         if self.remembers:
             self._remember(turn)
@@ -272,15 +273,17 @@ class Room(Actor):
                     tell_publication(backend, self.name, publication)
         if self.tenant.tails:
             tell_tails(self.tenant.tails, self.name, publications)
-        turn.leave_out()
+        if turn.sorts:
+            turn.leave_out()
         members = self.members.groups()
-        wires = set(members)
+        wires: Iterable[WireFormat] = members
         if turn.apart is not None:
-            wires.update(session.outlet.format for session in turn.apart)
-        frames: dict[WireFormat, list[Frame]] = {
-            wire: [frame_of(one, wire, self.name) for one in publications] for wire in wires
-        }
-        return FanOut(publications, frames, members, turn.apart, self._flusher)
+            wires = {*members, *[session.outlet.format for session in turn.apart]}
+        blocks: dict[WireFormat, list[Block]] = {}
+        if publications:
+            for wire in wires:
+                blocks[wire] = blocks_of([frame_of(one, wire, self.name) for one in publications])
+        return FanOut(publications, blocks, members, turn.apart, self._flusher)
 
     def _next_round(self) -> PresenceRound | None:
         self.attendance.is_due = False
@@ -288,7 +291,7 @@ class Room(Actor):
             self._look_at_rules()
         presence_round = self.attendance.next_round()
         if presence_round is not None:
-            self._turn = Turn(self)
+            self._turn = self._no_turn
         return presence_round
 
     def _look_at_rules(self) -> None:
@@ -389,15 +392,15 @@ class Room(Actor):
     # The end of a turn
 
     def _end_turn(self, publications: Sequence[Publication]) -> None:
-        for publication in publications:
-            if publication.ack or (isinstance(publication, ExtPublication) and publication.told is not None):
-                acknowledge(publication)
+        if self._turn.answers:
+            for publication in publications:
+                if publication.ack or (isinstance(publication, ExtPublication) and publication.told is not None):
+                    acknowledge(publication)
         if self.samples.waiting:
             self.samples.go_on(publications)
 
-    def _carry_out_others(self) -> None:
+    def _carry_out_others(self, turn: Turn) -> None:
         """Joins and leaves of a turn that everybody has: from the next one on they count."""
-        turn, self._turn = self._turn, Turn(self)
         for item in turn.others:
             session = item.session
             if isinstance(item, RoomJoin):

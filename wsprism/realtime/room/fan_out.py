@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from qos import Block, Frame, Verdict
 from wsprism.realtime.outbound.flusher import SLICE_SIZE
-from wsprism.realtime.room.blocks import blocks_of
 
 if TYPE_CHECKING:
     from wsprism.realtime.messages import ExtPublication, HotPublication
@@ -54,7 +53,7 @@ class Apart:
 
 
 class FanOut:
-    """``frames`` are the turn's in their order, made once for each wire format. ``go_on`` until ``done``.
+    """``blocks`` are the turn's in their order, made once for each wire format. ``go_on`` until ``done``.
 
     ``members`` are those of before the turn, grouped by their wire format, and do not change meanwhile; who joins in
     the turn is in ``apart`` only.
@@ -65,7 +64,7 @@ class FanOut:
     def __init__(
         self,
         publications: Sequence[ExtPublication | HotPublication],
-        frames: dict[WireFormat, list[Frame]],
+        blocks: dict[WireFormat, list[Block]],
         members: dict[WireFormat, list[Session]],
         apart: dict[Session, Apart] | None,
         flusher: Flusher,
@@ -74,12 +73,17 @@ class FanOut:
         self.done = False
         self._apart = apart
         self._flusher = flusher
-        blocks = {wire: blocks_of(some) for wire, some in frames.items()} if publications else {}
-        self._groups = [(members[wire], blocks[wire]) for wire in members] if publications else []
-        self._rest_apart = (
-            [(session, way, blocks.get(session.outlet.format, [])) for session, way in apart.items()] if apart else []
-        )
-        self._large = sum(len(some) for some, _ in self._groups) > _LARGE_ROOM
+        self._groups: list[tuple[list[Session], list[Block]]] = []
+        self._rest_apart: list[tuple[Session, Apart, list[Block]]] = []
+        count = 0
+        if blocks:
+            for wire, sessions in members.items():
+                self._groups.append((sessions, blocks[wire]))
+                count += len(sessions)
+        if apart:
+            for session, way in apart.items():
+                self._rest_apart.append((session, way, blocks.get(session.outlet.format, [])))
+        self._large = count > _LARGE_ROOM
         self._at = 0
 
     def go_on(self, budget: int) -> int:

@@ -11,6 +11,7 @@ from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.messages import (
     CloseRoom,
+    ExtPublication,
     HistoryQuery,
     InfoChanged,
     MembersQuery,
@@ -46,11 +47,31 @@ class Turn:
 
     ``apart``: who does not get exactly all of it. ``dropped``: places whose publication is not to be heard.
     ``recovers``: who is served from the history from a position on. ``top``: the newest offset of before the turn.
-    ``taken`` and ``listings`` are what it cost so far.
+    ``taken`` and ``listings`` are what it cost so far. Of its publications ``look`` says whether somebody waits to hear
+    of one (``answers``), has gone mute meanwhile (``muted``) or does not get one that is in it (``sorts``).
     """
+
+    __slots__ = (
+        "_fed",
+        "_moved",
+        "_room",
+        "answers",
+        "apart",
+        "closes",
+        "dropped",
+        "listings",
+        "muted",
+        "others",
+        "publications",
+        "recovers",
+        "sorts",
+        "taken",
+        "top",
+    )
 
     def __init__(self, room: Room) -> None:
         self._room = room
+        self.answers = self.muted = self.sorts = False
         self.publications: list[Publication] = []
         self.others: list[RoomJoin | RoomLeave] = []
         self.apart: dict[Session, Apart] | None = None
@@ -62,6 +83,24 @@ class Turn:
         self.taken = 0
         self._fed = 0
         self._moved: set[Session] = set()
+
+    def look(self) -> int:
+        """Look once at all publications; their size in bytes while they waited."""
+        size_bytes = 0
+        for one in self.publications:
+            if isinstance(one, ExtPublication):
+                size_bytes += len(one.data)
+                if one.ack or one.told is not None:
+                    self.answers = True
+            else:
+                size_bytes += len(one.frame)
+                if one.ack:
+                    self.answers = True
+            if one.exclude is not None or not one.echo:
+                self.sorts = True
+            if one.sender is not None and one.sender.muted:
+                self.muted = True
+        return size_bytes
 
     def takes(self, item: Other) -> bool:
         """Whether ``item`` can have its place in this turn; else it begins the next one."""
