@@ -34,10 +34,11 @@ def figures(tenant: TenantContext) -> dict[str, object]:
     counted: dict[str, object] = {
         name: msgspec.to_builtins(getattr(counters, name))
         for name in fields(counters)
-        if name not in ("lanes", "decisions", "stream")
+        if name not in ("lanes", "decisions", "stream", "tails")
     }
-    stream = counters.stream
-    counted["stream"] = {name: getattr(stream, name) for name in fields(stream) if name != "lanes"}
+    for name in ("stream", "tails"):
+        part = getattr(counters, name)
+        counted[name] = {field: getattr(part, field) for field in fields(part) if field != "lanes"}
     lanes = counters.lanes
     return counted | {
         "lanes": [list(getattr(lanes, name)) for name in fields(lanes)],
