@@ -36,6 +36,7 @@ from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.state import TenantState
 from wsprism.realtime.vitals import Vitals
 from wsprism.settings import ListenAddress, LoggingSettings, Settings
+from wsprism.transport.admission.admission import Admission
 from wsprism.transport.api import Api
 from wsprism.transport.http.probes import Probes
 from wsprism.transport.http.refusals import Refusals
@@ -86,15 +87,19 @@ class GatewayProcess:
         new_tenant = partial(build_tenant, scheduler=scheduler, sampler=self.sampler)
         self._tenants = {one.id: new_tenant(one) for one in settings.tenants}
         refusals = Refusals(self.counters, scheduler.now)
-        self._upgrader = Upgrader(
+        self._admission = Admission(
             self._tenants,
             build_handshake_limiter(gateway.handshake_limit, scheduler.now()),
+            scheduler.now,
+            max_judging=gateway.limits.max_half_open,
+        )
+        self._upgrader = Upgrader(
+            self._admission,
             self.counters,
             refusals,
             proxies=TrustedProxies(gateway.trusted_proxies),
             compression=gateway.compression,
             explain_refusals=gateway.explain_refusals,
-            max_judging=gateway.limits.max_half_open,
             loop=loop,
         )
         self._keyed = KeyedSockets(loop)
@@ -112,6 +117,7 @@ class GatewayProcess:
             scheduler,
             self.flusher,
             self._sweeper,
+            self._admission,
             self._upgrader,
             self.certificate,
             configure_logging,
@@ -172,7 +178,7 @@ class GatewayProcess:
         return self._server.connections
 
     def draining(self) -> bool:
-        return self._upgrader.draining
+        return self._admission.draining
 
     # Life
 
@@ -261,7 +267,7 @@ class GatewayProcess:
         """
         if self._drain is not None:
             return
-        self._upgrader.draining = True
+        self._admission.draining = True
         self._drain_began_at = self._scheduler.now()
         _log.info("draining", extra={"connections": self.connections(), "grace_ms": self._drain_plan().grace_ms})
         self._drain = Drain(self._scheduler, self._drain_plan())
@@ -308,7 +314,7 @@ class GatewayProcess:
 
     async def stop(self) -> None:
         """Close what is left at once, actors last."""
-        self._upgrader.draining = True
+        self._admission.draining = True
         self._sweeper.stop()
         if self.certificate is not None:
             self.certificate.close()

@@ -22,6 +22,7 @@ from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.outbound.sweeper import Sweeper
 from wsprism.realtime.rules import TenantContext, TenantRules
 from wsprism.settings import Change, LoggingSettings, Settings, TenantSettings
+from wsprism.transport.admission.admission import Admission
 from wsprism.transport.http.server import HttpServer
 from wsprism.transport.http.tls import Certificate
 from wsprism.transport.websocket.keyed import KeyedSockets
@@ -74,6 +75,7 @@ class LiveParts:
         scheduler: Scheduler,
         flusher: Flusher,
         sweeper: Sweeper,
+        admission: Admission,
         upgrader: Upgrader,
         certificate: Certificate | None,
         configure_logging: Callable[[LoggingSettings], object],
@@ -88,6 +90,7 @@ class LiveParts:
         self._certificate = certificate
         self._flusher = flusher
         self._sweeper = sweeper
+        self._admission = admission
         self._upgrader = upgrader
         self._configure_logging = configure_logging
         self._closing: set[asyncio.Task[None]] = set()
@@ -162,11 +165,11 @@ class LiveParts:
         if switch.touches("gateway.flush", "gateway.writer_send_timeout_ms"):
             self._flusher.configure(build_pacer(gateway.flush), gateway.writer_send_timeout_ms / 1000)
         if switch.touches("gateway.handshake_limit"):
-            self._upgrader.limiter = build_handshake_limiter(gateway.handshake_limit, self._scheduler.now())
+            self._admission.limiter = build_handshake_limiter(gateway.handshake_limit, self._scheduler.now())
         self._upgrader.compression = gateway.compression
         self._upgrader.explain_refusals = gateway.explain_refusals
         self._upgrader.proxies = TrustedProxies(gateway.trusted_proxies)
-        self._upgrader.max_judging = gateway.limits.max_half_open
+        self._admission.max_judging = gateway.limits.max_half_open
         for server in self.servers:
             server.configure(build_http_limits(gateway.limits))
         if switch.use_certificate is not None:

@@ -8,7 +8,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wsprism.protocol.codes import ErrorCode
@@ -22,6 +22,7 @@ __all__ = [
     "HandshakeRequest",
     "UpgradeRequest",
     "accept_key",
+    "negotiate",
     "parse_handshake",
     "parse_upgrade",
     "shown_key",
@@ -59,13 +60,6 @@ class HandshakeRequest:
     def subprotocol(self) -> str | None:
         """What to answer when the tenant takes either encoding."""
         return self.subprotocols[0] if self.subprotocols else None
-
-    def negotiate(self, allow_msgpack: bool) -> str | None:
-        """The subprotocol to answer, or None: no such header, and JSON is spoken."""
-        for offered in self.subprotocols:
-            if allow_msgpack or offered != SUBPROTOCOL_MSGPACK:
-                return offered
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +124,14 @@ def shown_key(headers: Mapping[str, str]) -> str | None:
     for name in _tokens(_collect(headers, lower=True), "sec-websocket-protocol"):
         if name.startswith(_KEY_PREFIX):
             return _decode_entry(name.removeprefix(_KEY_PREFIX))
+    return None
+
+
+def negotiate(subprotocols: Sequence[str], *, allow_msgpack: bool) -> str | None:
+    """The one to answer of the known ones that were offered, or None: there is none, and JSON is spoken."""
+    for offered in subprotocols:
+        if allow_msgpack or offered != SUBPROTOCOL_MSGPACK:
+            return offered
     return None
 
 

@@ -1,1 +1,1 @@
-"""The only place that knows aiohttp: HTTP endpoints, the WebSocket upgrade, sockets in and out."""
+"""How clients and backends come in: who may (admission), and what knows aiohttp: HTTP, the upgrade, the sockets."""

@@ -14,7 +14,7 @@ from wsprism.protocol.stream import STREAM_SUBPROTOCOL_JSON, STREAM_SUBPROTOCOL_
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.stream.messages import NoStream, OpenStream
 from wsprism.realtime.tail.messages import NoTail, OpenTail
-from wsprism.transport.http.refusals import Refusal
+from wsprism.transport.admission.refusal import Refusal
 from wsprism.transport.websocket.keyed import Purpose
 
 __all__ = ["MAX_MESSAGE_BYTES", "stream_of", "tail_of"]

@@ -17,7 +17,8 @@ from typing import Final, Protocol, cast
 
 from actors import Cancellable, Scheduler
 from wsprism.protocol.codes import ErrorCode
-from wsprism.transport.http.refusals import Refusal, Refusals
+from wsprism.transport.admission.refusal import Refusal
+from wsprism.transport.http.refusals import Refusals
 from wsprism.transport.http.sockets import reset, tune
 
 __all__ = ["Gate", "HalfOpen", "HttpLimits"]

@@ -1,20 +1,18 @@
-"""A no before the upgrade: what the client sees, the one reason it is counted under, the line that is logged of it."""
+"""A refusal as an answer of HTTP, and the account of all of them: counts and lines of the log."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
 
 from wsprism.policy.log_limit import LimitedLog
-from wsprism.protocol.codes import CloseCode, ErrorCode
-from wsprism.protocol.envelope import JSON
 from wsprism.realtime.counters import GatewayCounters
+from wsprism.transport.admission.refusal import Refusal
 
-__all__ = ["SERVER", "Refusal", "Refusals"]
+__all__ = ["SERVER", "Refusals", "response_of"]
 
 SERVER: Final = "wsprism"
 """All that an answer says of the software behind it."""
@@ -22,38 +20,10 @@ SERVER: Final = "wsprism"
 _log = logging.getLogger("wsprism.handshake")
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A handshake's no: ``reason`` is what is counted, the rest is what the client sees."""
-
-    status: int
-    code: ErrorCode
-    msg: str
-    reason: str
-    headers: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
-    tenant: str | None = None
-    """Whose client it was, once that is known."""
-    close: CloseCode | None = None
-    """What the client itself can act on may be told behind the upgrade too, with this code; None: it stays HTTP."""
-
-    @property
-    def retry_after_ms(self) -> int:
-        """What ``Retry-After`` says."""
-        return int(dict(self.headers).get("Retry-After", "1")) * 1000
-
-    def response(self) -> web.Response:
-        """The HTTP answer."""
-        headers = {"Server": SERVER, **dict(self.headers)}
-        return web.Response(status=self.status, body=self._body(), content_type="application/json", headers=headers)
-
-    def raw(self) -> bytes:
-        """The whole HTTP answer as bytes, for a request that never became one; the socket is to be closed after it."""
-        body = self._body()
-        head = f"HTTP/1.1 {self.status} {self.msg}\r\nContent-Type: application/json; charset=utf-8\r\n"
-        return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
-
-    def _body(self) -> bytes:
-        return JSON.encode({"code": self.code.value, "msg": self.msg})
+def response_of(refusal: Refusal) -> web.Response:
+    """The HTTP answer."""
+    headers = {"Server": SERVER, **dict(refusal.headers)}
+    return web.Response(status=refusal.status, body=refusal.body(), content_type="application/json", headers=headers)
 
 
 class Refusals:

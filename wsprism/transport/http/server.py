@@ -24,8 +24,9 @@ from wsprism.errors import OperatorError
 from wsprism.policy.proxies import UNIX_PEER
 from wsprism.protocol.codes import ErrorCode
 from wsprism.settings import ListenAddress
+from wsprism.transport.admission.refusal import Refusal
 from wsprism.transport.http.gate import Gate, HalfOpen, HttpLimits
-from wsprism.transport.http.refusals import SERVER, Refusal, Refusals
+from wsprism.transport.http.refusals import SERVER, Refusals, response_of
 from wsprism.transport.http.sockets import BACKLOG, free_unix_path, reset, taken_by_peer, tune
 from wsprism.transport.http.tls import Certificate, TlsAcceptor
 
@@ -53,13 +54,13 @@ def only_get(handler: Handler) -> Handler:
     """``handler`` for GET and HEAD; 405 for every other method."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        return await handler(request) if request.method in ("GET", "HEAD") else _NOT_GET.response()
+        return await handler(request) if request.method in ("GET", "HEAD") else response_of(_NOT_GET)
 
     return handle
 
 
 async def _not_found(_: web.BaseRequest) -> web.StreamResponse:
-    return _NOT_FOUND.response()
+    return response_of(_NOT_FOUND)
 
 
 _log = logging.getLogger("wsprism.http")
@@ -130,7 +131,7 @@ class _HttpConnection(web.RequestHandler):
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         self._refusals.note(_BAD_HTTP.reason, request.remote or UNIX_PEER)
-        response = _BAD_HTTP.response()
+        response = response_of(_BAD_HTTP)
         response.force_close()
         return response
 
@@ -253,10 +254,10 @@ class HttpServer:
         except asyncio.CancelledError:
             raise
         except (web.RequestPayloadError, ConnectionError):
-            response = _BAD_BODY.response()
+            response = response_of(_BAD_BODY)
         except Exception:
             _log.exception("a request could not be answered", extra={"path": request.path})
-            response = Refusal(500, ErrorCode.INTERNAL, "internal error", "internal").response()
+            response = response_of(Refusal(500, ErrorCode.INTERNAL, "internal error", "internal"))
         if isinstance(request.protocol, _HttpConnection):
             request.protocol.answering()
         response.headers["Server"] = SERVER
@@ -271,7 +272,7 @@ class HttpServer:
         if expected is None or request.version < HttpVersion11:
             return None
         if expected.lower() != "100-continue":
-            return _EXPECTATION.response()
+            return response_of(_EXPECTATION)
         if request.body_exists:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0

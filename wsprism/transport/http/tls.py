@@ -17,8 +17,8 @@ from wsprism.errors import OperatorError
 from wsprism.policy.log_limit import LimitedLog
 from wsprism.protocol.codes import ErrorCode
 from wsprism.settings import TlsSettings
+from wsprism.transport.admission.refusal import Refusal
 from wsprism.transport.http.gate import Gate, HalfOpen
-from wsprism.transport.http.refusals import Refusal
 from wsprism.transport.http.sockets import BACKLOG
 
 __all__ = ["Certificate", "TlsAcceptor", "server_context"]

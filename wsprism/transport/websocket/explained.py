@@ -13,7 +13,7 @@ from wsprism.protocol.codes import CloseCode
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.frames import close_frame
 from wsprism.protocol.handshake import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, accept_key
-from wsprism.transport.http.refusals import Refusal
+from wsprism.transport.admission.refusal import Refusal
 
 __all__ = ["explained", "response_head"]
 

@@ -21,7 +21,8 @@ from wsprism.protocol.websocket import FrameDecoder
 from wsprism.realtime.keyed.session import KeyedSession
 from wsprism.realtime.messages import CloseConnection, Draining
 from wsprism.realtime.rules import TenantContext
-from wsprism.transport.http.refusals import Refusal
+from wsprism.transport.admission.refusal import Refusal
+from wsprism.transport.http.refusals import response_of
 from wsprism.transport.websocket.link import Link
 from wsprism.transport.websocket.takeover import take_over
 
@@ -69,7 +70,7 @@ class KeyedSockets:
             _log.info("a socket was refused", extra={"tenant": purpose.tenant.id, "reason": outcome.msg})
             if request.transport is not None and not request.transport.is_closing():
                 request.transport.resume_reading()
-            return outcome.response()
+            return response_of(outcome)
         link, head = outcome
         self.links[link] = may_go_on
         try:

@@ -12,7 +12,7 @@ from wsprism.ports import CallResult, Principal, Unanswered
 from wsprism.protocol.backend import ConnectAnswer, SessionFacts
 from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.realtime.rules import TenantContext
-from wsprism.transport.http.refusals import Refusal
+from wsprism.transport.admission.refusal import Refusal
 
 __all__ = ["Candidate", "decide_connect"]
 
