@@ -39,7 +39,7 @@ class RedisConnection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, pushed: Pushed, bounds: Bounds) -> None:
         self.server: Server | None = None
         self.on_lost: Callable[[str], object] = lambda _: None
-        self._loop = loop
+        self.loop = loop
         self._bounds = bounds
         self._talk = Conversation(pushed, max_waiting_bytes=bounds.waiting_bytes, max_reply_bytes=bounds.reply_bytes)
         self._transport: asyncio.Transport | None = None
@@ -62,15 +62,15 @@ class RedisConnection(asyncio.Protocol):
 
     def say(self, *command: Word, answered: Answered, urgent: bool = False) -> Refused | None:
         """Have a command carried out; ``answered`` is called once. A refusal: it is not, and nobody is called."""
-        return self._write(self._talk.say(command, answered, self._loop.time(), urgent=urgent))
+        return self._write(self._talk.say(command, answered, self.loop.time(), urgent=urgent))
 
     def subscribe(self, verb: str, channels: Sequence[bytes], answered: Answered) -> Refused | None:
         """As ``say``, for what pushes confirm."""
-        return self._write(self._talk.subscribe(verb, channels, answered, self._loop.time()))
+        return self._write(self._talk.subscribe(verb, channels, answered, self.loop.time()))
 
     async def ask(self, *command: Word) -> Any:
         """The answer: a value, ``Refused`` or ``Unknown``. For beginnings and rare calls."""
-        future: asyncio.Future[Any] = self._loop.create_future()
+        future: asyncio.Future[Any] = self.loop.create_future()
 
         def answered(answer: Any) -> None:
             if not future.done():
@@ -102,11 +102,11 @@ class RedisConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
-        self._ticked_at = self._heard_at = self._loop.time()
-        self._timer = self._loop.call_later(TICK_S, self._tick)
+        self._ticked_at = self._heard_at = self.loop.time()
+        self._timer = self.loop.call_later(TICK_S, self._tick)
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self._loop.time()
+        self._heard_at = self.loop.time()
         fault = self._talk.hear(data)
         if fault is not None:
             self.abort(fault)
@@ -120,7 +120,7 @@ class RedisConnection(asyncio.Protocol):
         if isinstance(packed, Refused):
             return packed
         if not self._unwritten:
-            self._loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush)
         self._unwritten.append(packed)
         return None
 
@@ -131,7 +131,7 @@ class RedisConnection(asyncio.Protocol):
 
     def _tick(self) -> None:
         """A process that did not run for a while gives Redis's answers the time to be read."""
-        now = self._loop.time()
+        now = self.loop.time()
         was_away = now - self._ticked_at > 2 * TICK_S
         self._ticked_at = now
         since = self._talk.waits_since()
@@ -140,7 +140,7 @@ class RedisConnection(asyncio.Protocol):
             return
         if since is None and now - self._heard_at >= self._bounds.ping_s - TICK_S:
             self.say("PING", answered=self._ponged, urgent=True)
-        self._timer = self._loop.call_later(TICK_S, self._tick)
+        self._timer = self.loop.call_later(TICK_S, self._tick)
 
     def _ponged(self, answer: Any) -> None:
         if answer != b"PONG" and not isinstance(answer, Unknown):

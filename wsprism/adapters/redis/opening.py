@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from wsprism.adapters.redis.address import Address, Credentials, Endpoint, Tls
 from wsprism.adapters.redis.connection import Bounds, RedisConnection, greet, told
 from wsprism.adapters.redis.errors import RedisUnreachable
 from wsprism.adapters.redis.protocol import Pushed
-from wsprism.adapters.redis.server import check_memory
+from wsprism.adapters.redis.server import check_info
 from wsprism.errors import OperatorError
 
 __all__ = ["Opener", "tls_context"]
@@ -43,7 +44,8 @@ class Opener:
                 raise OperatorError(f"at {where} is a Sentinel: write sentinel://{where}/<name of the primary>")
             if connection.server.role != "master":
                 raise RedisUnreachable(f"Redis at {where} is a {connection.server.role}, not the primary")
-            check_memory(await told(connection, where, "INFO", "memory"), where)
+            run_id = check_info(await told(connection, where, "INFO", "server", "memory"), where)
+            connection.server = replace(connection.server, run_id=run_id)
             if connection.over is not None:
                 raise RedisUnreachable(f"Redis at {where} is away: {connection.over}")
         except BaseException:

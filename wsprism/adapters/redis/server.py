@@ -11,7 +11,7 @@ from wsprism.adapters.redis.errors import RedisUnreachable
 from wsprism.adapters.redis.protocol import Refused
 from wsprism.errors import OperatorError
 
-__all__ = ["Server", "check_memory", "check_refusal", "read_server"]
+__all__ = ["Server", "check_info", "check_refusal", "read_server"]
 
 OLDEST: Final = (7, 0)
 _PASSING: Final = frozenset({"LOADING", "MASTERDOWN", "BUSY", "AWAY", "BACKLOG"})
@@ -19,11 +19,12 @@ _PASSING: Final = frozenset({"LOADING", "MASTERDOWN", "BUSY", "AWAY", "BACKLOG"}
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """``client_id`` is this connection's, by which another one can kill it."""
+    """``client_id`` is this connection's, by which another one to the same ``run_id`` can kill it."""
 
     version: str
     client_id: int
     role: str
+    run_id: str = ""
 
 
 def read_server(hello: Any, where: str) -> Server:
@@ -60,14 +61,19 @@ def check_refusal(refused: Refused, where: str, command: str) -> None:
             raise OperatorError(f"Redis at {where} refuses {command}: {refused}")
 
 
-def check_memory(info: Any, where: str) -> None:
-    """Of INFO memory's answer: raises OperatorError where Redis may evict what the gateway has been promised."""
+def check_info(info: Any, where: str) -> str:
+    """Of INFO's answer about server and memory: the run id.
+
+    Raises OperatorError where Redis may evict what the gateway has been promised.
+    """
     text = info.decode("utf-8", "replace") if isinstance(info, bytes) else ""
     found = re.search(r"^maxmemory_policy:([\w-]+)", text, re.MULTILINE)
-    if found is None:
-        raise RedisUnreachable(f"{where} gave no usable answer to INFO memory")
+    run_id = re.search(r"^run_id:(\w+)", text, re.MULTILINE)
+    if found is None or run_id is None:
+        raise RedisUnreachable(f"{where} gave no usable answer to INFO")
     if found[1] != "noeviction":
         raise OperatorError(
             f"Redis at {where} has maxmemory-policy {found[1]}, which lets it forget sessions and histories: "
             "set it to noeviction"
         )
+    return run_id[1]

@@ -1,7 +1,7 @@
 """The Lua scripts by name, and how one is called: by its hash, and whole where Redis has forgotten it.
 
-``common.lua`` stands before each of them. A script's only key is its tenant's prefix, whose hash tag puts everything of
-a tenant into one slot; the names of all other keys are made of it.
+``common.lua`` stands before each of them, ``members.lua`` before those that say so. A script's only key is its tenant's
+prefix, whose hash tag puts everything of a tenant into one slot; the names of all other keys are made of it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, Final
 from wsprism.adapters.redis.connection import RedisConnection
 from wsprism.adapters.redis.protocol import Answered, Refused, Word
 
-__all__ = ["Script", "call", "script"]
+__all__ = ["Script", "call", "names", "script"]
 
-_COMMON: Final = "common"
+_WITH_MEMBERS: Final = "-- with members\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,21 @@ class Script:
 @cache
 def script(name: str) -> Script:
     """A script of this package."""
-    place = files(__name__)
-    first, rest = place.joinpath(f"{name}.lua").read_text("utf-8").split("\n", 1)
-    common = place.joinpath(f"{_COMMON}.lua").read_text("utf-8")
-    source = f"{first}\n{common}{rest}".encode()
+
+    def text(of: str) -> str:
+        return files(__name__).joinpath(f"{of}.lua").read_text("utf-8")
+
+    shebang, rest = text(name).split("\n", 1)
+    members = text("members") if rest.startswith(_WITH_MEMBERS) else ""
+    source = f"{shebang}\n{text('common')}{members}{rest}".encode()
     return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Of all of them."""
+    found = (one.name.removesuffix(".lua") for one in files(__name__).iterdir() if one.name.endswith(".lua"))
+    return tuple(sorted(set(found) - {"common", "members"}))
 
 
 def call(

@@ -1,2 +1,143 @@
--- What every script begins with. KEYS[1] is the tenant's prefix: all other keys are made of it.
+-- Stands before every script. KEYS[1] is the tenant's prefix: all other keys are made of it.
+--   leases   sorted set: incarnation -> end of its lease in Redis's ms, 0 while it is reaped   nodes  what it says of itself
+--   rn:<room> set: incarnations that listen to a room                 nr:<incarnation>  set: rooms that it listens to
+--   m:<room> hash: e epoch, s top, r replication id, f first kept, y bytes kept, o time of the oldest, l of the newest, w ttl
+--   h:<room> stream: offset-0 -> t time, d body, i id      i:<room>  hash: id -> offset
+--   hx, hb   histories by last use, their bytes together   hz        their ends, where nobody is in the room
+--   c:<room> channel of a room: fields, each behind its length
+--     T epoch, incarnation, batch, first offset, bodies: a turn       G epoch, top: it goes on from there
+--     P version, user, sid, entry ('': gone): presence                N count: so many nodes listen
+--     H incarnation, hot frames: handed on
 local T = KEYS[1]
+
+local function number(value)
+  return string.format('%.0f', value)
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Text that anybody chose, so joined that it cannot be mistaken for another.
+local function joined(user, sid)
+  return #user .. ':' .. user .. sid
+end
+
+local function framed(fields)
+  local parts = {}
+  for at, field in ipairs(fields) do
+    parts[at] = struct.pack('>I4', #field) .. field
+  end
+  return table.concat(parts)
+end
+
+-- Whether this incarnation of a node may write no more: others have begun to clean up after it.
+local function fenced(node)
+  local held = redis.call('ZSCORE', T .. 'leases', node)
+  return not held or tonumber(held) == 0
+end
+
+local function replication_id()
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+end
+
+local function tell(room, fields)
+  redis.call('SPUBLISH', T .. 'c:' .. room, framed(fields))
+end
+
+local function listeners(room)
+  return redis.call('SCARD', T .. 'rn:' .. room)
+end
+
+-- Forget what is kept of a room. While nodes listen it goes on as another epoch; where it was one before, they are told.
+local function forget(room, epoch, replid)
+  local m = T .. 'm:' .. room
+  local before = redis.call('HMGET', m, 'y', 'e')
+  if before[1] and before[1] ~= '0' then
+    redis.call('DECRBY', T .. 'hb', before[1])
+  end
+  redis.call('UNLINK', T .. 'h:' .. room, T .. 'i:' .. room)
+  redis.call('ZREM', T .. 'hx', room)
+  redis.call('ZREM', T .. 'hz', room)
+  if listeners(room) == 0 then
+    redis.call('DEL', m)
+    return
+  end
+  redis.call('HSET', m, 'e', epoch, 's', '0', 'r', replid, 'f', '1', 'y', '0', 'o', '0', 'l', '0')
+  if before[2] then
+    tell(room, {'G', epoch, '0'})
+  end
+end
+
+-- Where a room stands: epoch, top, first kept, bytes, oldest, newest; nothing when there is no history, or it is over.
+-- An epoch that began under another replication id may lack what was acknowledged: it is over too, unless it survives.
+local function standing(room, now, survives, replid)
+  local found = redis.call('HMGET', T .. 'm:' .. room, 'e', 's', 'r', 'f', 'y', 'o', 'l')
+  if not found[1] or (survives ~= '1' and found[3] ~= replid) then
+    return nil
+  end
+  local ends = redis.call('ZSCORE', T .. 'hz', room)
+  if ends and tonumber(ends) <= now then
+    return nil
+  end
+  return {
+    epoch = found[1],
+    top = tonumber(found[2]),
+    first = tonumber(found[4]),
+    bytes = tonumber(found[5]),
+    oldest = tonumber(found[6]),
+    newest = tonumber(found[7]),
+  }
+end
+
+-- Histories that were used least recently go whole until the tenant's bounds hold; never the one of `spared`.
+local function evict(most, most_bytes, bytes, spared, epoch, replid)
+  local evicted = 0
+  while redis.call('ZCARD', T .. 'hx') > 1 and (redis.call('ZCARD', T .. 'hx') > most or bytes > most_bytes) do
+    local oldest = redis.call('ZRANGE', T .. 'hx', 0, 1)
+    local room = oldest[1] == spared and oldest[2] or oldest[1]
+    evicted = evicted + 1
+    forget(room, epoch .. '.' .. evicted, replid)
+    bytes = tonumber(redis.call('GET', T .. 'hb') or '0')
+  end
+  if evicted > 0 then
+    redis.call('INCRBY', T .. 'he', evicted)
+  end
+end
+
+-- A room begins, as this epoch. Whoever begins it is about to listen; if nothing comes of that, nothing stays.
+local function begin(room, epoch, replid, ttl)
+  local m = T .. 'm:' .. room
+  redis.call('HSET', m, 'e', epoch, 's', '0', 'r', replid, 'f', '1', 'y', '0', 'o', '0', 'l', '0', 'w', ttl)
+  if listeners(room) == 0 then
+    redis.call('PEXPIRE', m, 60000)
+  end
+end
+
+-- This incarnation has members in a room: its history does not end.
+local function enter(node, room)
+  redis.call('SADD', T .. 'nr:' .. node, room)
+  if redis.call('SADD', T .. 'rn:' .. room, node) == 1 then
+    redis.call('ZREM', T .. 'hz', room)
+    redis.call('PERSIST', T .. 'm:' .. room)
+    tell(room, {'N', number(listeners(room))})
+  end
+end
+
+-- It has none any more. Where nobody has, what the room remembers has a time to live from now on.
+local function exit(node, room, now)
+  redis.call('SREM', T .. 'nr:' .. node, room)
+  if redis.call('SREM', T .. 'rn:' .. room, node) == 0 then
+    return
+  end
+  local m, left = T .. 'm:' .. room, listeners(room)
+  if left > 0 then
+    tell(room, {'N', number(left)})
+  elseif redis.call('ZSCORE', T .. 'hx', room) then
+    redis.call('ZADD', T .. 'hz', now + (redis.call('HGET', m, 'w') or 0), room)
+  else
+    redis.call('DEL', m)
+  end
+end
+

@@ -1,0 +1,284 @@
+"""This process as one node among those that share a Redis: its connections, its lease, and the tenants on them.
+
+Two connections: the ``line`` for subscriptions, publications and reads, whose order is a promise; the ``desk`` for
+leases, limits and lists. If one is lost both are, and others take their place, for as long as it takes. A node is known
+by its incarnation, a number that is never given twice: when others have cleaned up after it, it takes a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wsprism.adapters.redis.address import Address
+from wsprism.adapters.redis.broker import RedisBroker
+from wsprism.adapters.redis.connection import Bounds, RedisConnection, told
+from wsprism.adapters.redis.errors import RedisUnreachable
+from wsprism.adapters.redis.leases import Lease
+from wsprism.adapters.redis.opening import Opener
+from wsprism.adapters.redis.protocol import Refused
+from wsprism.adapters.redis.scripts import names, script
+from wsprism.adapters.redis.subscriptions import RoomSubscription
+from wsprism.errors import OperatorError
+from wsprism.policy.log_limit import LimitedLog
+
+__all__ = ["NodeFigures", "NodeOptions", "RedisNode"]
+
+_log = logging.getLogger("wsprism.redis")
+
+_RETRY_S: Final = 0.05
+_RETRY_MOST_S: Final = 1.0
+_GIVE_UP_S: Final = 2.0
+_LOOK_S: Final = 10.0
+"""Between two looks whether anything was missed, and as much again by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """``prefix`` is what all keys begin with, ``name`` what operators call this node."""
+
+    address: Address
+    prefix: str
+    name: str
+    lease_ms: int = 10_000
+    epoch_survives_failover: bool = False
+
+
+@dataclass(slots=True)
+class NodeFigures:
+    """Since the start."""
+
+    connected: int = 0
+    lost: int = 0
+    refused_connections: int = 0
+    fenced: int = 0
+    strange_answers: int = 0
+    reaped: int = 0
+
+
+class RedisNode:
+    """``start``, then ``broker`` for each tenant; ``close`` at the end."""
+
+    def __init__(self, options: NodeOptions, bounds: Bounds | None = None) -> None:
+        """Raises OperatorError for files that the address names and that cannot be used."""
+        self.options = options
+        self.figures = NodeFigures()
+        self.incarnation = 0
+        self.survives = int(options.epoch_survives_failover)
+        self.on_away: Callable[[bool], object] = lambda _: None
+        """Told True when Redis is away, False when it is back."""
+        self.on_isolated: Callable[[bool], object] = lambda _: None
+        """Told True when the lease may be over, False when there is one again."""
+        self.channels: dict[bytes, RoomSubscription] = {}
+        self._opener = Opener(options.address, bounds)
+        self._limited = LimitedLog(_log, time.monotonic)
+        self._brokers: dict[str, RedisBroker] = {}
+        self._lease = Lease(self, options.lease_ms)
+        self._pair: tuple[RedisConnection, RedisConnection] | None = None
+        self._line: RedisConnection | None = None
+        self._old: list[tuple[str, int]] = []
+        """Run id of the server and id of each connection that may not be dead there yet."""
+        self._lost: asyncio.Future[str] | None = None
+        self._living: asyncio.Task[None] | None = None
+        self._look: asyncio.TimerHandle | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether there is no Redis that this node may use now."""
+        return self._line is None
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the node counts itself dead: its lease may be over."""
+        return self._lease.over
+
+    @property
+    def live_nodes(self) -> int:
+        """How many there are, this one included, as far as it knows."""
+        return self._lease.live_nodes
+
+    def broker(self, tenant: str) -> RedisBroker:
+        """A tenant's."""
+        broker = self._brokers.get(tenant)
+        if broker is None:
+            broker = self._brokers[tenant] = RedisBroker(self, f"{self.options.prefix}:{{{tenant}}}:".encode())
+            if self._line is not None:
+                self._lease.enter(broker)
+        return broker
+
+    def drop(self, tenant: str) -> None:
+        """A tenant that was removed."""
+        broker = self._brokers.pop(tenant, None)
+        if broker is not None:
+            broker.down()
+
+    @property
+    def brokers(self) -> Sequence[RedisBroker]:
+        return list(self._brokers.values())
+
+    async def start(self) -> None:
+        """Connect, or go on trying. Raises OperatorError for what an operator must change."""
+        try:
+            self._up(*await self._connect())
+        except RedisUnreachable as error:
+            self._refused(error)
+        self._lease.open()
+        self._living = asyncio.create_task(self._live(), name="wsprism-redis")
+
+    async def close(self) -> None:
+        """Give up the lease and what is held under it, and end both connections."""
+        if self._living is not None:
+            self._living.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._living
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GIVE_UP_S):
+                await self._lease.give_up()
+        self._lease.close()
+        await self._end("closed")
+
+    # What brokers need
+
+    def later(self, call: Callable[[], object]) -> None:
+        asyncio.get_running_loop().call_soon(call)
+
+    def strange(self, what: str, answer: object) -> None:
+        """Redis has refused what it should not: logged, and a primary that is one no more is left."""
+        self.figures.strange_answers += 1
+        self._limited.log("redis", "Redis has refused a call", level=logging.WARNING, call=what, answer=str(answer))
+        if isinstance(answer, Refused) and answer.code == "READONLY" and self._line is not None:
+            self._line.abort("it is no longer the primary")
+
+    def fenced(self) -> None:
+        """Others took this node for dead: everything begins anew, under another number."""
+        if self._line is not None and self.incarnation:
+            self.figures.fenced += 1
+            self.incarnation = 0
+            self._line.abort("others took this node for dead")
+
+    # What the lease tells
+
+    def entered(self, broker: RedisBroker) -> None:
+        if self._line is not None:
+            broker.up(self._line)
+
+    def cleaned_up(self, entries: int) -> None:
+        self.figures.reaped += entries
+
+    def isolation(self, over: bool) -> None:
+        self.on_isolated(over)
+
+    # Connections
+
+    async def _live(self) -> None:
+        delay_s = _RETRY_S
+        while True:
+            if self._pair is not None and self._lost is not None:
+                why = await self._lost
+                delay_s = _RETRY_S
+                await self._end(why)
+                self.figures.lost += 1
+                _log.warning("Redis is away", extra={"why": why})
+            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
+            delay_s = min(delay_s * 2, _RETRY_MOST_S)
+            try:
+                self._up(*await self._connect())
+            except (RedisUnreachable, OperatorError) as error:
+                self._refused(error)
+
+    async def _connect(self) -> tuple[RedisConnection, RedisConnection]:
+        """Two connections, the old ones killed first: what they still had in them is carried out never or before."""
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def loses(why: str) -> None:
+            self._down()
+            if not lost.done():
+                lost.set_result(why)
+
+        name, where = f"{self.options.prefix}-{self.options.name}", str(self.options.address)
+        line = await self._opener.open(f"{name}-line", self._heard, loses)
+        desk: RedisConnection | None = None
+        try:
+            desk = await self._opener.open(f"{name}-desk", lost=line.abort)
+            for run_id, old in self._old:
+                if desk.server is not None and run_id == desk.server.run_id:
+                    await desk.ask("CLIENT", "KILL", "ID", old)
+            self._old.clear()
+            for each in names():
+                await desk.ask("SCRIPT", "LOAD", script(each).source)
+            while True:
+                if not self.incarnation:
+                    self.incarnation = await told(desk, where, "INCR", f"{self.options.prefix}:incarnations")
+                    for broker in self.brokers:
+                        broker.subscriptions.forget_left()
+                if await self._lease.hold(desk, self.brokers):
+                    break
+                self.incarnation = 0
+            if lost.done():
+                raise RedisUnreachable(f"Redis at {where} is away: {lost.result()}")
+        except BaseException:
+            await line.close()
+            if desk is not None:
+                await desk.close()
+            raise
+        self._lost = lost
+        return line, desk
+
+    def _up(self, line: RedisConnection, desk: RedisConnection) -> None:
+        self._pair, self._line = (line, desk), line
+        self.figures.connected += 1
+        for broker in self.brokers:
+            if broker.held_as == self.incarnation:
+                broker.up(line)
+            else:
+                self._lease.enter(broker)
+        self._lease.follow(desk)
+        self._look = asyncio.get_running_loop().call_later(_LOOK_S * random.uniform(1, 2), self._look_at_rooms)
+        self.on_away(False)
+        _log.info("connected to Redis", extra={"server": str(self.options.address), "incarnation": self.incarnation})
+
+    def _down(self) -> None:
+        if self._line is None:
+            return
+        self._line = None
+        if self._look is not None:
+            self._look.cancel()
+        for broker in self.brokers:
+            broker.down()
+        self.on_away(True)
+
+    async def _end(self, why: str) -> None:
+        pair, self._pair = self._pair, None
+        self._lease.rest()
+        for connection in pair or ():
+            if connection.server is not None:
+                self._old.append((connection.server.run_id, connection.server.client_id))
+            connection.abort(why)
+            await connection.close()
+
+    def _refused(self, error: Exception) -> None:
+        self.figures.refused_connections += 1
+        self._limited.log("redis_away", "Redis cannot be used", level=logging.WARNING, error=str(error))
+
+    def _heard(self, push: Sequence[Any]) -> None:
+        match push:
+            case [b"smessage", bytes() as channel, bytes() as message]:
+                subscription = self.channels.get(channel)
+                if subscription is not None:
+                    subscription.heard(message, b"%d" % self.incarnation)
+            case [b"sunsubscribe", bytes() as channel, *_]:
+                subscription = self.channels.get(channel)
+                if subscription is not None:
+                    subscription.owner.unsubscribed(subscription.room)
+
+    def _look_at_rooms(self) -> None:
+        self._look = asyncio.get_running_loop().call_later(_LOOK_S * random.uniform(1, 2), self._look_at_rooms)
+        for broker in self.brokers:
+            broker.subscriptions.look()
+            broker.subscriptions.ask_again()

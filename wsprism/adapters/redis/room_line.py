@@ -1,0 +1,165 @@
+"""What is done to one room, one after the other: turns that are published, and purges.
+
+One call is under way; what became of it when its connection was lost is found out by asking again, over the next
+connection: the script knows whether it was there before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wsprism.adapters.redis.protocol import AWAY, BACKLOG, Refused, Unknown, Word
+from wsprism.adapters.redis.scripts import Script, script
+from wsprism.policy.history import Position
+from wsprism.ports import Ordered, Unavailable
+
+__all__ = ["Call", "Caller", "Purge", "RoomLine", "Turn", "refusal"]
+
+
+class Caller(Protocol):
+    """Who has the connection, the incarnation and the bounds."""
+
+    @property
+    def incarnation(self) -> int: ...
+    def call(self, which: Script, arguments: Sequence[Word], answered: Callable[[Any], object]) -> Refused | None: ...
+    def later(self, call: Callable[[], object]) -> None:
+        """In a later turn of the loop."""
+        ...
+
+    def settled(self, line: RoomLine, size_bytes: int) -> None:
+        """A call has its answer."""
+        ...
+
+    def strange(self, what: str, answer: object) -> None:
+        """Redis has answered what is to be logged."""
+        ...
+
+    def fenced(self) -> None:
+        """Others have cleaned up after this incarnation."""
+        ...
+
+
+class Call(Protocol):
+    """One of them: what is sent, again where need be, and who is told what became of it."""
+
+    size_bytes: int
+
+    @property
+    def script(self) -> Script: ...
+    @property
+    def arguments(self) -> Sequence[Word]: ...
+    def answer(self, answer: Sequence[Any]) -> None: ...
+    def refuse(self, why: Unavailable) -> None: ...
+
+
+@dataclass(slots=True)
+class Turn:
+    """``arguments`` begin with the incarnation and the number that name it."""
+
+    arguments: Sequence[Word]
+    size_bytes: int
+    done: Callable[[Ordered | Unavailable], object]
+
+    @property
+    def script(self) -> Script:
+        return script("publish")
+
+    def answer(self, answer: Sequence[Any]) -> None:
+        _, epoch, before, offsets = answer
+        self.done(Ordered(epoch.decode(), int(before) + 1, [int(one) for one in offsets.split()]))
+
+    def refuse(self, why: Unavailable) -> None:
+        self.done(why)
+
+
+@dataclass(slots=True)
+class Purge:
+    """``epoch`` is the one that begins; it names the purge."""
+
+    arguments: Sequence[Word]
+    epoch: str
+    done: Callable[[Position | Unavailable], object]
+    size_bytes: int = 0
+
+    @property
+    def script(self) -> Script:
+        return script("forget")
+
+    def answer(self, answer: Sequence[Any]) -> None:
+        self.done(Position(self.epoch if answer[1] else "", 0))
+
+    def refuse(self, why: Unavailable) -> None:
+        self.done(why)
+
+
+class RoomLine:
+    """Calls in their order. Empty, it may be forgotten."""
+
+    def __init__(self, room: str, caller: Caller) -> None:
+        self.room = room
+        self._caller = caller
+        self._calls: deque[Call] = deque()
+        self._sent = False
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def add(self, call: Call) -> None:
+        """Behind all others; sent at once if there are none."""
+        self._calls.append(call)
+        if len(self._calls) == 1:
+            self.send()
+
+    def send(self) -> None:
+        """What stands in front, for the first time or again."""
+        if not self._calls:
+            return
+        call = self._calls[0]
+        refused = self._caller.call(call.script, call.arguments, self._answered)
+        self._sent = self._sent or refused is None
+        if refused is not None and not self._sent:
+            self._caller.later(lambda: self._refused(call, refused))
+
+    def give_up_unsent(self) -> None:
+        """The connection was lost: what was not sent is refused, what was is asked about once there is another."""
+        unsent = [self._calls.pop() for _ in range(len(self._calls) - self._sent)]
+        for call in reversed(unsent):
+            call.refuse(Unavailable.AWAY)
+            self._caller.settled(self, call.size_bytes)
+
+    def _refused(self, call: Call, refused: Refused) -> None:
+        if self._calls and self._calls[0] is call and not self._sent:
+            self._settle(refused)
+            self.send()
+
+    def _answered(self, answer: Any) -> None:
+        if not isinstance(answer, Unknown):
+            self._settle(answer)
+            self.send()
+
+    def _settle(self, answer: Any) -> None:
+        call = self._calls.popleft()
+        self._sent = False
+        match answer:
+            case [b"OK", *_]:
+                call.answer(answer)
+            case [b"FENCED"]:
+                call.refuse(Unavailable.AWAY)
+                if call.arguments[0] == self._caller.incarnation:
+                    self._caller.fenced()
+            case Refused():
+                call.refuse(refusal(answer))
+                if answer.code not in (AWAY, BACKLOG):
+                    self._caller.strange(call.script.name, answer)
+            case _:
+                call.refuse(Unavailable.AWAY)
+                self._caller.strange(call.script.name, answer)
+        self._caller.settled(self, call.size_bytes)
+
+
+def refusal(refused: Refused) -> Unavailable:
+    """What it means to whoever asked."""
+    return Unavailable.OVERLOADED if refused.code == BACKLOG else Unavailable.AWAY

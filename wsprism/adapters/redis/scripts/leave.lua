@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- with members
+-- A session leaves a room.
+--   user, sid, generation, room, lingers (whether it stays present)
+-- GONE | OK, whether it closed the room
+local user = ARGV[1]
+local key = joined(user, ARGV[2])
+local session = session_of(key)
+if not session or session.generation ~= ARGV[3] then
+  return {'GONE'}
+end
+local closed = leave(key, user, ARGV[4], ARGV[5] == '1')
+if closed == nil then
+  return {'GONE'}
+end
+return {'OK', closed and 1 or 0}

@@ -1,0 +1,102 @@
+-- Sessions, and who is in which room, for the scripts that say `-- with members`. `key` is a user and sid joined.
+--   s        hash: key -> incarnation, generation, opened ms, what else is known of it      so  sorted set: key by generation
+--   us:<user> sorted set: sid by generation     ur:<user> hash: room -> the user's sessions in it
+--   sr:<key> set: a session's rooms             n:<incarnation> set: keys of its sessions
+--   r:<room> hash: key -> incarnation           u:<room> hash: user -> sessions    rooms  hash: room -> sessions in it
+--   ro       sorted set: rooms by when they were opened                            gen  the counter of generations
+--   p:<room> hash: key -> number, incarnation, entry of presence; '' -> version    l:<incarnation> set: entries that linger
+--   ctl      stream and channel: what every node is to hear; cs its last offset
+local function control(fields)
+  local at = number(redis.call('INCR', T .. 'cs'))
+  local body = framed(fields)
+  redis.call('XADD', T .. 'ctl', 'MAXLEN', '~', 10000, at .. '-0', 'd', body)
+  redis.call('SPUBLISH', T .. 'ctl', framed({'C', at, body}))
+end
+
+local function one_less(key, field)
+  if redis.call('HINCRBY', key, field, -1) > 0 then
+    return false
+  end
+  redis.call('HDEL', key, field)
+  return true
+end
+
+local function parted(key)
+  local length = string.match(key, '^(%d+):')
+  local from = #length + 2
+  return string.sub(key, from, from + length - 1), string.sub(key, from + length)
+end
+
+local function session_of(key)
+  local found = redis.call('HGET', T .. 's', key)
+  if not found then
+    return nil
+  end
+  local node, generation, opened, meta = string.match(found, '^(%d+) (%d+) (%d+) (.*)$')
+  return {node = node, generation = generation, opened = opened, meta = meta}
+end
+
+local function present(room, key, node, entry)
+  local p = T .. 'p:' .. room
+  local before = redis.call('HGET', p, key)
+  local version = number(redis.call('HINCRBY', p, '', 1))
+  local came = before and string.match(before, '^%d+') or version
+  redis.call('HSET', p, key, came .. ' ' .. node .. ' ' .. entry)
+  redis.call('SREM', T .. 'l:' .. node, joined(room, key))
+  local user, sid = parted(key)
+  tell(room, {'P', version, user, sid, entry})
+end
+
+local function absent(room, key)
+  local p = T .. 'p:' .. room
+  if redis.call('HDEL', p, key) == 0 then
+    return false
+  end
+  local version = number(redis.call('HINCRBY', p, '', 1))
+  local user, sid = parted(key)
+  tell(room, {'P', version, user, sid, ''})
+  if redis.call('HLEN', p) == 1 then
+    redis.call('DEL', p)
+  end
+  return true
+end
+
+-- Take a session out of a room that it is in; whether that was the last one. `lingers`: it stays present.
+local function leave(key, user, room, lingers)
+  local node = redis.call('HGET', T .. 'r:' .. room, key)
+  if not node then
+    return nil
+  end
+  redis.call('HDEL', T .. 'r:' .. room, key)
+  redis.call('SREM', T .. 'sr:' .. key, room)
+  one_less(T .. 'u:' .. room, user)
+  one_less(T .. 'ur:' .. user, room)
+  local closed = one_less(T .. 'rooms', room)
+  if not lingers then
+    absent(room, key)
+  elseif redis.call('HEXISTS', T .. 'p:' .. room, key) == 1 then
+    redis.call('SADD', T .. 'l:' .. node, joined(room, key))
+  end
+  if closed then
+    redis.call('ZREM', T .. 'ro', room)
+  end
+  return closed
+end
+
+-- Take a session out of everything: up to `most` of its rooms. How many it was in, and whether it is gone.
+local function remove(key, session, most, lingers)
+  local user, sid = parted(key)
+  local rooms = redis.call('SRANDMEMBER', T .. 'sr:' .. key, most)
+  for _, room in ipairs(rooms) do
+    leave(key, user, room, lingers)
+  end
+  if redis.call('EXISTS', T .. 'sr:' .. key) == 1 then
+    return #rooms, false
+  end
+  redis.call('HDEL', T .. 's', key)
+  redis.call('ZREM', T .. 'so', key)
+  redis.call('ZREM', T .. 'us:' .. user, sid)
+  redis.call('SREM', T .. 'n:' .. session.node, key)
+  return #rooms, true
+end
+

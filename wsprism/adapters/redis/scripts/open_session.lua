@@ -1,0 +1,63 @@
+#!lua
+-- with members
+-- Open a session: who is locked out stays out, who is too much gives way or is refused; check and change are one step.
+--   incarnation, user, sid, ticket id ('': none), what else is known of it, generation ('': the next),
+--   max_sessions_total, max_sessions_per_user, on_exceed (deny, kick_oldest)
+-- FENCED | DENIED, reason | OK, generation; then sid, incarnation, generation and reason of each that gave way
+local node, user, sid, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local most, most_of_user = tonumber(ARGV[7]), tonumber(ARGV[8])
+if fenced(node) then
+  return {'FENCED'}
+end
+local now = now_ms()
+for _, name in ipairs({'user:' .. user, 'sid:' .. sid, token ~= '' and 'token_id:' .. token}) do
+  local ends = name and redis.call('ZSCORE', T .. 'rev', name)
+  if ends and tonumber(ends) > now then
+    return {'DENIED', 'revoked'}
+  end
+end
+
+local us, key = T .. 'us:' .. user, joined(user, sid)
+local other = session_of(key)
+local surplus = redis.call('ZCARD', us) - (other and 1 or 0) + 1 - most_of_user
+if most_of_user == 0 or surplus < 0 then
+  surplus = 0
+end
+if surplus > 0 and ARGV[9] == 'deny' then
+  return {'DENIED', 'too_many_sessions'}
+end
+local evicted = {}
+if other then
+  evicted[1] = {sid, 'replaced'}
+end
+local kicked = 0
+for _, old in ipairs(redis.call('ZRANGE', us, 0, surplus)) do
+  if kicked < surplus and old ~= sid then
+    kicked = kicked + 1
+    evicted[#evicted + 1] = {old, 'kicked_oldest'}
+  end
+end
+if most > 0 and redis.call('HLEN', T .. 's') - #evicted >= most then
+  return {'DENIED', 'tenant_full'}
+end
+
+local answer = {'OK', ''}
+for _, one in ipairs(evicted) do
+  local gone = joined(user, one[1])
+  local session = session_of(gone)
+  remove(gone, session, 1000000, false)
+  control({'kick', session.node, user, one[1], session.generation, one[2]})
+  for _, word in ipairs({one[1], session.node, session.generation, one[2]}) do
+    answer[#answer + 1] = word
+  end
+end
+local generation = ARGV[6]
+if generation == '' or (other and tonumber(other.generation) >= tonumber(generation)) then
+  generation = number(redis.call('INCR', T .. 'gen'))
+end
+answer[2] = generation
+redis.call('HSET', T .. 's', key, node .. ' ' .. generation .. ' ' .. number(now) .. ' ' .. ARGV[5])
+redis.call('ZADD', T .. 'so', generation, key)
+redis.call('ZADD', us, generation, sid)
+redis.call('SADD', T .. 'n:' .. node, key)
+return answer

@@ -1,0 +1,12 @@
+#!lua flags=allow-oom
+-- A node says that it lives, here for the first time or again. Its time is Redis's.
+--   incarnation, lease_ms, enters
+-- FENCED | OK, Redis's ms, nodes that live, replication id, an incarnation whose lease is over ('': none)
+local node, now, leases = ARGV[1], now_ms(), T .. 'leases'
+local held = redis.call('ZSCORE', leases, node)
+if (not held and ARGV[3] ~= '1') or (held and tonumber(held) == 0) then
+  return {'FENCED'}
+end
+redis.call('ZADD', leases, now + ARGV[2], node)
+local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 1)
+return {'OK', number(now), redis.call('ZCOUNT', leases, now, '+inf'), replication_id(), over[1] or ''}
