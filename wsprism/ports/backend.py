@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from wsprism.ports.streams import StreamHub
 from wsprism.protocol.backend import ConnectAnswer, SessionFacts
+from wsprism.protocol.traces import CallTrace
 
 __all__ = ["BackendFigures", "BackendLine", "BackendPort", "CallResult", "NewsPort", "Unanswered"]
 
@@ -81,6 +82,7 @@ class BackendFigures:
 
 class BackendPort(NewsPort, Protocol):
     """A tenant's backend. Answers come by a callback, in a later turn of the loop; only ``ask_connect`` waits.
+    ``trace``: the call is watched.
 
     A value that is returned at once says why nothing was asked, and then no callback comes.
     """
@@ -111,7 +113,7 @@ class BackendPort(NewsPort, Protocol):
         message: Mapping[str, Any],
         data_bytes: int,
         answered: Callable[[Any], object],
-        traceparent: str | None = None,
+        trace: CallTrace | None = None,
     ) -> CallResult | None:
         """Have a message answered by a list of effects, or ``Unanswered``."""
         ...
@@ -127,7 +129,7 @@ class BackendPort(NewsPort, Protocol):
         ...
 
     async def ask_connect(
-        self, fields: Mapping[str, Any], traceparent: str | None = None
+        self, fields: Mapping[str, Any], trace: CallTrace | None = None
     ) -> ConnectAnswer | Unanswered:
         """Have a handshake decided; this one waits."""
         ...
@@ -137,7 +139,7 @@ class BackendPort(NewsPort, Protocol):
         fields: Mapping[str, Any],
         data_bytes: int,
         answered: Callable[[Any], object],
-        traceparent: str | None = None,
+        trace: CallTrace | None = None,
     ) -> CallResult | None:
         """Have a join decided by a ``JoinAnswer``, or ``Unanswered``."""
         ...

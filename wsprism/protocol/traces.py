@@ -6,7 +6,8 @@ nanoseconds of a monotonic clock; ``wall_ns`` is the Unix time of ``started_ns``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 
 from wsprism.protocol.trace import TraceParent
 
-__all__ = ["MAX_EVENTS", "ConnectionTrace", "MessageTrace", "SpanRef", "Stage"]
+__all__ = ["MAX_EVENTS", "CallTrace", "ConnectionTrace", "MessageTrace", "SpanRef", "Stage"]
 
 MAX_EVENTS = 64
 """A connection may join and leave for days: its trace keeps the first events only."""
@@ -40,7 +41,8 @@ class MessageTrace:
     """One sampled message. It ends when its outcome is known: answered, refused, or written to a member's socket.
 
     ``parent`` is the span that the client named; ``connection`` the sender's, when that is traced too. ``links`` are
-    traced connections of members that got it. ``on_dispatched`` and ``on_done`` are told once each.
+    traced connections of members that got it. ``ref`` names its span, once somebody has asked; ``traced``: there will
+    be one. ``on_dispatched`` and ``on_done`` are told once each.
     """
 
     __slots__ = (
@@ -53,10 +55,12 @@ class MessageTrace:
         "links",
         "outcome",
         "parent",
+        "ref",
         "session_trace_id",
         "stages",
         "started_ns",
         "tenant",
+        "traced",
         "wall_ns",
     )
 
@@ -70,8 +74,11 @@ class MessageTrace:
         wall_ns: int,
         on_dispatched: Callable[[MessageTrace], None],
         on_done: Callable[[MessageTrace], None],
+        traced: bool = True,
     ) -> None:
         self.tenant = tenant
+        self.traced = traced
+        self.ref: SpanRef | None = None
         self.session_trace_id = session_trace_id
         self.connection = connection
         self.lane = "ext"
@@ -85,6 +92,13 @@ class MessageTrace:
         self._on_done = on_done
         self.wall_ns = wall_ns
         self.started_ns = clock_ns()
+
+    def span(self) -> SpanRef | None:
+        """Its span, for whoever is to link to it; None: there will be none."""
+        if self.ref is None and self.traced:
+            trace_id = secrets.token_hex(16) if self.parent is None else self.parent.trace_id
+            self.ref = SpanRef(trace_id, secrets.token_hex(8))
+        return self.ref
 
     @property
     def elapsed_s(self) -> float:
@@ -139,6 +153,59 @@ class ConnectionTrace:
 
     def done(self, **attributes: Any) -> None:
         """The connection has ended."""
+        self.attributes |= attributes
+        self.ended_ns = self._clock_ns()
+        self._on_done(self)
+
+
+class CallTrace:
+    """One call to a backend, from the question's way out to its answer: a part of what it is asked about, ``of``.
+
+    ``links`` are the spans of all that is asked in this call. ``on_done`` is told once; never, when it was not asked.
+    """
+
+    __slots__ = (
+        "_clock_ns",
+        "_now_ns",
+        "_on_done",
+        "attributes",
+        "ended_ns",
+        "links",
+        "of",
+        "ref",
+        "started_ns",
+        "wall_ns",
+    )
+
+    def __init__(
+        self,
+        of: SpanRef,
+        *,
+        clock_ns: Callable[[], int],
+        now_ns: Callable[[], int],
+        on_done: Callable[[CallTrace], None],
+    ) -> None:
+        self.of = of
+        self.ref = SpanRef(of.trace_id, secrets.token_hex(8))
+        self.links = [of]
+        self.attributes: dict[str, Any] = {}
+        self._clock_ns = clock_ns
+        self._now_ns = now_ns
+        self._on_done = on_done
+        self.started_ns = self.ended_ns = self.wall_ns = 0
+
+    @property
+    def traceparent(self) -> str:
+        """What has the backend's spans follow this one (W3C Trace Context)."""
+        return f"00-{self.ref.trace_id}-{self.ref.span_id}-01"
+
+    def begin(self, others: Iterable[CallTrace]) -> None:
+        """The question goes out, with those of ``others``."""
+        self.links += [one.of for one in others]
+        self.wall_ns, self.started_ns = self._now_ns(), self._clock_ns()
+
+    def done(self, **attributes: Any) -> None:
+        """There is an answer, or never will be."""
         self.attributes |= attributes
         self.ended_ns = self._clock_ns()
         self._on_done(self)

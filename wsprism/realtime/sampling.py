@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from wsprism.policy.ratelimit import TokenBucket
 from wsprism.protocol.trace import TraceParent, parse_traceparent
-from wsprism.protocol.traces import ConnectionTrace, MessageTrace, SpanRef
+from wsprism.protocol.traces import CallTrace, ConnectionTrace, MessageTrace, SpanRef
 from wsprism.realtime.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -84,6 +84,13 @@ class Sampler:
         clock_ns, wall_ns = self._clock_ns, self._wall_ns()
         return ConnectionTrace(ref, parent, clock_ns=clock_ns, wall_ns=wall_ns, on_done=tracer.connection_done)
 
+    def call(self, of: SpanRef | None) -> CallTrace | None:
+        """The trace of a call to a backend about something whose span is ``of``; None: that is not traced."""
+        tracer = self._tracer
+        if tracer is None or of is None:
+            return None
+        return CallTrace(of, clock_ns=self._clock_ns, now_ns=self._wall_ns, on_done=tracer.call_done)
+
     def _message(self, tenant: str, session: Session, *, traced: bool) -> MessageTrace:
         trace = session.trace
         return MessageTrace(
@@ -94,6 +101,7 @@ class Sampler:
             wall_ns=self._wall_ns(),
             on_dispatched=self._dispatched,
             on_done=self._traced if traced else self._timed,
+            traced=traced,
         )
 
     def _may_ask(self, parent: TraceParent) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.realtime_support import Peer, World
 from wsprism.protocol.trace import TraceParent
-from wsprism.protocol.traces import MAX_EVENTS, ConnectionTrace, MessageTrace
+from wsprism.protocol.traces import MAX_EVENTS, CallTrace, ConnectionTrace, MessageTrace
 from wsprism.realtime.room.actor import FAN_OUT_WORK
 from wsprism.realtime.sampling import ASKED_FOR_RPS, Sampler
 from wsprism.services import EchoService
@@ -38,12 +38,16 @@ class Recorder:
     def __init__(self) -> None:
         self.messages: list[MessageTrace] = []
         self.connections: list[ConnectionTrace] = []
+        self.calls: list[CallTrace] = []
 
     def message_done(self, trace: MessageTrace) -> None:
         self.messages.append(trace)
 
     def connection_done(self, trace: ConnectionTrace) -> None:
         self.connections.append(trace)
+
+    def call_done(self, trace: CallTrace) -> None:
+        self.calls.append(trace)
 
 
 @pytest.fixture
@@ -214,6 +218,28 @@ def test_a_connection_s_notes_are_bounded() -> None:
     for _ in range(2 * MAX_EVENTS):
         trace.note("joined")
     assert len(trace.events) == MAX_EVENTS
+
+
+async def test_a_call_about_a_traced_message_is_traced_and_about_a_timed_one_not(recorder: Recorder) -> None:
+    of = world(recorder)
+    ann = await a_member(of)
+    message = recorder.messages[-1]
+    sampler = of.tenant.sampler
+    call = sampler.call(message.span())
+    assert call is not None
+    assert call.of == message.span()
+    assert call.traceparent == f"00-{call.of.trace_id}-{call.ref.span_id}-01"
+    other = sampler.call(message.span())
+    assert other is not None
+    call.begin([other])
+    call.done(result="ok")
+    assert recorder.calls == [call]
+    assert call.links == [call.of, other.of]
+    assert call.ended_ns > call.started_ns
+    timed = Sampler(recorder, 0.0).begin("t", ann.session)
+    assert timed.span() is None
+    assert sampler.call(timed.span()) is None
+    assert Sampler(None).call(message.span()) is None
 
 
 def test_connections_are_sampled_by_share_or_as_asked_for() -> None:

@@ -37,6 +37,7 @@ from wsprism.protocol.backend import (
     rfc3339,
 )
 from wsprism.protocol.codes import CloseCode
+from wsprism.protocol.traces import CallTrace
 from wsprism.realtime.counters import StreamCounters
 
 __all__ = ["BackendPlan", "HttpBackend", "ServicePlan"]
@@ -217,7 +218,7 @@ class HttpBackend:
         message: Mapping[str, Any],
         data_bytes: int,
         answered: Answered,
-        traceparent: str | None = None,
+        trace: CallTrace | None = None,
     ) -> CallResult | None:
         """Have a message answered: effects or ``Unanswered`` come by ``answered``. Why it will not be, at once."""
         if line.pending >= self.plan.services[service].max_pending:
@@ -226,19 +227,19 @@ class HttpBackend:
         fields = {"session": session, "message": message}
         asked = self._services[service]
         deadline = self._scheduler.now() + (self.plan.services[service].timeout_s or self.plan.timeout_s)
-        return self.desk.ask(line, PendingQuestion(asked, fields, data_bytes, deadline, answered, traceparent))
+        return self.desk.ask(line, PendingQuestion(asked, fields, data_bytes, deadline, answered, trace))
 
     def ask_join(
-        self, fields: Mapping[str, Any], data_bytes: int, answered: Answered, traceparent: str | None = None
+        self, fields: Mapping[str, Any], data_bytes: int, answered: Answered, trace: CallTrace | None = None
     ) -> CallResult | None:
         """Have a join decided: a ``JoinAnswer`` or ``Unanswered`` comes by ``answered``."""
-        return self._decide("join", fields, data_bytes, answered, traceparent)
+        return self._decide("join", fields, data_bytes, answered, trace)
 
     async def ask_connect(
-        self, fields: Mapping[str, Any], traceparent: str | None = None
+        self, fields: Mapping[str, Any], trace: CallTrace | None = None
     ) -> ConnectAnswer | Unanswered:
         """Have a handshake decided."""
-        answer = await self._decided("connect", fields, traceparent)
+        answer = await self._decided("connect", fields, trace)
         assert isinstance(answer, ConnectAnswer | Unanswered)
         return answer
 
@@ -262,22 +263,22 @@ class HttpBackend:
         await self._client.close()
         return left
 
-    async def _decided(self, kind: str, fields: Mapping[str, Any], traceparent: str | None) -> Any:
+    async def _decided(self, kind: str, fields: Mapping[str, Any], trace: CallTrace | None) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def answered(value: Any) -> None:
             if not answer.done():
                 answer.set_result(value)
 
-        refused = self._decide(kind, fields, 0, answered, traceparent)
+        refused = self._decide(kind, fields, 0, answered, trace)
         return Unanswered(refused, "it was not asked") if refused is not None else await answer
 
     def _decide(
-        self, kind: str, fields: Mapping[str, Any], data_bytes: int, answered: Answered, traceparent: str | None
+        self, kind: str, fields: Mapping[str, Any], data_bytes: int, answered: Answered, trace: CallTrace | None
     ) -> CallResult | None:
         service = self._decisions[kind]
         deadline = self._scheduler.now() + self.plan.timeout_s
-        return self.desk.ask(None, PendingQuestion(service, fields, data_bytes, deadline, answered, traceparent))
+        return self.desk.ask(None, PendingQuestion(service, fields, data_bytes, deadline, answered, trace))
 
     def _own_route(self, endpoint: Endpoint | None, timeout_s: float) -> Route | None:
         """The way to the backend itself: its streams when it may have any, else its address."""

@@ -14,9 +14,10 @@ from typing import Any, Final, Protocol
 from actors import Cancellable, Scheduler
 from wsprism.policy.questions import Batch, Line, QuestionBounds, Questions
 from wsprism.ports import CallResult, Unanswered
+from wsprism.protocol.traces import CallTrace
 from wsprism.realtime.histogram import Histogram
 
-__all__ = ["Answered", "Asked", "BackendCounters", "Desk", "Route", "Service"]
+__all__ = ["Answered", "Asked", "BackendCounters", "Desk", "Route", "Service", "begin_trace", "end_trace"]
 
 _SWEEP_S: Final = 0.25
 """How often what has waited too long is looked for."""
@@ -42,7 +43,7 @@ class Asked(Protocol):
     @property
     def service(self) -> Service: ...
     @property
-    def traceparent(self) -> str | None: ...
+    def trace(self) -> CallTrace | None: ...
     @property
     def answered(self) -> Answered: ...
     @property
@@ -59,8 +60,8 @@ class Service(Protocol):
     @property
     def kind(self) -> str: ...
 
-    def body(self, asked: Sequence[Any], question_id: str) -> bytes:
-        """The body of one call for all of ``asked``."""
+    def body(self, asked: Sequence[Any], question_id: str, traceparent: str | None = None) -> bytes:
+        """The body of one call for all of ``asked``; ``traceparent`` stands in it where nothing else carries it."""
         ...
 
     def decode(self, count: int) -> Decode:
@@ -82,6 +83,24 @@ class Route(Protocol):
     def send(self, service: Any, several: Sequence[Any], done: Callable[[list[Any] | Unanswered], object]) -> None:
         """Ask. ``done`` is called once, in a later turn of the loop, unless the route is closed first."""
         ...
+
+
+def begin_trace(asked: Sequence[Asked]) -> CallTrace | None:
+    """The trace of a call that goes out for all of ``asked``: of the first that is watched."""
+    traces = [one.trace for one in asked if one.trace is not None]
+    if not traces:
+        return None
+    traces[0].begin(traces[1:])
+    return traces[0]
+
+
+def end_trace(
+    trace: CallTrace | None, service: Service, asked: Sequence[Asked], result: list[Any] | Unanswered, way: str
+) -> None:
+    """``result`` is what came of it."""
+    if trace is not None:
+        said = result.result if isinstance(result, Unanswered) else CallResult.OK
+        trace.done(kind=service.kind, way=way, result=said.value, questions=len(asked))
 
 
 class Desk:

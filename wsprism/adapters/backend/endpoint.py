@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from actors import Scheduler
-from wsprism.adapters.backend.desk import Asked, Decode, Service
+from wsprism.adapters.backend.desk import Asked, Decode, Service, begin_trace, end_trace
 from wsprism.adapters.http import HttpAnswer, HttpClient, HttpFailure, Trouble
 from wsprism.policy.breaker import Breaker
 from wsprism.ports import CallResult, Unanswered
@@ -100,8 +100,8 @@ class Endpoint:
             done(Unanswered(CallResult.OPEN, "it failed too often, and is not asked for a while"))
             return
         question_id = fresh_id()
-        traceparent = next((one.traceparent for one in several if one.traceparent is not None), None)
-        headers = {} if traceparent is None else {"traceparent": traceparent}
+        trace = begin_trace(several)
+        headers = {} if trace is None else {"traceparent": trace.traceparent}
         answer: HttpAnswer | HttpFailure | None = None
         try:
             answer = await self.post(question_id, service.body(several, question_id), headers)
@@ -111,6 +111,7 @@ class Endpoint:
         result = self._judge(answer, service.decode(len(several)))
         self._settle(pass_, result, answer)
         self._told(self, result if isinstance(result, Unanswered) else None)
+        end_trace(trace, service, several, result, "http")
         done(result)
 
     @staticmethod

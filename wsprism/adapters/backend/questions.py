@@ -12,6 +12,7 @@ from wsprism.adapters.backend.desk import Answered, Route
 from wsprism.protocol.backend import question_body, rfc3339
 from wsprism.protocol.nesting import MAX_DEPTH
 from wsprism.protocol.outside_json import decode_json
+from wsprism.protocol.traces import CallTrace
 
 __all__ = ["DecisionService", "MessageService", "PendingQuestion"]
 
@@ -28,7 +29,7 @@ class PendingQuestion:
     data_bytes: int
     deadline: float
     answered: Answered
-    traceparent: str | None = None
+    trace: CallTrace | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -52,10 +53,11 @@ class DecisionService:
         self._read = read
         self._unix_now = unix_now
 
-    def body(self, asked: Sequence[PendingQuestion], question_id: str) -> bytes:
+    def body(self, asked: Sequence[PendingQuestion], question_id: str, traceparent: str | None = None) -> bytes:
         """The body of the one question."""
         [question] = asked
-        return question_body(self.kind, question_id, rfc3339(self._unix_now()), self._tenant, question.fields)
+        fields = question.fields if traceparent is None else {**question.fields, "traceparent": traceparent}
+        return question_body(self.kind, question_id, rfc3339(self._unix_now()), self._tenant, fields)
 
     def decode(self, count: int) -> Callable[[int, bytes], list[Any] | str]:  # noqa: ARG002 (always one)
         """Only a 200 is a usable answer."""
@@ -88,9 +90,11 @@ class MessageService:
         self._read = read
         self._unix_now = unix_now
 
-    def body(self, asked: Sequence[PendingQuestion], question_id: str) -> bytes:
+    def body(self, asked: Sequence[PendingQuestion], question_id: str, traceparent: str | None = None) -> bytes:
         """The body for all of ``asked``, in their order."""
         fields = asked[0].fields if self.batch == 1 else {"messages": [one.fields for one in asked]}
+        if traceparent is not None:
+            fields = {**fields, "traceparent": traceparent}
         return question_body(self.kind, question_id, rfc3339(self._unix_now()), self._tenant, fields)
 
     def decode(self, count: int) -> Callable[[int, bytes], list[Any] | str]:

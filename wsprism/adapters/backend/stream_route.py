@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from actors import Scheduler
-from wsprism.adapters.backend.desk import Asked, Service
+from wsprism.adapters.backend.desk import Asked, Service, begin_trace, end_trace
 from wsprism.adapters.backend.endpoint import Endpoint, fresh_id
 from wsprism.adapters.backend.streams import WENT, Streams
 from wsprism.policy.breaker import Breaker
@@ -80,6 +80,7 @@ class StreamRoute:
             self._scheduler.call_soon(lambda: done(_OPEN))
             return
         count = len(several)
+        trace = begin_trace(several)
 
         def answered(answer: bytes | Unanswered) -> None:
             result: list[Any] | Unanswered
@@ -96,10 +97,12 @@ class StreamRoute:
             else:
                 breaker.failed(pass_, self._scheduler.now())
                 self._told(result)
+            end_trace(trace, service, several, result, "stream")
             done(result)
 
         question_id = fresh_id()
-        self._streams.ask(stream, question_id, service.body(several, question_id), self._timeout_s, answered)
+        body = service.body(several, question_id, None if trace is None else trace.traceparent)
+        self._streams.ask(stream, question_id, body, self._timeout_s, answered)
 
 
 def place_of(fields: Any) -> str:

@@ -17,13 +17,13 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from wsprism import __version__
 from wsprism.adapters.telemetry.otlp import SHUTDOWN_TIMEOUT_S, resource
 from wsprism.adapters.threads import in_thread
 from wsprism.protocol.trace import TraceParent
-from wsprism.protocol.traces import ConnectionTrace, MessageTrace, SpanRef
+from wsprism.protocol.traces import CallTrace, ConnectionTrace, MessageTrace, SpanRef
 from wsprism.realtime.counters import GatewayCounters
 
 __all__ = ["Tracing"]
@@ -40,7 +40,11 @@ MOST_TRACES: Final = 1024
 MOST_SPANS: Final = 8192
 """Spans that wait to be exported."""
 
+_WORKED: Final = ("ok", "refused")
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+
+
+_Trace = MessageTrace | ConnectionTrace | CallTrace
 
 
 class Tracing:
@@ -49,7 +53,7 @@ class Tracing:
     def __init__(self, exporter: Callable[[Callable[[int], None]], SpanExporter], counters: GatewayCounters) -> None:
         self._loop = asyncio.get_running_loop()
         self._counters = counters
-        self._waiting: list[MessageTrace | ConnectionTrace] = []
+        self._waiting: list[_Trace] = []
         self._timer: asyncio.TimerHandle | None = None
         self._handing_over: asyncio.Task[None] | None = None
         self._converting = threading.Lock()
@@ -69,6 +73,9 @@ class Tracing:
     def connection_done(self, trace: ConnectionTrace) -> None:
         self._keep(trace)
 
+    def call_done(self, trace: CallTrace) -> None:
+        self._keep(trace)
+
     async def close(self) -> None:
         """Export what there is and stop, within ``SHUTDOWN_TIMEOUT_S``."""
         if self._timer is not None:
@@ -80,7 +87,7 @@ class Tracing:
                     await asyncio.shield(self._handing_over)
                 await in_thread(lambda: self._shut_down(rest), "wsprism-traces-shutdown")
 
-    def _keep(self, trace: MessageTrace | ConnectionTrace) -> None:
+    def _keep(self, trace: _Trace) -> None:
         if len(self._waiting) >= MOST_TRACES:
             self._counters.traces_dropped += 1
             return
@@ -109,11 +116,11 @@ class Tracing:
     def _take(self, spans: int) -> None:
         self._taken += spans
 
-    def _shut_down(self, rest: list[MessageTrace | ConnectionTrace]) -> None:
+    def _shut_down(self, rest: list[_Trace]) -> None:
         self._convert(rest)
         self._processor.shutdown()  # type: ignore[no-untyped-call]
 
-    def _convert(self, traces: list[MessageTrace | ConnectionTrace]) -> int:
+    def _convert(self, traces: list[_Trace]) -> int:
         """Make spans of ``traces``; how many were dropped because too many spans wait."""
         dropped = 0
         with self._converting:
@@ -124,8 +131,10 @@ class Tracing:
                 try:
                     if isinstance(trace, MessageTrace):
                         self._convert_message(trace)
-                    else:
+                    elif isinstance(trace, ConnectionTrace):
                         self._convert_connection(trace)
+                    else:
+                        self._convert_call(trace)
                 except Exception as error:  # one that cannot be told is not the end of all others
                     dropped += 1
                     _log.warning("a trace could not be made", extra={"error": repr(error)})
@@ -143,8 +152,12 @@ class Tracing:
             "connection.trace_id": trace.session_trace_id,
         }
         parent = _parent(trace.parent)
-        trace_id = parent.trace_id if parent is not None else random.getrandbits(128)
-        whole = _context(trace_id, random.getrandbits(64))
+        if trace.ref is not None:
+            whole = _named(trace.ref)
+            trace_id = whole.trace_id
+        else:
+            trace_id = parent.trace_id if parent is not None else random.getrandbits(128)
+            whole = _context(trace_id, random.getrandbits(64))
         began_ns = trace.started_ns
         for stage in trace.stages:
             self._end(
@@ -168,6 +181,21 @@ class Tracing:
             "connection", _named(trace.ref), _parent(trace.parent), kind, trace.attributes, times_ns, events=events
         )
 
+    def _convert_call(self, trace: CallTrace) -> None:
+        times_ns = trace.wall_ns, trace.wall_ns + trace.ended_ns - trace.started_ns
+        links = [Link(_named(one)) for one in trace.links]
+        worked = trace.attributes.get("result") in _WORKED
+        self._end(
+            "backend call",
+            _named(trace.ref),
+            _named(trace.of),
+            SpanKind.CLIENT,
+            trace.attributes,
+            times_ns,
+            links=links,
+            status=Status(StatusCode.UNSET if worked else StatusCode.ERROR),
+        )
+
     def _end(
         self,
         name: str,
@@ -178,6 +206,7 @@ class Tracing:
         times_ns: tuple[int, int],
         links: Sequence[Link] = (),
         events: Sequence[Event] = (),
+        status: Status | None = None,
     ) -> None:
         """Hand over a span that is whole already: to open and close one through a tracer costs three times as much."""
         start_time, end_time = times_ns
@@ -193,6 +222,7 @@ class Tracing:
             end_time=end_time,
             resource=self._resource,
             instrumentation_scope=self._scope,
+            status=status or Status(StatusCode.UNSET),
         )
         self._processor.on_end(span)
 

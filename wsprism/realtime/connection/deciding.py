@@ -15,7 +15,7 @@ from wsprism.protocol.backend import JoinAnswer
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault, Envelope
 from wsprism.realtime.connection.core import Core
-from wsprism.realtime.connection.later import number_of, traceparent_of
+from wsprism.realtime.connection.later import call_of, number_of
 from wsprism.realtime.messages import JoinDecided, JoinRequest
 from wsprism.realtime.tenant.news import facts_of
 
@@ -46,7 +46,7 @@ def ask_about_join(connection: Core, request: JoinRequest, envelope: Envelope) -
         if ref.alive:
             ref.tell_control(JoinDecided(request, result))
 
-    refused = backend.ask_join(fields, data_bytes, answered, traceparent_of(connection.trace))
+    refused = backend.ask_join(fields, data_bytes, answered, call_of(connection))
     if refused is not None:
         ref.tell_control(JoinDecided(request, Unanswered(refused, "it was not asked")))
     return True

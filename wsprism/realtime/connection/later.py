@@ -7,7 +7,6 @@ it concerns others: then the tenant carries it out.
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from wsprism.policy.decisions import Reason
@@ -21,11 +20,11 @@ from wsprism.realtime.tenant.news import facts_of
 if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.effects import Effect, Later
-    from wsprism.protocol.traces import MessageTrace
+    from wsprism.protocol.traces import CallTrace
     from wsprism.realtime.rules import TenantContext
     from wsprism.realtime.session import Session
 
-__all__ = ["REFUSALS", "ask_backend", "ask_service", "number_of", "refuse_unanswered", "traceparent_of", "withdraw"]
+__all__ = ["REFUSALS", "ask_backend", "ask_service", "call_of", "number_of", "refuse_unanswered", "withdraw"]
 
 REFUSALS: Final = {
     CallResult.REFUSED: (Reason.BACKEND_REFUSED, ErrorCode.NOT_ALLOWED, "the backend says no"),
@@ -75,9 +74,7 @@ def ask_backend(connection: Core, envelope: Envelope) -> None:
         if not (ref.alive and ref.tell_control(answer)):
             tenant.tell_control(answer)
 
-    refused = backend.ask_message(
-        svc, line, facts_of(session), message, data_bytes, answered, traceparent_of(connection.trace)
-    )
+    refused = backend.ask_message(svc, line, facts_of(session), message, data_bytes, answered, call_of(connection))
     if refused is not None:
         connection.refuse(*REFUSALS[refused], seq)
 
@@ -143,6 +140,7 @@ def number_of(tenant: TenantContext, room: str) -> int | None:
     return None if entry is None else entry.number
 
 
-def traceparent_of(trace: MessageTrace | None) -> str | None:
-    """The W3C header that has the backend's spans follow a sampled message's."""
-    return None if trace is None else f"00-{trace.session_trace_id}-{secrets.token_hex(8)}-01"
+def call_of(connection: Core) -> CallTrace | None:
+    """The trace of a call about the message that is being heard, where that is traced."""
+    trace = connection.trace
+    return None if trace is None else connection.tenant_context.sampler.call(trace.span())

@@ -135,7 +135,13 @@ class Admission:
             sid, generation = applicant.sid or os.urandom(8).hex(), tenant.next_generation()
             applicant = replace(applicant, sid=sid)
             candidate = Candidate(
-                principal, sid, generation, applicant.remote_address, applicant.origin, applicant.user_agent
+                principal,
+                sid,
+                generation,
+                applicant.remote_address,
+                applicant.origin,
+                applicant.user_agent,
+                None if trace is None else trace.ref,
             )
             self._judging[tenant.id] += 1
             try:

@@ -11,6 +11,7 @@ from typing import Final
 from wsprism.ports import CallResult, Principal, Unanswered
 from wsprism.protocol.backend import ConnectAnswer, SessionFacts
 from wsprism.protocol.codes import CloseCode, ErrorCode
+from wsprism.protocol.traces import SpanRef
 from wsprism.realtime.rules import TenantContext
 from wsprism.transport.admission.refusal import Refusal
 
@@ -29,7 +30,7 @@ _UNANSWERED: Final = Refusal(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Who knocks: what a ``connect`` question says besides the tenant."""
+    """Who knocks: what a ``connect`` question says besides the tenant. ``span``: of a connection that is traced."""
 
     principal: Principal
     sid: str
@@ -37,7 +38,7 @@ class Candidate:
     remote_address: str
     origin: str | None
     user_agent: str | None
-    traceparent: str | None = None
+    span: SpanRef | None = None
 
 
 async def decide_connect(tenant: TenantContext, candidate: Candidate) -> ConnectAnswer | Refusal | None:
@@ -53,7 +54,7 @@ async def decide_connect(tenant: TenantContext, candidate: Candidate) -> Connect
         "origin": candidate.origin,
         "user_agent": candidate.user_agent,
     }
-    answer = await backend.ask_connect(fields, candidate.traceparent)
+    answer = await backend.ask_connect(fields, tenant.sampler.call(candidate.span))
     if isinstance(answer, Unanswered):
         if answer.result is CallResult.REFUSED:
             return Refusal(403, ErrorCode.NOT_ALLOWED, _REFUSED, "connect", close=CloseCode.NOT_ALLOWED_HERE)
