@@ -89,18 +89,18 @@ class Backlog:
         """From now on every frame is appended."""
         self._index = None
 
-    def take(self, parts: list[bytes], room_bytes: int, *, hot: bool) -> Taken:
+    def take(self, parts: list[bytes], room_bytes: int, *, reliable: bool = True, hot: bool) -> Taken:
         """Move what fits into ``room_bytes`` to ``parts``; a frame that would be the first of ``parts`` always does.
-        Without ``hot`` only reliable frames leave."""
+        Without ``hot`` only reliable frames leave, without ``reliable`` only hot ones."""
         reliable_queue, hot_queue = self.reliable, self.hot
         counts, sizes = [0, 0], [0, 0]
-        contended = hot
-        while reliable_queue or (hot and hot_queue):
+        contended = hot and reliable
+        while (reliable and reliable_queue) or (hot and hot_queue):
             if contended and reliable_queue and hot_queue:
                 self._open_block()
                 turn = self._turn_for(reliable_queue, hot_queue)
             else:
-                turn = 0 if reliable_queue else 1
+                turn = 0 if reliable and reliable_queue else 1
                 contended = False
                 if not turn and len(reliable_queue[0].data) > room_bytes:
                     self._open_block()

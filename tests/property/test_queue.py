@@ -119,6 +119,20 @@ class Model:
             taken += 1
         assert size <= max_bytes or taken == 1
 
+    def expect_lane_sent(self, lane: Lane, data: bytes, max_bytes: int) -> None:
+        """``data`` is a beginning of ``lane`` that fits, and there is no more of it that would."""
+        items = self.lanes[lane]
+        size = len(data)
+        taken = []
+        while data:
+            assert data.startswith(items[0][1])
+            data = data[len(items[0][1]) :]
+            taken.append(items.pop(0))
+        assert bool(taken) or not items
+        assert size <= max_bytes or len(taken) == 1
+        assert not items or size + len(items[0][1]) > max_bytes
+        self.sent.add(lane, taken)
+
     def check(self, queue: OutboundQueue) -> None:
         for lane, items in self.lanes.items():
             assert queue.queued(lane) == (len(items), sum(len(item[1]) for item in items))
@@ -146,6 +160,7 @@ STEPS = st.one_of(
     st.tuples(st.just("block"), st.lists(DATA_FRAMES, min_size=1, max_size=4)),
     st.tuples(st.just("block"), st.lists(DATA_FRAMES, min_size=1, max_size=2)),
     st.tuples(st.just("take"), st.tuples(st.sampled_from([20, 90, 100_000]), st.sampled_from([True, True, False]))),
+    st.tuples(st.just("take_lane"), st.tuples(st.sampled_from(list(Lane)), st.sampled_from([20, 90, 100_000]))),
     st.tuples(st.just("congest"), st.booleans()),
     st.tuples(st.just("drop_hot"), st.none()),
     st.tuples(st.just("offer_control"), st.integers(6, 60)),
@@ -194,6 +209,8 @@ class Run:
                 self.offered(frames, lambda: queue.offer_block(Block(frames)))
             case "take", (int(max_bytes), bool(hot)):
                 model.expect_sent(queue.take(max_bytes, hot=hot), max_bytes, hot)
+            case "take_lane", (Lane() as lane, int(max_bytes)):
+                model.expect_lane_sent(lane, queue.take_lane(lane, max_bytes), max_bytes)
             case "congest", bool(congested):
                 queue.set_congested(congested)
                 model.congest(congested)

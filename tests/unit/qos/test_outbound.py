@@ -228,6 +228,19 @@ def test_held_hot_frames_and_control_have_told_that_there_is_something(counters:
     assert queue.take(100, hot=False) == b"pa"
 
 
+def test_one_class_alone_can_be_taken_up_to_a_size(queue: OutboundQueue, counters: LaneCounters) -> None:
+    queue.offer(Frame(b"c", Lane.CONTROL))
+    queue.offer_block(Block([Frame(b"r1", Lane.RELIABLE), Frame(b"hot1", Lane.HOT), Frame(b"r2", Lane.RELIABLE)]))
+    queue.offer(Frame(b"hot2", Lane.HOT))
+    assert queue.take_lane(Lane.HOT, 4) == b"hot1"
+    assert queue.take_lane(Lane.HOT, 1) == b"hot2"
+    assert queue.take_lane(Lane.HOT, 100) == b""
+    assert queue.take_lane(Lane.RELIABLE, 100) == b"r1r2"
+    assert queue.take_lane(Lane.CONTROL, 100) == b"c"
+    assert queue.empty
+    assert list(counters.sent) == [1, 2, 2]
+
+
 def test_sealing_keeps_control_and_reliable_and_discards_hot(queue: OutboundQueue, counters: LaneCounters) -> None:
     queue.offer_block(Block([reliable(b"a"), hot(b"h"), reliable(b"b")]))
     queue.offer(control(b"p"))
