@@ -16,9 +16,17 @@ from tests.sdk.fake import FakeGateway
 from tests.sdk.proxy import Proxy
 from tests.sdk.sdk import Driver, Sdk, start_driver
 
+PAGE = "chromium"
+
+KEY = "a-key-of-the-backend"
+
 CONFIG = {
     "version": 1,
-    "gateway": {"listen": "127.0.0.1:0", "drain_grace_ms": 600},
+    "gateway": {
+        "listen": "127.0.0.1:0",
+        "drain_grace_ms": 600,
+        "internal": {"listen": "127.0.0.1:0", "api_keys": [{"name": "test", "key": KEY}]},
+    },
     "logging": {"format": "json"},
     "tenants": [
         {
@@ -33,9 +41,37 @@ CONFIG = {
             },
             "services": {"ext": {"chat": "chat"}, "hot": {1: {"kind": "relay", "include_sender": True}}},
         },
+        {
+            "id": "mindful",
+            "auth": {"kind": "dev"},
+            "policy": {
+                "ext_allowlist": ["room:*", "chat:send"],
+                "hot_allowlist": ["1:*"],
+                "rate_limit_rps": 10_000,
+                "rate_limit_burst": 10_000,
+                "sessions": {"max_sessions_per_user": 0},
+                "hot_room_numbers": True,
+            },
+            "services": {"ext": {"chat": "chat"}, "hot": {1: {"kind": "relay"}}},
+            "rooms": [{"match": "*", "history": {"ttl_s": 600}, "presence": {"enabled": True, "batch_ms": 50}}],
+        },
         {"id": "closed", "auth": {"kind": "dev"}, "policy": {"ext_allowlist": ["chat:send"]}},
     ],
 }
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What a page cannot see is not tested there, and what only a page is told only there."""
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        in_a_page = callspec is not None and callspec.params.get("sdk") == PAGE
+        unwanted = item.get_closest_marker("not_in_a_page" if in_a_page else "only_in_a_page")
+        (left_out if unwanted else kept).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -83,11 +83,16 @@ export function run({ Client }, send, globals = {}) {
       if (name === "next_attempt_at") return of.nextAttemptAt === null ? null : of.nextAttemptAt / 1000;
       return plain(of[camel(name)]);
     },
-    throwing({ client, room, event }) {
+    throwing({ client, room, event, later }) {
       const of = room === null ? clients.get(client) : rooms.get(client + "/" + room);
-      of.on(event, () => {
+      const throwNow = () => {
         throw new Error("thrown by a listener");
-      });
+      };
+      const throwLater = async () => {
+        await null;
+        throw new Error("thrown by an async listener");
+      };
+      of.on(event, later ? throwLater : throwNow);
     },
     wake() {
       globalThis.dispatchEvent(new Event("online"));

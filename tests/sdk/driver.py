@@ -101,11 +101,15 @@ class Driver:
     async def do_get(self, client: str, room: str | None, name: str) -> Any:
         return plain(getattr(self.of(client, room), name))
 
-    async def do_throwing(self, client: str, room: str | None, event: str) -> None:
+    async def do_throwing(self, client: str, room: str | None, event: str, later: bool) -> None:
         def throw(_: Any) -> None:
             raise RuntimeError("thrown by a listener")
 
-        self.of(client, room).on(event, throw)
+        async def throw_later(_: Any) -> None:
+            await asyncio.sleep(0)
+            raise RuntimeError("thrown by an async listener")
+
+        self.of(client, room).on(event, throw_later if later else throw)
 
     async def do_reset(self) -> None:
         for client in self._clients.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +25,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._refusing = False
+        self._keeping = False
         self._links: set[asyncio.Task[None]] = set()
         self._writers: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
 
@@ -46,11 +48,12 @@ class Proxy:
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
-    def cut(self) -> None:
-        """Reset every connection, on both sides."""
-        for pair in self._writers:
-            for writer in pair:
-                writer.transport.abort()
+    def cut(self, chosen: Callable[[int], bool] = lambda _: True) -> None:
+        """Reset every connection, or those at the places that are ``chosen``, on both sides."""
+        for place, pair in enumerate(list(self._writers)):
+            if chosen(place):
+                for writer in pair:
+                    writer.transport.abort()
 
     def half_close(self) -> None:
         """End the direction from the server to the client of every connection, and keep the other."""
@@ -65,6 +68,10 @@ class Proxy:
     def flow(self) -> None:
         """The end of a stall; what waited goes on."""
         self._flowing.set()
+
+    def keep_answers(self, keeping: bool = True) -> None:
+        """From now on nothing of what the server says arrives; what is kept when a connection is cut never does."""
+        self._keeping = keeping
 
     def refuse(self, refusing: bool = True) -> None:
         """Reset every new connection at once, or do so no more."""
@@ -90,14 +97,16 @@ class Proxy:
         pair = (writer, to_writer)
         self._writers.append(pair)
         try:
-            await asyncio.gather(self._pump(reader, to_writer), self._pump(to_reader, writer))
+            await asyncio.gather(self._pump(reader, to_writer), self._pump(to_reader, writer, answers=True))
         finally:
             self._writers.remove(pair)
             for end in pair:
                 end.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False) -> None:
         while chunk := await reader.read(_CHUNK_BYTES):
+            if answers and self._keeping:
+                continue
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             await self._flowing.wait()

@@ -95,6 +95,12 @@ class Driver:
         """The events of this kind that nobody has taken."""
         return [found for found in self._events if found["event"] == event]
 
+    async def has_seen(self, event: str, count: int) -> None:
+        """Wait until there are so many of this kind that nobody has taken."""
+        while len(self.seen(event)) < count:
+            self._more.clear()
+            await self._more.wait()
+
     async def reset(self) -> None:
         """Close all clients; what is left of their events is returned to nobody, but nothing may be unhandled."""
         await self.ask("reset")
@@ -124,9 +130,9 @@ class Room:
     async def event(self, event: str, where: Callable[[Any], bool] = lambda _: True) -> Any:
         return (await self._sdk.driver.event(event, self._client, self.name, where))["value"]
 
-    async def throwing(self, event: str) -> None:
-        """A listener that throws."""
-        await self._sdk.driver.ask("throwing", client=self._client, room=self.name, event=event)
+    async def throwing(self, event: str, *, later: bool = False) -> None:
+        """A listener that throws; ``later``: an async one."""
+        await self._sdk.driver.ask("throwing", client=self._client, room=self.name, event=event, later=later)
 
 
 class Client:
@@ -170,7 +176,7 @@ class Client:
 
     async def throwing(self, event: str) -> None:
         """A listener that throws."""
-        await self._sdk.driver.ask("throwing", client=self.name, room=None, event=event)
+        await self._sdk.driver.ask("throwing", client=self.name, room=None, event=event, later=False)
 
 
 class Sdk:

@@ -289,10 +289,9 @@ async def test_a_refused_ticket_that_is_a_string_is_the_end(sdk: Sdk, fake: Fake
     assert len(fake.attempts) == 1
 
 
+@pytest.mark.not_in_a_page
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_status_that_refuses_the_ticket_is_obeyed(sdk: Sdk, fake: FakeGateway, status: int) -> None:
-    if sdk.browser:
-        pytest.skip("a page cannot see it")
     client = await sdk.client(fake.url, ticket=["t1", "t2"])
     client.calling("connect")
     fake.refuse_next(status)
@@ -307,10 +306,9 @@ async def test_a_wrong_ticket_is_the_end_at_a_real_gateway(sdk: Sdk, gateway: Ga
     assert (await client.state("closed"))["reason"]["code"] in (401, 4502)
 
 
+@pytest.mark.not_in_a_page
 @pytest.mark.parametrize("status", [429, 503])
 async def test_retry_after_is_obeyed(sdk: Sdk, fake: FakeGateway, status: int) -> None:
-    if sdk.browser:
-        pytest.skip("a page cannot see it")
     fake.refuse_next(status, Retry_After="1")
     client = await sdk.client(fake.url)
     connecting = client.calling("connect")
@@ -439,6 +437,16 @@ async def test_a_listener_that_throws_stops_nothing(sdk: Sdk, gateway: GatewayCo
         assert "thrown" in (await client.event("error"))["msg"]
 
 
+async def test_an_async_listener_that_throws_stops_nothing(sdk: Sdk, gateway: GatewayCommand) -> None:
+    client = await sdk.client(f"ws://127.0.0.1:{gateway.port}")
+    room = await client.room("throws-later")
+    await room.throwing("message", later=True)
+    for number in range(2):
+        await room.call("publish", "send", {"msg": str(number)})
+        assert (await room.event("message"))["data"]["msg"] == str(number)
+        assert "thrown by an async" in (await client.event("error"))["msg"]
+
+
 async def test_an_error_that_nobody_hears_is_written(sdk: Sdk, gateway: GatewayCommand) -> None:
     client = await sdk.client(f"ws://127.0.0.1:{gateway.port}", listen=False)
     room = await client.room("unheard", listen=False)
@@ -460,9 +468,8 @@ async def test_wrong_options_are_refused_at_once(sdk: Sdk) -> None:
             await sdk.client(url, **options)
 
 
+@pytest.mark.only_in_a_page
 async def test_a_browser_that_is_online_again_does_not_wait(sdk: Sdk, proxy: Proxy) -> None:
-    if not sdk.browser:
-        pytest.skip("nobody tells it")
     proxy.refuse()
     client = await sdk.client(proxy.url, backoff_base_s=3600.0, backoff_cap_s=3600.0)
     connecting = client.calling("connect")

@@ -1,8 +1,10 @@
-"""Listeners by event name. One that throws is reported, and stops nothing."""
+"""Listeners by event name. One that throws is reported, and stops nothing. One that is async runs beside the client."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 __all__ = ["Emitter"]
@@ -17,6 +19,7 @@ class Emitter:
         self._events = events
         self._listeners: dict[str, list[Listener]] = {}
         self._fault = fault
+        self._running: set[asyncio.Future[object]] = set()
 
     def on(self, event: str, listener: Listener) -> None:
         """Have ``listener`` called with what happened. Raises ValueError for an unknown event."""
@@ -35,7 +38,21 @@ class Emitter:
         listeners = tuple(self._listeners.get(event, ()))
         for listener in listeners:
             try:
-                listener(value)
+                result = listener(value)
+                if inspect.isawaitable(result):
+                    self._run(result, fault or self._fault)
             except Exception as error:
                 (fault or self._fault)(error)
         return bool(listeners)
+
+    def _run(self, result: Awaitable[object], fault: Callable[[Exception], None]) -> None:
+        """To its end, whatever becomes of the client: what it began is its own."""
+        running = asyncio.ensure_future(result)
+        self._running.add(running)
+
+        def ended(_: asyncio.Future[object]) -> None:
+            self._running.discard(running)
+            if not running.cancelled() and isinstance(error := running.exception(), Exception):
+                fault(error)
+
+        running.add_done_callback(ended)

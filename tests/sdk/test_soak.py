@@ -1,0 +1,12 @@
+"""The soak in small: see ``tests.sdk.soak``."""
+
+from __future__ import annotations
+
+from tests.sdk.soak import soak
+
+
+async def test_whoever_is_cut_off_again_and_again_hears_everything_once_and_in_order() -> None:
+    account = await soak(clients=20, seconds=6.0, rate_each=2.0, mean_life_s=1.5, seed=1)
+    assert not account.differences, str(account)
+    assert account.published > 50
+    assert account.recovered > 10
