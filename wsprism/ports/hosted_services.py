@@ -38,6 +38,10 @@ class ServiceCounts(Protocol):
 
     calls: int
     effects: int
+    fuel: int
+    """Used by its calls, where they are bounded by fuel."""
+    memory_bytes: int
+    """Of its own memory now, where it has one."""
     slow: int
     """Calls that held the loop longer than they should."""
     suspensions: int

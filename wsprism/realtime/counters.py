@@ -57,11 +57,13 @@ class ServiceCounters:
     """One service that is code of the operator's; ``duration`` is of some of its calls. What each field counts is said
     by ``ports.ServiceCounts``."""
 
-    __slots__ = ("calls", "duration", "effects", "faults", "slow", "suspended", "suspensions")
+    __slots__ = ("calls", "duration", "effects", "faults", "fuel", "memory_bytes", "slow", "suspended", "suspensions")
 
     def __init__(self) -> None:
         self.calls = 0
         self.effects = 0
+        self.fuel = 0
+        self.memory_bytes = 0
         self.slow = 0
         self.suspensions = 0
         self.suspended = False

@@ -18,7 +18,7 @@ from wsprism.policy.suspension import Suspension
 from wsprism.ports import ServiceCounts, ServiceHost, ServiceStatus
 from wsprism.protocol.codes import ErrorCode
 
-__all__ = ["BUSY", "FAULT", "SUSPENDED", "TOO_SLOW", "Conduct"]
+__all__ = ["BUSY", "FAULT", "LONGEST_HOLD_S", "SUSPENDED", "TOO_SLOW", "Conduct"]
 
 FAULT: Final = Fail(Reason.SERVICE_FAULT, ErrorCode.INTERNAL, "the service failed")
 TOO_SLOW: Final = Fail(Reason.SERVICE_FAULT, ErrorCode.TIMEOUT, "the service did not answer in time")
@@ -63,6 +63,7 @@ class Conduct:
         """What is counted under its name belongs to its successor."""
         if self._host is not None:
             self._counts.suspended = False
+            self._counts.memory_bytes = 0
             self._host = None
             self._counts = _Uncounted()
 
@@ -90,6 +91,11 @@ class Conduct:
             self._tell_suspended(began=False)
         else:
             self._suspension.worked(pass_)
+
+    def used(self, fuel: int, memory_bytes: int) -> None:
+        """What a call has cost, and what its code has now."""
+        self._counts.fuel += fuel
+        self._counts.memory_bytes = memory_bytes
 
     def withdrawn(self, pass_: int) -> None:
         """It was not called after all, or told nothing of itself."""
@@ -150,7 +156,7 @@ class _Uncounted:
     """Counts of a service that no tenant has, not yet or not any more."""
 
     def __init__(self) -> None:
-        self.calls = self.effects = self.slow = self.suspensions = 0
+        self.calls = self.effects = self.fuel = self.memory_bytes = self.slow = self.suspensions = 0
         self.suspended = False
         self.faults: Counter[str] = Counter()
         self.duration = _Unrecorded()

@@ -91,6 +91,11 @@ def _of_services(read: Callable[[ServiceCounters], Iterable[tuple[float, Labels]
     return points
 
 
+def _of_guests(field: str) -> Callable[[TenantView], Points]:
+    """Of those that have used any fuel: the others have no series for it."""
+    return _of_services(lambda one: [(getattr(one, field), {})] if one.fuel else [])
+
+
 def _of_backend(read: Callable[[BackendFigures], Iterable[tuple[float, Labels]]]) -> Callable[[TenantView], Points]:
     """Nothing for a tenant that has no backend."""
 
@@ -183,6 +188,8 @@ SERVICE_ROWS: Final[tuple[Row[TenantView], ...]] = (
         "Calls of a service's code without an answer that can be used, by cause",
         _of_services(lambda one: [(count, {"cause": cause}) for cause, count in one.faults.items()]),
     ),
+    Row("counter", "wsprism_service_fuel", "Fuel used by WebAssembly modules", _of_guests("fuel")),
+    Row("gauge", "wsprism_service_memory", "Memory of WebAssembly modules now", _of_guests("memory_bytes"), "By"),
     Row(
         "counter",
         "wsprism_service_slow_calls",

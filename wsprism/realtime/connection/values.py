@@ -50,6 +50,7 @@ def change_value(connection: Core, effect: ChangeValue, origin: Envelope | Origi
             _acknowledge(session, seq, None)
         return True
     publication = changed_value(svc, values.version + 1, key, data, user)
+    publication.author = session
     if ack:
         publication.told = partial(_acknowledge, session, seq)
     if not connection.rooms[room].publish(publication, connection.trace):

@@ -1,0 +1,125 @@
+"""A guest in the hands of its host: made when it is first called, thrown away after a fault, counted, suspended.
+
+What the two kinds of service share. A module's own lines go to the log, so many a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from wsprism.adapters.wasm.bounds import Bounds, GuestFault
+from wsprism.adapters.wasm.instance import Instance
+from wsprism.policy.ratelimit import TokenBucket
+from wsprism.policy.suspension import Suspension
+from wsprism.services.conduct import LONGEST_HOLD_S, Conduct
+
+if TYPE_CHECKING:
+    from wsprism.adapters.wasm.module import GuestModule
+    from wsprism.ports import ServiceHost, ServiceStatus
+
+__all__ = ["Guest", "Terms"]
+
+FAULTS: Final = 10
+WITHIN_S: Final = 60.0
+_LINES_PER_S: Final = 10
+_LEVELS: Final = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+
+_log = logging.getLogger("wsprism.services")
+
+
+class Terms:
+    """What a service is made of. Two that are equal are one service: a reload keeps it, and what it knows."""
+
+    __slots__ = ("bounds", "module", "options", "to")
+
+    def __init__(self, module: GuestModule, bounds: Bounds, options: bytes, to: str = "") -> None:
+        self.module = module
+        self.bounds = bounds
+        self.options = options
+        self.to = to
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Terms) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        return self.module.version, self.bounds, self.options, self.to
+
+
+class Guest:
+    """Of one service: ``lane`` and ``name`` as in the configuration."""
+
+    def __init__(self, lane: str, name: str, terms: Terms) -> None:
+        self.terms = terms
+        self.host: ServiceHost | None = None
+        self.conduct = Conduct(lane, name, "wasm", terms.module.version, Suspension(FAULTS, WITHIN_S))
+        self._instance: Instance | None = None
+        self._lines = TokenBucket(_LINES_PER_S, _LINES_PER_S, time.monotonic())
+        self._left_out = 0
+
+    @property
+    def status(self) -> ServiceStatus:
+        """At this moment."""
+        return self.conduct.status
+
+    def start(self, host: ServiceHost) -> None:
+        """Its tenant has it from now on. Idempotent."""
+        self.host = host
+        self.conduct.start(host)
+
+    def stop(self) -> None:
+        """It is called no more. Idempotent."""
+        self.throw_away()
+        self.conduct.stop()
+        self.host = None
+
+    def ask(self, pass_: int, call: Callable[[Instance, ServiceHost], tuple[Any, int]]) -> Any:
+        """What ``call`` makes of an instance's answer, with the number of effects in it. A fault is settled, and None.
+
+        A call that is asked for has its ``pass_`` already.
+        """
+        host = self.host
+        if host is None:
+            self.conduct.withdrawn(pass_)
+            return None
+        began = time.perf_counter()
+        instance = self._instance
+        try:
+            if instance is None:
+                terms = self.terms
+                instance = self._instance = Instance(terms.module, terms.bounds, terms.options, self._say)
+            gave, effects = call(instance, host)
+        except GuestFault as fault:
+            if instance is not None:
+                self.conduct.used(instance.fuel_used, 0)
+            self.throw_away()
+            self.conduct.failed(pass_, fault.cause.value, fault.words)
+            return None
+        took_s = time.perf_counter() - began
+        self.conduct.used(instance.fuel_used, instance.memory_bytes)
+        self.conduct.worked(pass_, effects, took_s)
+        if took_s > LONGEST_HOLD_S:
+            self.conduct.held(took_s, "wsprism_handle")
+        return gave
+
+    def throw_away(self) -> None:
+        """Its instance, with all that it knows; the next call gets a new one."""
+        instance, self._instance = self._instance, None
+        if instance is not None:
+            instance.close()
+
+    def _say(self, level: int, text: str) -> None:
+        if not self._lines.take(time.monotonic()):
+            self._left_out += 1
+            return
+        fields: dict[str, object] = {"service": self.conduct.name, "lane": self.conduct.lane, "line": text}
+        if self.host is not None:
+            fields["tenant"] = self.host.tenant
+        if self._left_out:
+            fields["left_out"], self._left_out = self._left_out, 0
+        _log.log(_LEVELS[level], "a service says", extra=fields)
