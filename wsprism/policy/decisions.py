@@ -20,6 +20,7 @@ class Reason(StrEnum):
     BACKEND_REFUSED = "backend_refused"
     BAD_REQUEST = "bad_request"
     BAD_REQUEST_HOT = "bad_request_hot"
+    BROKER_AWAY = "broker_away"
     HANDSHAKE_GLOBAL = "handshake_global"
     HANDSHAKE_IP = "handshake_ip"
     MAILBOX_FULL = "mailbox_full"

@@ -38,11 +38,12 @@ class SnapshotRules:
 
 @dataclass(frozen=True, slots=True)
 class RoomRules:
-    """``history`` None: nothing is kept; so with the others."""
+    """``history`` None: nothing is kept; so with the others. ``node_only``: it is another room on each node."""
 
     history: HistoryBounds | None = None
     presence: PresenceRules | None = None
     snapshot: SnapshotRules | None = None
+    node_only: bool = False
 
 
 PLAIN_ROOM: Final = RoomRules()

@@ -19,7 +19,7 @@ from wsprism.ports.broker import (
 from wsprism.ports.clock import Clock
 from wsprism.ports.hosted_services import HostedService, RoomWatcher, ServiceCounts, ServiceHost, ServiceStatus
 from wsprism.ports.registry import Opened, Registry, RegistryListener, SessionKey, SessionOpening
-from wsprism.ports.room_store import HistoryItem, KeepPublication, Kept, RoomStore
+from wsprism.ports.room_store import HistoryItem, KeepPublication, Kept, Mirror, RoomStore
 from wsprism.ports.services import ExtService, FilteringService, HotService, HotVerdict, ServiceContext
 from wsprism.ports.state_store import StateKind, StateStore
 from wsprism.ports.streams import StreamCalls, StreamHub, StreamPeer
@@ -45,6 +45,7 @@ __all__ = [
     "HotVerdict",
     "KeepPublication",
     "Kept",
+    "Mirror",
     "NewsPort",
     "Opened",
     "Ordered",

@@ -50,8 +50,8 @@ class Draft(NamedTuple):
 class Ordered:
     """A turn has its places: ``offsets`` in the order of its drafts.
 
-    Those that were published just now are ``first``, ``first`` + 1 … without a gap; one below ``first`` was known by
-    its id, has the first one's offset and was left out.
+    Those that were published just now are ``first``, ``first`` + 1 … without a gap; one that is not above all before it
+    was known by its id, has the first one's offset and was left out.
     """
 
     epoch: str

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from wsprism.policy.history import HistoryBounds, Position
 from wsprism.policy.present import PresenceStore
 
-__all__ = ["HistoryItem", "KeepPublication", "Kept", "RoomStore"]
+__all__ = ["HistoryItem", "KeepPublication", "Kept", "Mirror", "RoomStore"]
 
 
 class Kept(Protocol):
@@ -120,4 +120,15 @@ class RoomStore(PresenceStore, Protocol):
 
     def sweep(self) -> None:
         """Give memory back that nobody asked for since; some of it at a time."""
+        ...
+
+
+class Mirror(RoomStore, Protocol):
+    """What a broker keeps of rooms, as far as this node has members there."""
+
+    def load(self, room: str, position: Position, bounds: HistoryBounds, kept: Sequence[tuple[Kept, float]]) -> None:
+        """Have a room stand at ``position``, with what leads up to it: each with its age in seconds, oldest first.
+
+        What was mirrored of it before is forgotten.
+        """
         ...

@@ -22,6 +22,7 @@ __all__ = [
     "decode_delivery",
     "decode_hot",
     "encode_hot",
+    "renumbered",
     "with_room",
     "with_sender",
 ]
@@ -187,6 +188,17 @@ def with_room(frame: HotFrame, room: int | None) -> HotFrame:
         number = room.to_bytes(_ROOM_BYTES, "little")
     made = b"".join((raw[:flags_at], bytes((flags,)), raw[flags_at + 1 : numbers_at], number, raw[offset:]))
     return HotFrame(frame.service_id, frame.opcode, flags, frame.seq, numbers_at + len(number), made, None, room)
+
+
+def renumbered(raw: bytes, room: int | None, framing: Framing = Framing.COMPACT) -> bytes:
+    """The frame of a delivery, which `decode_delivery` can read, with the room number `room` (None: without one)."""
+    flags_at = 3 if framing is _VERSIONED else 2
+    flags = raw[flags_at]
+    numbers_at = flags_at + 1 + (_SEQ_BYTES if flags & SEQ_PRESENT else 0)
+    rest_at = numbers_at + (_ROOM_BYTES if flags & ROOM_PRESENT else 0)
+    flags = flags & ~ROOM_PRESENT if room is None else flags | ROOM_PRESENT
+    number = b"" if room is None else room.to_bytes(_ROOM_BYTES, "little")
+    return b"".join((raw[:flags_at], bytes((flags,)), raw[flags_at + 1 : numbers_at], number, raw[rest_at:]))
 
 
 def with_sender(frame: HotFrame, user: str) -> bytes:

@@ -83,11 +83,28 @@ class TailCounters:
         self.lanes = LaneCounters()
 
 
+class BrokerCounters:
+    """What one tenant's rooms over nodes have done since the start.
+
+    ``turns`` were handed to the broker; ``reads``: how often a room read where it stands; of what it had missed it was
+    ``filled`` with all, or told its members of a gap.
+    """
+
+    __slots__ = ("filled", "gaps", "reads", "turns")
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.reads = 0
+        self.filled = 0
+        self.gaps = 0
+
+
 class TenantCounters:
     """One tenant's counts since start. ``lanes`` is the exact account of its outbound queues; ``services`` are by lane
     and name."""
 
     __slots__ = (
+        "broker",
         "bytes_in_ext",
         "bytes_in_hot",
         "closed",
@@ -125,6 +142,7 @@ class TenantCounters:
         self.decisions = DecisionCounters()
         self.lanes = LaneCounters()
         self.stream = StreamCounters()
+        self.broker = BrokerCounters()
         self.services: dict[tuple[str, str], ServiceCounters] = {}
         self.tails = TailCounters()
 

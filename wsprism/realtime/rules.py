@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from wsprism.ports import (
         Authenticator,
         BackendPort,
+        Broker,
         ExtService,
         HostedService,
         HotService,
+        Mirror,
         RoomStore,
         RoomWatcher,
         ServiceHost,
@@ -103,18 +105,21 @@ class TenantContext:
     one ``sampler``. ``store``: what rooms remember (None: nothing). ``values``: those of services of kind `state`,
     by room. ``tails``: who watches a room without being a member, by its name. ``removed``: the configuration does not
     have it any more, and nobody comes in. ``state`` is what outlives a restart, where anything does. ``host`` is what
-    its services are started with.
+    its services are started with. ``broker`` is there where other nodes share the tenant, and then ``mirror`` is the
+    store of rooms that live on all of them.
     """
 
     __slots__ = (
         "_reserved_generation",
         "authenticator",
         "backend",
+        "broker",
         "bucket",
         "counters",
         "generations",
         "host",
         "id",
+        "mirror",
         "now",
         "one_time",
         "presences",
@@ -142,8 +147,12 @@ class TenantContext:
         one_time: OneTimeTickets | None = None,
         sampler: Sampler | None = None,
         store: RoomStore | None = None,
+        broker: Broker | None = None,
+        mirror: Mirror | None = None,
     ) -> None:
         self.id = tenant_id
+        self.broker = broker
+        self.mirror = mirror
         self.authenticator = authenticator
         self.now = now
         self.unix_now = unix_now
@@ -187,6 +196,11 @@ class TenantContext:
     def presence_entries(self) -> int:
         """Entries of presence now; a session has one in each of its rooms that have presence."""
         return self.presences.entries
+
+    def broker_of(self, room: str) -> Broker | None:
+        """Whose order the room has; None: it lives on this node alone."""
+        broker = self.broker
+        return None if broker is None or self.rules.rooms.of(room).node_only else broker
 
     def keeps_history(self, room: str) -> bool:
         """Whether what is published there is kept."""

@@ -71,6 +71,7 @@ _faults = LimitedLog(logging.getLogger("wsprism.connection"), time.monotonic)
 
 _TENANT_OVERLOADED: Final = "the gateway is overloaded"
 _LOST: Final = "the room was restarted; a message may be lost"
+_AWAY: Final = "the room cannot be reached now: try again"
 
 
 class _List:
@@ -201,6 +202,8 @@ def on_publish_decided(connection: Core, message: PublishDecided) -> None:
     token = message.token
     if message.lost:
         connection.refuse(Reason.PUBLICATION_LOST, ErrorCode.INTERNAL, _LOST, message.seq)
+    elif message.away:
+        connection.refuse(Reason.BROKER_AWAY, ErrorCode.UNAVAILABLE, _AWAY, message.seq)
     elif not message.taken:
         _refuse_overloaded(connection, ROOM_OVERLOADED, message.seq)
     if token is not None and token.acknowledgement is not None and message.offset is not None:
@@ -305,8 +308,8 @@ class _Placed:
         self._seq = seq
         self._token = token
 
-    def __call__(self, offset: int | None, *, lost: bool = False) -> None:
-        decided = PublishDecided(not lost, self._seq, self._token, offset, lost)
+    def __call__(self, offset: int | None, *, lost: bool = False, away: bool = False) -> None:
+        decided = PublishDecided(not (lost or away), self._seq, self._token, offset, lost, away)
         self._session.connection.tell_control(decided)
 
 

@@ -12,6 +12,7 @@ from wsprism.realtime.messages import JoinAccepted, JoinDenied, LeaveDenied, Lef
 __all__ = ["on_join_accepted", "on_join_denied", "on_leave_denied", "on_left"]
 
 _DENIALS: Final = {
+    Reason.BROKER_AWAY: "the room cannot be reached now: try again",
     Reason.ROOM_FULL: "the room is full",
     Reason.TOO_MANY_ROOMS: "the tenant has no room for another room",
     Reason.TOO_MANY_ROOMS_PER_USER: "too many rooms of this user",

@@ -21,6 +21,7 @@ __all__ = [
     "JoinDecided",
     "JoinDenied",
     "JoinRequest",
+    "JoinUndone",
     "LeaveDenied",
     "LeaveRequest",
     "Left",
@@ -134,6 +135,17 @@ class Left:
     room: str
     ref: ActorRef
     token: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinUndone:
+    """Room to tenant: the room could not be reached. ``is_new``: what the join has counted is to be taken back."""
+
+    session: Session
+    room: str
+    seq: int | None
+    token: Decision | None
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)

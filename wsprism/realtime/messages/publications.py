@@ -141,7 +141,7 @@ class PublishToRoom:
 class PublishDecided:
     """Tenant or room to connection: whether the room has taken it, and its ``offset`` where that is known.
 
-    ``lost``: the room was restarted meanwhile, and nobody knows.
+    ``lost``: the room was restarted meanwhile, and nobody knows. ``away``: it could not be ordered, and will not be.
     """
 
     taken: bool
@@ -149,6 +149,7 @@ class PublishDecided:
     token: Decision | None
     offset: int | None = None
     lost: bool = False
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)

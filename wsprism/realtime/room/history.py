@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wsprism.realtime.rules import TenantContext, TenantRules
     from wsprism.realtime.session import Session
 
-__all__ = ["KeptPublication", "RoomHistory"]
+__all__ = ["KeptPublication", "RoomHistory", "id_of", "kept_at"]
 
 _PLAIN_JSON: Final = wire_format(JSON, deflated=False)
 
@@ -67,14 +67,14 @@ class KeptPublication(msgspec.Struct, gc=False):
 
 
 class RoomHistory:
-    """``epoch`` is what the members have been told, None before anybody was told any."""
+    """``epoch`` is what the members have been told, None before anybody was told any. ``store`` has the history."""
 
     def __init__(self, room: str, tenant: TenantContext, store: RoomStore) -> None:
         self.room = room
         self.epoch: str | None = None
         self.bounds: HistoryBounds | None = None
         self._tenant = tenant
-        self._store = store
+        self.store = store
         self._not_begun = False
         self._rules: TenantRules | None = None
         self._blocks: dict[tuple[WireFormat, int], tuple[Block, int]] = {}
@@ -86,7 +86,7 @@ class RoomHistory:
             self._rules = rules
             self.bounds = rules.rooms.of(self.room).history
             if self.bounds is None:
-                self._store.drop(self.room)
+                self.store.drop(self.room)
                 self.epoch = None
         return self.bounds is not None
 
@@ -94,21 +94,27 @@ class RoomHistory:
         """Where the room goes on, when the history that its members know is no more."""
         if self.epoch is None:
             return None
-        now = self._store.position(self.room)
+        now = self.store.position(self.room)
         if now is None and self._not_begun:
             return None
         self._not_begun = now is None
         if now is not None and now.epoch == self.epoch:
             return None
-        now = now or Position(self._store.new_epoch(), 0)
+        now = now or Position(self.store.new_epoch(), 0)
         self.epoch = now.epoch
         self.forget_blocks()
         return now
 
+    def begin_at(self, epoch: str) -> None:
+        """The store has been loaded with what another node's members have of the room, or is to have."""
+        self.epoch = epoch
+        self._not_begun = False
+        self.forget_blocks()
+
     def open(self) -> Position:
         """Where the room stands, for somebody who joins it."""
         assert self.bounds is not None
-        position = self._store.open(self.room, self.bounds, members=True, epoch=self.epoch)
+        position = self.store.open(self.room, self.bounds, members=True, epoch=self.epoch)
         self.epoch = position.epoch
         self._not_begun = False
         return position
@@ -124,10 +130,10 @@ class RoomHistory:
         room = self.room
         top = self.top()
         drafts: list[tuple[KeepPublication, str | None]] = [
-            (partial(_keep, one, room, wires), None if one.id is None else _id_of(one)) for one in publications
+            (partial(_keep_for, wires, one, room), None if one.id is None else id_of(one)) for one in publications
         ]
         self._not_begun = False
-        offsets = self._store.append(room, drafts, self.bounds, members=members, epoch=self.epoch)
+        offsets = self.store.append(room, drafts, self.bounds, members=members, epoch=self.epoch)
         for publication, offset in zip(publications, offsets, strict=True):
             publication.offset = offset
             if offset > top:
@@ -135,30 +141,30 @@ class RoomHistory:
             else:
                 publication.again = True
         if self.epoch is None and members:
-            position = self._store.position(room)
+            position = self.store.position(room)
             self.epoch = None if position is None else position.epoch
 
     def missed(self, since: Position) -> int | None:
         """How many came after ``since``; None: that cannot be told, or they are too many."""
-        return self._store.missed(self.room, since)
+        return self.store.missed(self.room, since)
 
     def position(self) -> Position | None:
         """Where the room stands, if anything is kept of it."""
-        return self._store.position(self.room)
+        return self.store.position(self.room)
 
     def top(self) -> int:
         """The last offset that was given."""
-        position = self._store.position(self.room)
+        position = self.store.position(self.room)
         return 0 if position is None else position.offset
 
     def left(self) -> None:
         """Nobody is in the room any more."""
-        self._store.left(self.room)
+        self.store.left(self.room)
         self.forget_blocks()
 
     def end_epoch(self) -> None:
         """Something may have been lost that nobody can name: this history goes on no more."""
-        self._store.drop(self.room)
+        self.store.drop(self.room)
 
     # Replay
 
@@ -172,7 +178,7 @@ class RoomHistory:
         if known is not None and known[1] <= until and since.epoch == self.epoch:
             return known
         to_edge = _MOST_IN_BLOCK - since.offset % _MOST_IN_BLOCK
-        items = self._store.after(self.room, since, min(to_edge, until - since.offset))
+        items = self.store.after(self.room, since, min(to_edge, until - since.offset))
         if not items:
             return None
         frames: list[Frame] = []
@@ -194,14 +200,20 @@ class RoomHistory:
         self._blocks.clear()
 
 
-def _keep(publication: ExtPublication, room: str, wires: Collection[WireFormat], offset: int) -> KeptPublication:
+def kept_at(publication: ExtPublication, room: str, offset: int) -> KeptPublication:
+    """``publication`` with its place in the history of ``room``."""
     publication.offset = offset
     kept = publication.kept = KeptPublication(text_frame(json_with_offset(publication, room, offset)))
+    return kept
+
+
+def _keep_for(wires: Collection[WireFormat], publication: ExtPublication, room: str, offset: int) -> KeptPublication:
+    kept = kept_at(publication, room, offset)
     kept.keep_for(wires)
     return kept
 
 
-def _id_of(publication: ExtPublication) -> str:
+def id_of(publication: ExtPublication) -> str:
     """Ids are their user's own, whoever answers the message; those of the backend are a space apart."""
     session: Session | None = publication.sender or publication.author
     return f"{publication.id}\n" if session is None else f"{publication.id}\n{session.user}"

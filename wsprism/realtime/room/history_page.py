@@ -12,7 +12,9 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.frames import payload_of
 
 if TYPE_CHECKING:
-    from wsprism.ports import RoomStore
+    from collections.abc import Sequence
+
+    from wsprism.ports import HistoryItem
     from wsprism.protocol.places import Position
     from wsprism.realtime.messages import HistoryQuery
     from wsprism.realtime.room.history import RoomHistory
@@ -41,14 +43,15 @@ _read: Final = msgspec.json.Decoder(_Said).decode
 def answer_of(tenant: TenantContext, room: str, history: RoomHistory | None, question: HistoryQuery) -> dict[str, Any]:
     """What the member is answered who asked ``room.history``."""
     session, query = question.session, question.query
-    if history is None or tenant.store is None:
+    if history is None:
         return sysmsg.error(ErrorCode.NOT_ALLOWED, NO_HISTORY, session.trace_id, question.seq)
     position = history.open()
     if query.since is not None and query.since.epoch != position.epoch:
         return sysmsg.error(ErrorCode.NOT_ALLOWED, EPOCH_CHANGED, session.trace_id, question.seq)
     most_bytes = min(_MOST_BYTES, tenant.rules.queue_limits.reliable_max_bytes // 4)
-    asked = (None if query.since is None else query.since.offset, query.limit, query.reverse)
-    page = page_of(tenant, tenant.store, room, position, asked, most_bytes)
+    since = None if query.since is None else query.since.offset
+    found = history.store.page(room, since, query.limit + 1, reverse=query.reverse)
+    page = page_of(tenant, position, found, query.limit, most_bytes)
     if session.outlet.format.codec.binary:
         for item in page["items"]:
             item["data"] = msgspec.json.decode(item["data"])
@@ -57,18 +60,12 @@ def answer_of(tenant: TenantContext, room: str, history: RoomHistory | None, que
 
 def page_of(
     tenant: TenantContext,
-    store: RoomStore,
-    room: str,
     position: Position,
-    asked: tuple[int | None, int, bool],
+    found: Sequence[HistoryItem],
+    limit: int,
     most_bytes: int = _MOST_BYTES,
 ) -> dict[str, Any]:
-    """Where the room stands, the items that were ``asked`` for (data raw), and whether there are more.
-
-    ``asked``: an offset, a limit, and whether newest first, as ``RoomStore.page`` takes them.
-    """
-    offset, limit, reverse = asked
-    found = store.page(room, offset, limit + 1, reverse=reverse)
+    """Where the room stands, up to ``limit`` of the ``found`` items (data raw), and whether there are more."""
     more = len(found) > limit
     unix = tenant.unix_now() - tenant.now()
     items: list[dict[str, Any]] = []

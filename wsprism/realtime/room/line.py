@@ -61,6 +61,10 @@ class Line:
         self.items.append(item)
         self.others += 1
 
+    def has_ext(self) -> bool:
+        """Whether an ext message is among what waits."""
+        return any(isinstance(one, ExtPublication) for one in self.items)
+
     def put_first(self, publication: ExtPublication) -> None:
         """The room's own word, before everything that waits."""
         self.items.insert(0, publication)

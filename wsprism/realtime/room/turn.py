@@ -157,11 +157,16 @@ class Turn:
     def _needs_the_front(self, item: RoomJoin | RoomLeave | Question, is_member: bool) -> bool:
         """In a room with a history: whether what it is told depends on all that was published before it.
 
-        Who joins comes in before the whole turn, of which nobody knows anything yet.
+        Who joins comes in before the whole turn, of which nobody knows anything yet; but not who knows of it from
+        another node.
         """
-        return isinstance(item, HistoryQuery) or (
-            is_member and (isinstance(item, RoomJoin) or item.session in self._room.members.replays)
-        )
+        if isinstance(item, RoomJoin):
+            return is_member or self._is_ahead(item)
+        return isinstance(item, HistoryQuery) or (is_member and item.session in self._room.members.replays)
+
+    def _is_ahead(self, join: RoomJoin) -> bool:
+        since, history = None if join.wants is None else join.wants.since, self._room.history
+        return since is not None and history is not None and since.offset > history.top()
 
     def _note(self, item: RoomJoin | RoomLeave | Question) -> None:
         """Presence and snapshot follow a join or leave at its place in the order."""

@@ -26,9 +26,11 @@ from wsprism.realtime.tenant.backend_messages import (
     Who,
 )
 from wsprism.realtime.tenant.histories import PublishedAt, to_nobody
+from wsprism.realtime.tenant.over_nodes import answer_when_ordered, publish_without_members
 
 if TYPE_CHECKING:
     from actors import Deferred, Reply
+    from wsprism.ports import Broker
     from wsprism.realtime.outbound.flusher import Flusher
     from wsprism.realtime.outbound.wire import WireFormat
     from wsprism.realtime.session import Session
@@ -57,6 +59,9 @@ class BackendCalls:
     def _publish(self, message: PublishForBackend) -> int | PublishedAt | Deferred | Denied:
         registry, tenant = self._tenant.registry, self._tenant.tenant
         entry = registry.rooms.get(message.room) or registry.emptied.get(message.room)
+        broker = tenant.broker_of(message.room)
+        if broker is not None:
+            return self._publish_over_nodes(message, entry, broker)
         if not tenant.keeps_history(message.room):
             return self._publish_plain(message, entry)
         if entry is None:
@@ -68,6 +73,22 @@ class BackendCalls:
         last.told = None if reply is None else Told(reply, members)
         refused = self._publish_plain(message, entry)
         return refused if isinstance(refused, Denied) or reply is None else DEFERRED
+
+    def _publish_over_nodes(
+        self, message: PublishForBackend, entry: RoomEntry | None, broker: Broker
+    ) -> PublishedAt | Deferred | Denied:
+        """All of it in one turn of the room's order, whether or not this node has members there."""
+        publications, reply = message.publications, self._tenant.context.reply_to
+        members = 0 if entry is None else len(entry.sessions)
+        ordered = any(isinstance(one, ExtPublication) for one in publications)
+        if ordered and reply is not None:
+            answer_when_ordered(reply, lambda offset: PublishedAt(members, offset), [publications])
+        if entry is None:
+            publish_without_members(self._tenant.tenant, broker, message.room, publications)
+        elif not entry.inbox.publish_all(publications):
+            self._tenant.tenant.counters.decisions.count(_OVERLOADED.reason)
+            return _OVERLOADED
+        return DEFERRED if ordered and reply is not None else PublishedAt(members, None)
 
     def _publish_plain(self, message: PublishForBackend, entry: RoomEntry | None) -> int | Denied:
         if entry is None:
@@ -90,14 +111,24 @@ class BackendCalls:
             for room, publications in some:
                 entry = registry.rooms.get(room) or registry.emptied.get(room)
                 message.members[room] = len(entry.sessions) if entry is not None else 0
+                broker = tenant.broker_of(room)
                 if entry is not None:
                     entry.inbox.publish_taken(publications)
+                elif broker is not None:
+                    publish_without_members(tenant, broker, room, publications)
                 else:
                     to_nobody(tenant, room, publications)
             return len(some)
 
         rooms = list(message.rooms.items())
-        return self._slices.answer(rooms, publish, most=max(1, _PUBLISHED_AT_ONCE // len(rooms[0][1])))
+        most = max(1, _PUBLISHED_AT_ONCE // len(rooms[0][1]))
+        shared = [some for room, some in rooms if tenant.broker_of(room) is not None]
+        reply = self._tenant.context.reply_to
+        if reply is None or not shared:
+            return self._slices.answer(rooms, publish, most=most)
+        told = answer_when_ordered(reply, lambda _: len(rooms), shared, also=1)
+        self._slices.begin(rooms, publish, lambda _: told(None), most=most)
+        return DEFERRED
 
     def _send(self, message: SendForBackend) -> int | Deferred:
         registry = self._tenant.registry

@@ -15,8 +15,10 @@ from wsprism.realtime.messages import ExtPublication, HistoryChanged
 from wsprism.realtime.room.history import RoomHistory
 from wsprism.realtime.room.history_page import page_of
 from wsprism.realtime.tail.telling import tell_tails
+from wsprism.realtime.tenant.over_nodes import purge_over_nodes, read_over_nodes
 
 if TYPE_CHECKING:
+    from actors import Deferred
     from wsprism.realtime.messages import Publications
     from wsprism.realtime.rules import TenantContext
     from wsprism.realtime.tenant.actor import Tenant
@@ -96,23 +98,29 @@ def _keep(tenant: TenantContext, room: str, publications: Publications) -> int |
     return fresh[-1].offset
 
 
-def read_page(tenant: Tenant, message: HistoryForBackend) -> dict[str, Any] | HistoryRefusal:
+def read_page(tenant: Tenant, message: HistoryForBackend) -> dict[str, Any] | HistoryRefusal | Deferred:
     """A page of a room's history, for the backend."""
     context = tenant.tenant
     if context.store is None or not context.keeps_history(message.room):
         return HistoryRefusal(epoch_changed=False)
+    broker = context.broker_of(message.room)
+    if broker is not None:
+        return read_over_nodes(tenant, broker, message, HistoryRefusal(epoch_changed=True))
     position = context.store.position(message.room) or _NOTHING_KEPT
     if message.epoch is not None and message.epoch != position.epoch:
         return HistoryRefusal(epoch_changed=True)
-    asked = (message.offset, message.limit, message.reverse)
-    return page_of(context, context.store, message.room, position, asked)
+    found = context.store.page(message.room, message.offset, message.limit + 1, reverse=message.reverse)
+    return page_of(context, position, found, message.limit)
 
 
-def purge(tenant: Tenant, message: PurgeForBackend) -> Position | HistoryRefusal:
+def purge(tenant: Tenant, message: PurgeForBackend) -> Position | HistoryRefusal | Deferred:
     """Forget what is kept; members are told where the room goes on."""
     store = tenant.tenant.store
     if store is None or not tenant.tenant.keeps_history(message.room):
         return HistoryRefusal(epoch_changed=False)
+    broker = tenant.tenant.broker_of(message.room)
+    if broker is not None:
+        return purge_over_nodes(tenant, broker, message)
     position = store.purge(message.room)
     tell_evicted(tenant, message.room)
     return position or _NOTHING_KEPT

@@ -17,6 +17,7 @@ from wsprism.realtime.messages import (
     HotPublication,
     JoinDenied,
     JoinRequest,
+    JoinUndone,
     LeaveDenied,
     LeaveRequest,
     PublishDecided,
@@ -27,11 +28,14 @@ from wsprism.realtime.messages import (
     is_hot,
 )
 from wsprism.realtime.room.actor import Room
+from wsprism.realtime.room.cluster import ClusterRoom
 from wsprism.realtime.room.history import RoomHistory
 from wsprism.realtime.room.inbox import Inbox
+from wsprism.realtime.room.outbox import Outbox
 from wsprism.realtime.room.snapshot import RoomSnapshot
 from wsprism.realtime.tenant.histories import to_nobody
 from wsprism.realtime.tenant.news import tell_publication
+from wsprism.realtime.tenant.over_nodes import AWAY, publish_without_members
 from wsprism.realtime.tenant.registry import RoomEntry, Roster
 from wsprism.realtime.tenant.service_host import tell_closed, tell_joined, tell_left
 
@@ -108,12 +112,22 @@ class TenantRooms:
         roster: Roster = {}
         users: Counter[str] = Counter()
         inbox = Inbox()
-        store = tenant.store
-        history = RoomHistory(name, tenant, store) if store is not None else None
-        snapshot = RoomSnapshot()
+        flusher, snapshot = actor.flusher, RoomSnapshot()
+        broker, mirror = tenant.broker_of(name), tenant.mirror
+        make: Callable[[], Room]
+        history: RoomHistory | None
+        if broker is not None and mirror is not None:
+            history = over_nodes = RoomHistory(name, tenant, mirror)
+            outbox = Outbox(name, tenant, broker, inbox)
+            make = lambda: ClusterRoom(  # noqa: E731 (a closure over what the room outlives)
+                name, roster, users, inbox, tenant, flusher, over_nodes, snapshot, broker, mirror, outbox
+            )
+        else:
+            history = None if tenant.store is None else RoomHistory(name, tenant, tenant.store)
+            make = lambda: Room(name, roster, users, inbox, tenant, flusher, history, snapshot)  # noqa: E731
         self._names += 1
         inbox.ref = actor.context.spawn(
-            lambda: Room(name, roster, users, inbox, tenant, actor.flusher, history, snapshot),
+            make,
             name=f"room-{self._names}",
             mailbox=_MAILBOX,
             supervision=_RESTARTED_EVER_LATER,
@@ -157,6 +171,16 @@ def _join(tenant: Tenant, message: JoinRequest) -> None:
         session.connection.tell_control(JoinDenied(message.room, denied, message.seq, message.token))
 
 
+def _undo_join(tenant: Tenant, message: JoinUndone) -> None:
+    """Its room could not be reached: what was counted is taken back, and whoever waits is told."""
+    session, room, token = message.session, message.room, message.token
+    entry = tenant.registry.rooms.get(room)
+    if message.is_new and entry is not None:
+        tenant.rooms.leave(session, room, None, announce=session in entry.roster, why="unavailable")
+    if token is not None:
+        session.connection.tell_control(JoinDenied(room, AWAY, message.seq, token))
+
+
 def _leave(tenant: Tenant, message: LeaveRequest) -> None:
     session = message.session
     if message.room in session.rooms:
@@ -180,7 +204,10 @@ def _publish(tenant: Tenant, message: PublishToRoom) -> None:
     if sender is not None and sender.ended:
         return
     offset = None
-    if entry is None:
+    broker = tenant.tenant.broker_of(message.room) if entry is None else None
+    if broker is not None:
+        publish_without_members(tenant.tenant, broker, message.room, (publication,))
+    elif entry is None:
         offset = _keep(tenant.tenant, message.room, publication)
         if publication.ack and sender is not None:
             sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id, offset))
@@ -188,7 +215,8 @@ def _publish(tenant: Tenant, message: PublishToRoom) -> None:
     asker, token = message.asker or sender, message.token
     if asker is None or (taken and token is None):
         return
-    if taken and entry is not None and isinstance(publication, ExtPublication) and publication.told is not None:
+    ordered = entry is not None or broker is not None
+    if taken and ordered and isinstance(publication, ExtPublication) and publication.told is not None:
         return  # its room answers, with the offset
     seq = publication.seq if message.asker is None else message.seq
     asker.connection.tell_control(PublishDecided(taken, seq, token, offset))
@@ -207,6 +235,7 @@ def _keep(tenant: TenantContext, room: str, publication: ExtPublication | HotPub
 
 ROOM_HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     JoinRequest: _join,
+    JoinUndone: _undo_join,
     LeaveRequest: _leave,
     PublishToRoom: _publish,
     RoomEmptied: _emptied,

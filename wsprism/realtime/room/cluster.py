@@ -1,0 +1,455 @@
+"""A room over nodes: the broker gives its publications their order; behind that it is a room like any other.
+
+What members publish goes to the broker and comes back in batches, which go into the line. While the room does not stand
+where the broker's room stands (not subscribed, a jump, another epoch, a lost connection), whoever joins waits, and it
+reads what is missing. ADR 0035.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final
+
+from actors import ActorRef
+from wsprism.policy.history import Position
+from wsprism.ports import Batch, Unavailable
+from wsprism.protocol import sysmsg
+from wsprism.protocol.codes import ErrorCode
+from wsprism.protocol.envelope import JSON
+from wsprism.protocol.frames import text_frame
+from wsprism.realtime.messages import (
+    CloseRoom,
+    ExtPublication,
+    HistoryQuery,
+    HotPublication,
+    JoinUndone,
+    PublicationList,
+    RoomJoin,
+    RoomLeave,
+    SampledPublication,
+)
+from wsprism.realtime.room.actor import Room
+from wsprism.realtime.room.ears import Ears, Heard, HotFrames, Signal
+from wsprism.realtime.room.history import KeptPublication, kept_at
+from wsprism.realtime.room.hot_out import HotOut
+from wsprism.realtime.room.inbox import MAX_WAITING, MAX_WAITING_BYTES, size_of
+from wsprism.realtime.room.outbox import ROOM_AWAY
+from wsprism.realtime.room.remote import frame_from, publication_from
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Sequence
+
+    from wsprism.policy.history import HistoryBounds
+    from wsprism.ports import Broker, Mirror, Subscription, Window
+    from wsprism.realtime.outbound.flusher import Flusher
+    from wsprism.realtime.room.history import RoomHistory
+    from wsprism.realtime.room.inbox import Inbox
+    from wsprism.realtime.room.outbox import Outbox
+    from wsprism.realtime.room.snapshot import RoomSnapshot
+    from wsprism.realtime.rules import TenantContext
+    from wsprism.realtime.tenant.registry import Roster
+
+__all__ = ["HOT_TICK_S", "JOINS_WAIT_S", "ClusterRoom"]
+
+JOINS_WAIT_S: Final = 2.0
+"""So long whoever joins waits for a room that does not stand where it should."""
+
+READ_AGAIN_S: Final = 0.25
+HOT_TICK_S: Final = 0.01
+
+_Held = RoomJoin | RoomLeave | HistoryQuery | CloseRoom
+
+
+class _Standing(Enum):
+    DEAF = auto()
+    """Not subscribed."""
+    BEHIND = auto()
+    """Subscribed, and to read as soon as what it has goes to the members."""
+    READING = auto()
+    FAILED = auto()
+    """It could not read, and will try again."""
+    LIVE = auto()
+
+
+class _Read:
+    """To itself: the answer to what it has read."""
+
+    def __init__(self, question: object, answer: Window | Unavailable) -> None:
+        self.question = question
+        self.answer = answer
+
+
+class _ReadAgain:
+    """To itself: it may be possible now."""
+
+    def __init__(self, question: object) -> None:
+        self.question = question
+
+
+class _GiveUp:
+    """To itself: whoever joins has waited long enough."""
+
+    def __init__(self, since: object) -> None:
+        self.since = since
+
+
+class _HotTick:
+    """To itself: other nodes are to have what has gathered."""
+
+
+class ClusterRoom(Room):
+    """``outbox`` outlives its crash; ``mirror`` is where ``history`` lives."""
+
+    def __init__(
+        self,
+        name: str,
+        roster: Roster,
+        users: Counter[str],
+        inbox: Inbox,
+        tenant: TenantContext,
+        flusher: Flusher,
+        history: RoomHistory,
+        snapshot: RoomSnapshot,
+        broker: Broker,
+        mirror: Mirror,
+        outbox: Outbox,
+    ) -> None:
+        super().__init__(name, roster, users, inbox, tenant, flusher, history, snapshot)
+        self._broker = broker
+        self._mirror = mirror
+        self._outbox = outbox
+        self._subscription: Subscription | None = None
+        self._ears: Ears | None = None
+        self._bounds: HistoryBounds | None = None
+        self._standing = _Standing.DEAF
+        self._position: Position | None = None
+        self._mirrors = False
+        self._question: object = None
+        self._held: list[_Held] = []
+        self._refuses = False
+        self._waits_since: object = None
+        self._hot_out = HotOut()
+        self._hot_told = False
+
+    def on_start(self) -> None:
+        super().on_start()
+        self._subscribe()
+
+    def on_failure(self, error: Exception) -> None:
+        super().on_failure(error)
+        for item in self._held:
+            self.context.ref.tell_control(item)
+
+    def on_stop(self) -> None:
+        """What it has heard is nobody's any more; what is with the broker is answered by the outbox."""
+        if self._subscription is not None:
+            self._subscription.close()
+        self._mirror.drop(self.name)
+
+    def receive(self, message: object) -> None:
+        kind = message.__class__
+        if kind is ExtPublication:
+            self._outbox.add(message)  # type: ignore[arg-type]
+        elif kind is Heard:
+            self._hear(message)  # type: ignore[arg-type]
+        elif kind is HotPublication:
+            super().receive(message)
+            self._gather_hot((message,))  # type: ignore[arg-type]
+        elif isinstance(message, SampledPublication):
+            if isinstance(message.publication, ExtPublication):
+                self._outbox.add(message.publication, message.trace)
+            else:
+                super().receive(message)
+                self._gather_hot((message.publication,))
+        elif isinstance(message, PublicationList):
+            self._take_list(message)
+        elif isinstance(message, RoomJoin | RoomLeave | HistoryQuery | CloseRoom):
+            if not self._holds(message):
+                super().receive(message)
+        elif isinstance(message, _Read):
+            if message.question is self._question:
+                self._on_read(message.answer)
+        elif isinstance(message, _ReadAgain):
+            if message.question is self._question:
+                self._standing = _Standing.BEHIND
+        elif isinstance(message, _GiveUp):
+            if message.since is self._waits_since:
+                self._give_up()
+        elif kind is _HotTick:
+            self._hot_told = False
+            self._broker.publish_hot(self.name, self._hot_out.take())
+        else:
+            super().receive(message)
+
+    def after_turn(self) -> None:
+        outbox, inbox = self._outbox, self.inbox
+        outbox.send(self.context.ref)
+        super().after_turn()
+        if self._standing is _Standing.BEHIND and self._fan_out is None and not self._line.has_ext():
+            self._read()
+        if not inbox.waiting:
+            inbox.waiting, inbox.waiting_bytes = outbox.count, outbox.size_bytes
+
+    # What is published here
+
+    def _take_list(self, message: PublicationList) -> None:
+        hot = tuple(one for one in message.publications if isinstance(one, HotPublication))
+        ext = tuple(one for one in message.publications if isinstance(one, ExtPublication))
+        if hot:
+            super().receive(PublicationList(hot))
+            self._gather_hot(hot)
+        if ext:
+            self._outbox.add_all(ext)
+
+    def _gather_hot(self, publications: Sequence[HotPublication]) -> None:
+        """The newest of each key for the other nodes, once a tick."""
+        subscription = self._subscription
+        if subscription is None or not subscription.others:
+            return
+        for publication in publications:
+            self._hot_out.add(publication, self._most_hot())
+        if not self._hot_told:
+            self._hot_told = True
+            self.context.call_later(HOT_TICK_S, _HotTick())
+
+    # What the broker says
+
+    def _subscribe(self) -> None:
+        """Listen, with the bounds of now."""
+        if self._subscription is not None:
+            self._subscription.close()
+        self._bounds = self.tenant.rules.rooms.of(self.name).history
+        self._ears = Ears(self.context.ref)
+        self._fall_back(_Standing.DEAF)
+        self._subscription = self._broker.subscribe(self.name, self._bounds, self._ears)
+
+    def _hear(self, heard: Heard) -> None:
+        if heard.ears is not self._ears:
+            return
+        what = heard.what
+        if isinstance(what, Batch):
+            if self._standing is _Standing.LIVE or self._goes_on(what):
+                self._take_batch(what)
+        elif isinstance(what, HotFrames):
+            self._take_hot(what.frames)
+        elif what is Signal.SUBSCRIBED:
+            self._fall_back(_Standing.BEHIND)
+        else:
+            self._fall_back(_Standing.DEAF)
+
+    def _goes_on(self, batch: Batch) -> bool:
+        """Whether a room that keeps nothing, and so cannot read it, may take what comes before it knows all."""
+        position = self._position
+        return (
+            self._bounds is None
+            and position is not None
+            and batch.epoch == position.epoch
+            and batch.first == position.offset + 1
+        )
+
+    def _take_batch(self, batch: Batch) -> None:
+        position = self._position
+        assert position is not None, "a live room knows where it stands"
+        known = position.offset + 1 - batch.first
+        if batch.epoch != position.epoch or known < 0:
+            self._fall_back(_Standing.BEHIND)
+        elif known < len(batch.payloads):
+            self._take(batch.payloads[known:] if known else batch.payloads, position)
+
+    def _take(self, payloads: Sequence[bytes], position: Position) -> bool:
+        """Put what comes behind ``position`` into the line. False: not all of it can be heard, and none is."""
+        publications: list[ExtPublication] = []
+        size_bytes = 0
+        for payload in payloads:
+            publication = publication_from(payload)
+            if publication is None:
+                self._fall_back(_Standing.BEHIND)
+                return False
+            size_bytes += size_of(publication)
+            publications.append(publication)
+        line, inbox = self._line, self.inbox
+        if line.items and (
+            len(line.items) + len(publications) > MAX_WAITING
+            or inbox.waiting_bytes + size_bytes > 2 * MAX_WAITING_BYTES
+        ):
+            self._fall_back(_Standing.BEHIND)
+            return False
+        line.items.extend(publications)
+        inbox.waiting += len(publications)
+        inbox.waiting_bytes += size_bytes
+        self._position = Position(position.epoch, position.offset + len(publications))
+        return True
+
+    def _take_hot(self, frames: Sequence[bytes]) -> None:
+        rules, number = self.tenant.rules, self.inbox.number
+        for payload in frames:
+            publication = frame_from(payload, rules, self.name, number)
+            if publication is not None:
+                self._line.add_hot(publication)
+                self.inbox.waiting += 1
+                self.inbox.waiting_bytes += size_of(publication)
+
+    # Where the room stands
+
+    def _fall_back(self, standing: _Standing) -> None:
+        """What comes now is not heard; whoever joins waits for a while."""
+        self._standing = standing
+        self._question = None
+        if self._waits_since is None and not self._refuses:
+            self._waits_since = object()
+            self.context.call_later(JOINS_WAIT_S, _GiveUp(self._waits_since))
+
+    def _read(self) -> None:
+        self._standing = _Standing.READING
+        question = self._question = object()
+        ref = self.context.ref
+        since = self._position if self._mirrors or self._bounds is None else None
+        self.tenant.counters.broker.reads += 1
+
+        def done(answer: Window | Unavailable) -> None:
+            ref.tell_control(_Read(question, answer))
+
+        self._broker.read(self.name, since, self._bounds, done)
+
+    def _on_read(self, answer: Window | Unavailable) -> None:
+        if isinstance(answer, Unavailable):
+            self._standing = _Standing.FAILED
+            self.context.call_later(READ_AGAIN_S, _ReadAgain(self._question))
+            return
+        self._question = None
+        before, now = self._position, Position(answer.epoch, answer.top)
+        missed = None if before is None else _missed(answer, before)
+        if before is None or missed is None or not self._fill(answer, before, missed):
+            self._load(answer, answer.top)
+            self._position = now
+            if self.members.roster:
+                self._tell_gap(now)
+        self._standing = _Standing.LIVE
+        self._waits_since = None
+        self._refuses = False
+        held, self._held = self._held, []
+        for item in held:
+            super().receive(item)
+
+    def _fill(self, window: Window, before: Position, missed: Sequence[bytes]) -> bool:
+        """Have the members get what they have missed; False: not all of it can be read."""
+        if not self._mirrors:
+            self._load(window, before.offset)
+        if missed and not self._take(missed, before):
+            return False
+        self.tenant.counters.broker.filled += bool(missed)
+        return True
+
+    def _load(self, window: Window, until: int) -> None:
+        """Mirror what is kept up to ``until``, as far back as all of it can be read; nothing without a history."""
+        bounds = self._bounds
+        self._mirrors = self.remembers = bounds is not None
+        if bounds is None:
+            return
+        kept: list[tuple[KeptPublication, float]] = []
+        for item in window.items:
+            if item.offset > until:
+                break
+            publication = publication_from(item.payload)
+            if publication is None:
+                kept.clear()
+            else:
+                kept.append((kept_at(publication, self.name, item.offset), item.age_s))
+        assert self.history is not None
+        self._mirror.load(self.name, Position(window.epoch, until), bounds, kept)
+        self.history.begin_at(window.epoch)
+
+    def _tell_gap(self, position: Position) -> None:
+        """What the members have of the room may be stale from here on."""
+        self.tenant.counters.broker.gaps += 1
+        said: dict[str, Any] = {"v": sysmsg.VERSION, "svc": "sys", "type": "gap", "room": self.name}
+        if self._mirrors:
+            said["data"] = {"epoch": position.epoch, "offset": position.offset}
+        gap = ExtPublication("sys", "gap", b"", kept=KeptPublication(text_frame(JSON.encode(said))))
+        self._line.put_first(gap)
+
+    def _look_at_history(self) -> None:
+        """Whether the room remembers. What became of its history is the broker's to say."""
+        history = self.history
+        assert history is not None
+        in_force = history.in_force()
+        self.remembers = in_force and (self._mirrors or self.remembers)
+        if history.bounds != self._bounds:
+            self._mirrors = False
+            self._subscribe()
+
+    # Who waits for it
+
+    def _holds(self, item: _Held) -> bool:
+        """Whether ``item`` waits, or was refused, because the room does not stand where it should."""
+        if isinstance(item, CloseRoom):
+            return self._keeps_back(item, bool(self._held))
+        if isinstance(item, RoomLeave):
+            return self._keeps_back(item, any(_session_of(one) is item.session for one in self._held))
+        if self._standing is _Standing.LIVE and not self._held:
+            if not isinstance(item, RoomJoin) or not self._is_ahead(item):
+                return False
+            self._fall_back(_Standing.BEHIND)
+        if self._refuses:
+            self._refuse(item)
+            return True
+        return self._keeps_back(item, True)
+
+    def _keeps_back(self, item: _Held, waits: bool) -> bool:
+        if waits:
+            self._held.append(item)
+        return waits
+
+    def _is_ahead(self, join: RoomJoin) -> bool:
+        """Whether it has seen more of the room, on another node, than has come here."""
+        since, position = None if join.wants is None else join.wants.since, self._position
+        return (
+            since is not None
+            and position is not None
+            and self._mirrors
+            and since.epoch == position.epoch
+            and since.offset > position.offset
+        )
+
+    def _give_up(self) -> None:
+        """Whoever waits is told to come back later; so is everybody until the room stands where it should."""
+        self._waits_since = None
+        self._refuses = True
+        self._outbox.refuse_waiting()
+        held, self._held = self._held, []
+        for item in held:
+            if isinstance(item, RoomJoin | HistoryQuery):
+                self._refuse(item)
+            else:
+                super().receive(item)
+
+    def _refuse(self, item: RoomJoin | HistoryQuery) -> None:
+        session = item.session
+        if isinstance(item, RoomJoin):
+            is_new = session not in self.members.roster
+            self.tenant.ref.tell_control(JoinUndone(session, self.name, item.seq, item.token, is_new))
+        else:
+            session.outlet.send(sysmsg.error(ErrorCode.UNAVAILABLE, ROOM_AWAY, session.trace_id, item.seq))
+
+    def _close(self, item: CloseRoom) -> None:
+        """Not before everything that was published here has been answered: one actor at a time speaks for a room."""
+        ref: ActorRef = self.context.ref
+        if self.members.roster:
+            return
+        if self._outbox.busy and not item.final:
+            self._outbox.when_empty = lambda: ref.tell_control(item)
+        else:
+            super()._close(item)
+
+
+def _session_of(item: _Held) -> Any:
+    return None if isinstance(item, CloseRoom) else item.session
+
+
+def _missed(window: Window, since: Position) -> list[bytes] | None:
+    """What comes behind ``since``, when all of it is there."""
+    if window.epoch != since.epoch or window.top < since.offset:
+        return None
+    missed = [item.payload for item in window.items if item.offset > since.offset]
+    return missed if len(missed) == window.top - since.offset else None

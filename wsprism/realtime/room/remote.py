@@ -1,0 +1,114 @@
+"""A publication on its way between nodes: opaque bytes to the broker, made and read here only.
+
+Hot frames carry who sent them, for conflation and snapshots; an ext message has lost its sender. Both carry whom the
+backend excludes. What another version wrote and this one cannot read is None, never an exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import msgspec
+
+from wsprism.protocol.frames import binary_frame, payload_of
+from wsprism.protocol.hot import HotFault, decode_delivery, renumbered
+from wsprism.realtime.messages import Exclusion, ExtPublication, HotPublication
+
+if TYPE_CHECKING:
+    from wsprism.realtime.rules import TenantRules
+
+__all__ = ["RemoteSender", "frame_from", "frame_to_send", "payload_of_ext", "publication_from"]
+
+
+@dataclass(frozen=True)
+class RemoteSender:
+    """Stands for a session of another node where its frames are conflated and kept. Nobody here can mute it."""
+
+    user: str
+    sid: str
+
+    muted: ClassVar[bool] = False
+
+
+class _Ext(msgspec.Struct, array_like=True, gc=False):
+    svc: str
+    type: str
+    data: bytes
+    not_user: str | None = None
+    not_sid: str | None = None
+
+
+class _Hot(msgspec.Struct, array_like=True, gc=False):
+    frame: bytes
+    user: str | None = None
+    sid: str | None = None
+    not_user: str | None = None
+    not_sid: str | None = None
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_read_ext: Final = msgspec.msgpack.Decoder(_Ext).decode
+_read_hot: Final = msgspec.msgpack.Decoder(_Hot).decode
+
+
+def payload_of_ext(publication: ExtPublication) -> bytes:
+    """As it goes into the log. A sender that does not get its own is excluded from it."""
+    exclude, sender = publication.exclude, publication.sender
+    if not publication.echo and sender is not None:
+        exclude = Exclusion(sender.user, sender.sid)
+    return _encode(
+        _Ext(
+            publication.svc,
+            publication.type,
+            publication.data,
+            None if exclude is None else exclude.user,
+            None if exclude is None else exclude.sid,
+        )
+    )
+
+
+def publication_from(payload: bytes) -> ExtPublication | None:
+    """As the members of this node get it."""
+    try:
+        said = _read_ext(payload)
+    except msgspec.MsgspecError:
+        return None
+    return ExtPublication(said.svc, said.type, said.data, exclude=_exclusion(said.not_user, said.not_sid))
+
+
+def frame_to_send(publication: HotPublication) -> bytes:
+    """As other nodes get it."""
+    sender, exclude = publication.sender, publication.exclude
+    return _encode(
+        _Hot(
+            publication.frame,
+            None if sender is None else sender.user,
+            None if sender is None else sender.sid,
+            None if exclude is None else exclude.user,
+            None if exclude is None else exclude.sid,
+        )
+    )
+
+
+def frame_from(payload: bytes, rules: TenantRules, room: str, number: int) -> HotPublication | None:
+    """As the members of this node get it, with the number that the room has here."""
+    try:
+        said = _read_hot(payload)
+        frame = decode_delivery(payload_of(said.frame), rules.hot_framing)
+    except (msgspec.MsgspecError, IndexError):
+        return None
+    if isinstance(frame, HotFault):
+        return None
+    sender = None if said.user is None else RemoteSender(said.user, said.sid or "")
+    key = None
+    if rules.conflation.active:
+        key = (room, frame.service_id, rules.conflation.key_for(sender or "backend", frame.opcode, frame.payload))
+    raw = frame.raw
+    if rules.hot_room_numbers or frame.room is not None:
+        raw = renumbered(raw, number if rules.hot_room_numbers else None, rules.hot_framing)
+    return HotPublication(binary_frame(raw), key, sender, exclude=_exclusion(said.not_user, said.not_sid))
+
+
+def _exclusion(user: str | None, sid: str | None) -> Exclusion | None:
+    return None if user is None and sid is None else Exclusion(user, sid)
