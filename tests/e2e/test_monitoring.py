@@ -25,7 +25,7 @@ SETTLED_SCRAPES = 3
 
 
 BACKEND: dict[str, object] = {
-    "backend": {"url": "http://127.0.0.1:1/", "secret": SECRET, "events": ["connected"]},
+    "backend": {"url": "http://127.0.0.1:1/", "secret": SECRET, "stream": True, "events": ["connected"]},
     "services": {"ext": {"chat": {"kind": "chat"}, "game": {"kind": "webhook"}}},
     "policy": {"ext_allowlist": ["room:*", "chat:*", "game:*"]},
 }

@@ -19,7 +19,8 @@ DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text()
 ROWS = set(re.findall(r"^\| ([a-z][\w.\[\]]*) \|", reference().split("## auth")[0], re.MULTILINE))
 KEYS = ROWS | {row[: dot.start()] for row in ROWS for dot in re.finditer(r"\.", row)}
 TRANSPORT = "".join(path.read_text() for path in (ROOT / "wsprism" / "transport").rglob("*.py"))
-REASONS = {reason.value for reason in Reason} | set(re.findall(r'"(\w+)"', TRANSPORT))
+ROWS_OF_METRICS = (ROOT / "wsprism" / "adapters" / "telemetry" / "metric_rows.py").read_text()
+REASONS = {reason.value for reason in Reason} | set(re.findall(r'"(\w+)"', TRANSPORT + ROWS_OF_METRICS))
 
 
 def anchor_of(title: str) -> str:

@@ -8,7 +8,7 @@ import itertools
 import json
 import select
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ _SORTS = ("sessions", "rooms", "in", "out", "tenant")
 _MOST_ROOMS = 10_000
 _LINES_AROUND = 6
 """Of a screen: heading, column names, total and the last line, with what stands between."""
+
+_MOST_ASKED = 50
+"""Tenants of a key for some tenants, whose backends are asked for one by one."""
 
 _KEYS = {name[0]: name for name in _SORTS}
 
@@ -52,15 +55,18 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Raises OperatorError when the API cannot be asked at the start; later it says so, and goes on asking."""
     from wsprism.cli.internal_api import api_of
-    from wsprism.cli.top_view import heading, plain
+    from wsprism.cli.top_view import backends_view, heading, plain
 
     api = api_of(arguments, tenant=arguments.tenant)
     snapshot = _ask(api, arguments.tenant)
     if arguments.json:
-        print(json.dumps({"info": snapshot.info, snapshot.of: snapshot.items}))
+        backends = {"backends": snapshot.backends} if snapshot.backends else {}
+        print(json.dumps({"info": snapshot.info, snapshot.of: snapshot.items} | backends))
     elif arguments.once or not (sys.stdout.isatty() and sys.stdin.isatty()):
         print(heading(snapshot.info))
         print(plain(_view(snapshot, arguments.sort, most_tenants=None, most_rooms=arguments.rows)))
+        if snapshot.backends:
+            print("\n" + plain(backends_view(snapshot.backends)))
     else:
         with contextlib.suppress(KeyboardInterrupt):
             _live(api, snapshot, arguments)
@@ -69,11 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the API said: about the process (None: the key may not ask), and ``items`` that are tenants or rooms."""
+    """What the API said: about the process (None: the key may not ask), and ``items`` that are tenants or rooms.
+
+    ``backends`` are the states of those that there are, of all tenants or of the one.
+    """
 
     info: dict[str, Any] | None
     of: str
     items: list[dict[str, Any]]
+    backends: list[dict[str, Any]]
 
 
 def _ask(api: Api, tenant: str | None) -> Snapshot:
@@ -85,9 +95,38 @@ def _ask(api: Api, tenant: str | None) -> Snapshot:
     except ApiError as error:
         if error.status != 403:
             raise
-    if tenant is None:
-        return Snapshot(info, "tenants", list(api.pages("/v1/tenants")))
-    return Snapshot(info, "rooms", list(itertools.islice(api.pages(tenant_path(tenant, "rooms")), _MOST_ROOMS)))
+    if tenant is not None:
+        rooms = list(itertools.islice(api.pages(tenant_path(tenant, "rooms")), _MOST_ROOMS))
+        return Snapshot(info, "rooms", rooms, _backends(api, [tenant]))
+    tenants = list(api.pages("/v1/tenants"))
+    if info is None:
+        return Snapshot(info, "tenants", tenants, _backends(api, [one["tenant"] for one in tenants[:_MOST_ASKED]]))
+    return Snapshot(info, "tenants", tenants, (_if_there(api, "/v1/stats") or {}).get("backends", []))
+
+
+def _backends(api: Api, tenants: Iterable[str]) -> list[dict[str, Any]]:
+    """In the form of ``/v1/stats``, which a key for some tenants may not ask for."""
+    from wsprism.cli.internal_api import tenant_path
+
+    found = [(tenant, _if_there(api, tenant_path(tenant, "backend"))) for tenant in tenants]
+    return [
+        {"tenant": tenant, **{key: one[key] for key in ("breakers", "streams", "in_flight", "waiting", "last_failure")}}
+        | {"events_waiting": one["events"]["waiting"], "events_missed": one["events"]["missed"]}
+        for tenant, one in found
+        if one is not None
+    ]
+
+
+def _if_there(api: Api, path: str) -> Any:
+    """None: there is no such thing."""
+    from wsprism.cli.internal_api import ApiError
+
+    try:
+        return api.call("GET", path)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def _view(snapshot: Snapshot, sort: str, *, most_tenants: int | None, most_rooms: int) -> View:
@@ -108,9 +147,10 @@ def _live(api: Api, snapshot: Snapshot, arguments: argparse.Namespace) -> None:
     sort, trouble = arguments.sort, ""
     with _keys() as pressed, Live(console=open_console(), screen=True, auto_refresh=False) as live:
         while True:
-            fitting = max(1, live.console.height - _LINES_AROUND)
+            below = min(len(snapshot.backends), live.console.height // 4)
+            fitting = max(1, live.console.height - _LINES_AROUND - (below + 2 if below else 0))
             view = _view(snapshot, sort, most_tenants=fitting, most_rooms=min(arguments.rows, fitting))
-            live.update(_drawn(snapshot, view, sort, trouble), refresh=True)
+            live.update(_drawn(snapshot, view, below, sort, trouble), refresh=True)
             key = pressed(arguments.interval_ms / 1000)
             if key in ("q", "Q"):
                 return
@@ -123,21 +163,29 @@ def _live(api: Api, snapshot: Snapshot, arguments: argparse.Namespace) -> None:
                 trouble = str(error)
 
 
-def _drawn(snapshot: Snapshot, view: View, sort: str, trouble: str) -> RenderableType:
+def _drawn(snapshot: Snapshot, view: View, backends: int, sort: str, trouble: str) -> RenderableType:
+    """``backends``: so many of them stand below."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    from wsprism.cli.top_view import heading
+    from wsprism.cli.top_view import backends_view, heading
 
-    table = Table(box=None, show_footer=True, header_style="bold", footer_style="dim", pad_edge=False)
-    for number, (column, total) in enumerate(zip(view.columns, view.total, strict=True)):
+    below = [_table(backends_view(snapshot.backends, backends)), Text()] if backends else []
+    keys = "q ends" if snapshot.of == "rooms" else f"q ends; sorted by {sort} (keys s r i o t)"
+    last = Text(trouble, style="bold red") if trouble else Text(keys, style="dim")
+    return Group(Text(heading(snapshot.info), style="bold"), Text(), _table(view), Text(), *below, last)
+
+
+def _table(view: View) -> RenderableType:
+    from rich.table import Table
+
+    table = Table(box=None, show_footer=bool(view.total), header_style="bold", footer_style="dim", pad_edge=False)
+    totals = view.total or [""] * len(view.columns)
+    for number, (column, total) in enumerate(zip(view.columns, totals, strict=True)):
         table.add_column(column, total, justify="right" if number else "left", no_wrap=True)
     for row in view.rows:
         table.add_row(*row)
-    keys = "q ends" if snapshot.of == "rooms" else f"q ends; sorted by {sort} (keys s r i o t)"
-    last = Text(trouble, style="bold red") if trouble else Text(keys, style="dim")
-    return Group(Text(heading(snapshot.info), style="bold"), Text(), table, Text(), last)
+    return table
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from wsprism.cli.console import visible
 
-__all__ = ["View", "heading", "plain", "rooms_view", "tenants_view"]
+__all__ = ["View", "backends_view", "heading", "plain", "rooms_view", "tenants_view"]
 
 _RATES = {
     "in": "messages_in_per_s",
@@ -20,11 +20,11 @@ _RATES = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A table: the first column is a name and stands left, all others are numbers. ``total`` is its last row."""
+    """A table: the first column is a name and stands left, all others right. ``total`` is its last row, if any."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    total: Sequence[str]
+    total: Sequence[str] = ()
 
 
 def heading(info: Mapping[str, Any] | None) -> str:
@@ -70,9 +70,34 @@ def rooms_view(rooms: Iterable[Mapping[str, Any]], most: int) -> View:
     return View(("room", "users", "sessions"), rows, (f"total of {len(ordered)}", *counted))
 
 
+def backends_view(backends: Iterable[Mapping[str, Any]], most: int | None = None) -> View:
+    """The backends of tenants: first those that are not as they should be; the first ``most``."""
+    ordered = sorted(backends, key=lambda one: (_STATES.index(_state(one)), -one["waiting"], one["tenant"]))
+    rows = [
+        (
+            visible(one["tenant"]),
+            _state(one),
+            *(str(one[key]) for key in ("streams", "in_flight", "waiting", "events_waiting", "events_missed")),
+        )
+        for one in ordered[:most]
+    ]
+    return View(("backend of", "state", "streams", "in flight", "waiting", "events waiting", "missed"), rows)
+
+
+_STATES = ("away", "open", "probing", "closed")
+"""Worst first: no stream is connected and there is no address; else the worst state of its breakers."""
+
+
+def _state(backend: Mapping[str, Any]) -> str:
+    breakers = backend["breakers"]
+    if set(breakers) == {"stream"} and not backend["streams"]:
+        return "away"
+    return next((state for state in _STATES if state in breakers.values()), "closed")
+
+
 def plain(view: View) -> str:
     """The table as aligned text, for files and pipes."""
-    table = [view.columns, *view.rows, view.total]
+    table = [view.columns, *view.rows, *([view.total] if view.total else [])]
     widths = [max(len(row[column]) for row in table) for column in range(len(view.columns))]
     return "\n".join(
         "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in _cells(row, widths))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.cli.fake_api import FakeApi, serve_api
 from wsprism.cli import main
-from wsprism.cli.top_view import heading, plain, rooms_view, tenants_view
+from wsprism.cli.top_view import backends_view, heading, plain, rooms_view, tenants_view
 
 INFO = {
     "version": "1.2.3",
@@ -81,6 +81,66 @@ def test_the_largest_rooms_come_first_and_all_are_counted() -> None:
         "b               2         4",
         "total of 3      6        12",
     ]
+
+
+def backend_of(name: str, breakers: dict[str, str], streams: int = 0, waiting: int = 0) -> dict[str, Any]:
+    return {
+        "tenant": name,
+        "breakers": breakers,
+        "streams": streams,
+        "in_flight": 1,
+        "waiting": waiting,
+        "events_waiting": 5,
+        "events_missed": 7,
+        "last_failure": None,
+    }
+
+
+URL = "https://b"
+BACKENDS = [
+    backend_of("calm", {URL: "closed"}),
+    backend_of("both", {URL: "closed", "stream": "closed"}, waiting=3),
+    backend_of("open", {URL: "probing", "https://c": "open"}),
+    backend_of("away", {"stream": "closed"}),
+    backend_of("game", {"stream": "closed"}, streams=2),
+    backend_of("back", {URL: "probing"}),
+]
+
+
+def test_backends_stand_with_their_worst_state_and_the_worst_first() -> None:
+    assert plain(backends_view(BACKENDS)).splitlines() == [
+        "backend of    state  streams  in flight  waiting  events waiting  missed",
+        "away           away        0          1        0               5       7",
+        "open           open        0          1        0               5       7",
+        "back        probing        0          1        0               5       7",
+        "both         closed        0          1        3               5       7",
+        "calm         closed        0          1        0               5       7",
+        "game         closed        2          1        0               5       7",
+    ]
+    assert len(backends_view(BACKENDS, 2).rows) == 2
+
+
+def test_backends_stand_below_the_tenants(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.answers["GET /v1/stats"] = (200, {"backends": BACKENDS})
+    assert main(["top", "--url", api.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-8] == ""
+    assert lines[-6].split() == ["away", "away", "0", "1", "0", "5", "7"]
+    assert main(["top", "--url", api.url, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["backends"] == BACKENDS
+
+
+def test_of_one_tenant_or_with_a_key_for_some_they_are_asked_for_one_by_one(
+    api: FakeApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = BACKENDS[4] | {"events": {"waiting": 5, "missed": 7, "sent": 0, "oldest_s": 0.0}, "node": "n", "calls": {}}
+    api.answers["GET /v1/info"] = (403, {"detail": "scoped"})
+    api.answers["GET /v1/tenants/acme/backend"] = (200, own)
+    api.answers["GET /v1/tenants/acme/rooms?limit=1000"] = (200, {"items": [], "next_cursor": None})
+    for arguments in ([], ["--tenant", "acme"]):
+        assert main(["top", "--url", api.url, *arguments]) == 0
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last.split() == ["acme", "closed", "2", "1", "0", "5", "7"]
 
 
 def test_a_name_cannot_steer_the_terminal() -> None:

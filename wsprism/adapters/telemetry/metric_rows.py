@@ -108,11 +108,12 @@ def _of_backend(read: Callable[[BackendFigures], Iterable[tuple[float, Labels]]]
 
 
 def _of_stream(read: Callable[[StreamCounters], Points]) -> Callable[[TenantView], Points]:
-    """Of tenants that have had a stream: the others have no series for it."""
+    """Of tenants whose backend may connect by itself, whether it has or not: the others have no series for it."""
 
     def points(tenant: TenantView) -> Points:
-        stream = tenant.counters.stream
-        return [(value, {"tenant": tenant.id, **labels}) for value, labels in read(stream)] if stream.opened else []
+        if tenant.backend is None or tenant.backend.streams is None:
+            return []
+        return [(value, {"tenant": tenant.id, **labels}) for value, labels in read(tenant.counters.stream)]
 
     return points
 

@@ -412,6 +412,7 @@ class BackendState(Answer):
     in_flight: int
     waiting: int
     events_waiting: int
+    events_missed: int
     last_failure: str | None
 
 

@@ -55,6 +55,7 @@ async def get_stats(call: Call) -> answers.StatsAnswer:
                     in_flight=now.in_flight,
                     waiting=now.waiting,
                     events_waiting=now.events_waiting,
+                    events_missed=now.events_missed,
                     last_failure=now.last_failure,
                 )
             )
