@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final, Protocol
 
+from wsprism.adapters.redis.call_line import Call, CallLine, refusal
 from wsprism.adapters.redis.connection import RedisConnection
 from wsprism.adapters.redis.framing import framed
 from wsprism.adapters.redis.protocol import Refused, Unknown, Word
-from wsprism.adapters.redis.room_line import Call, Purge, RoomLine, Turn, refusal
+from wsprism.adapters.redis.room_calls import Purge, Turn
 from wsprism.adapters.redis.scripts import Script, call, script
-from wsprism.adapters.redis.subscriptions import RoomSubscription, Subscriptions
+from wsprism.adapters.redis.subscriptions import Hears, RoomSubscription, Subscriptions
 from wsprism.policy.history import HistoryBounds, Position
 from wsprism.ports import Draft, Ordered, RoomListener, Unavailable, Window, WindowItem
 
@@ -29,7 +30,7 @@ class BrokerNode(Protocol):
 
     incarnation: int
     survives: int
-    channels: dict[bytes, RoomSubscription]
+    channels: dict[bytes, Hears]
     """Who listens to which, over all tenants."""
 
     def later(self, call: Callable[[], object]) -> None: ...
@@ -50,7 +51,7 @@ class RedisBroker:
         self.max_history_bytes = 67_108_864
         self.waiting_bytes = 0
         self._node = node
-        self._lines: dict[str, RoomLine] = {}
+        self._lines: dict[Hashable, CallLine] = {}
         self._turns = 0
 
     # The port
@@ -132,7 +133,7 @@ class RedisBroker:
         self.waiting_bytes += what.size_bytes
         line = self._lines.get(room)
         if line is None:
-            line = self._lines[room] = RoomLine(room, self)
+            line = self._lines[room] = CallLine(room, self)
         line.add(what)
 
     # What its node tells
@@ -162,7 +163,7 @@ class RedisBroker:
         return self._node.survives
 
     @property
-    def channels(self) -> dict[bytes, RoomSubscription]:
+    def channels(self) -> dict[bytes, Hears]:
         return self._node.channels
 
     @staticmethod
@@ -188,10 +189,10 @@ class RedisBroker:
             return Refused("AWAY", "there is no connection")
         return call(self.line, which, self.prefix, arguments, answered)
 
-    def settled(self, line: RoomLine, size_bytes: int) -> None:
+    def settled(self, line: CallLine, size_bytes: int) -> None:
         self.waiting_bytes -= size_bytes
-        if not len(line) and self._lines.get(line.room) is line:
-            del self._lines[line.room]
+        if not len(line) and self._lines.get(line.key) is line:
+            del self._lines[line.key]
 
 
 def _items(items: Sequence[bytes], now_ms: int) -> list[WindowItem]:

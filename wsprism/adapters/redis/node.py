@@ -23,8 +23,9 @@ from wsprism.adapters.redis.errors import RedisUnreachable
 from wsprism.adapters.redis.leases import Lease
 from wsprism.adapters.redis.opening import Opener
 from wsprism.adapters.redis.protocol import Refused
+from wsprism.adapters.redis.registry import RedisRegistry
 from wsprism.adapters.redis.scripts import names, script
-from wsprism.adapters.redis.subscriptions import RoomSubscription
+from wsprism.adapters.redis.subscriptions import Hears
 from wsprism.errors import OperatorError
 from wsprism.policy.log_limit import LimitedLog
 
@@ -75,10 +76,11 @@ class RedisNode:
         """Told True when Redis is away, False when it is back."""
         self.on_isolated: Callable[[bool], object] = lambda _: None
         """Told True when the lease may be over, False when there is one again."""
-        self.channels: dict[bytes, RoomSubscription] = {}
+        self.channels: dict[bytes, Hears] = {}
         self._opener = Opener(options.address, bounds)
         self._limited = LimitedLog(_log, time.monotonic)
         self._brokers: dict[str, RedisBroker] = {}
+        self._registries: dict[str, RedisRegistry] = {}
         self._lease = Lease(self, options.lease_ms)
         self._pair: tuple[RedisConnection, RedisConnection] | None = None
         self._line: RedisConnection | None = None
@@ -107,16 +109,27 @@ class RedisNode:
         """A tenant's."""
         broker = self._brokers.get(tenant)
         if broker is None:
-            broker = self._brokers[tenant] = RedisBroker(self, f"{self.options.prefix}:{{{tenant}}}:".encode())
+            prefix = f"{self.options.prefix}:{{{tenant}}}:".encode()
+            broker = self._brokers[tenant] = RedisBroker(self, prefix)
+            registry = self._registries[tenant] = RedisRegistry(self, prefix)
+            self.channels[registry.follower.channel] = registry.follower
             if self._line is not None:
                 self._lease.enter(broker)
         return broker
+
+    def registry(self, tenant: str) -> RedisRegistry:
+        """A tenant's."""
+        self.broker(tenant)
+        return self._registries[tenant]
 
     def drop(self, tenant: str) -> None:
         """A tenant that was removed."""
         broker = self._brokers.pop(tenant, None)
         if broker is not None:
             broker.down()
+            registry = self._registries.pop(tenant)
+            registry.down()
+            del self.channels[registry.follower.channel]
 
     @property
     def brokers(self) -> Sequence[RedisBroker]:
@@ -165,8 +178,12 @@ class RedisNode:
     # What the lease tells
 
     def entered(self, broker: RedisBroker) -> None:
-        if self._line is not None:
-            broker.up(self._line)
+        if self._pair is None or self._line is None:
+            return
+        for tenant, one in self._brokers.items():
+            if one is broker:
+                broker.up(self._line)
+                self._registries[tenant].up(self._pair[1], self._line)
 
     def cleaned_up(self, entries: int) -> None:
         self.figures.reaped += entries
@@ -235,7 +252,7 @@ class RedisNode:
         self.figures.connected += 1
         for broker in self.brokers:
             if broker.held_as == self.incarnation:
-                broker.up(line)
+                self.entered(broker)
             else:
                 self._lease.enter(broker)
         self._lease.follow(desk)
@@ -251,6 +268,8 @@ class RedisNode:
             self._look.cancel()
         for broker in self.brokers:
             broker.down()
+        for registry in self._registries.values():
+            registry.down()
         self.on_away(True)
 
     async def _end(self, why: str) -> None:
@@ -269,13 +288,13 @@ class RedisNode:
     def _heard(self, push: Sequence[Any]) -> None:
         match push:
             case [b"smessage", bytes() as channel, bytes() as message]:
-                subscription = self.channels.get(channel)
-                if subscription is not None:
-                    subscription.heard(message, b"%d" % self.incarnation)
+                listener = self.channels.get(channel)
+                if listener is not None:
+                    listener.heard(message, b"%d" % self.incarnation)
             case [b"sunsubscribe", bytes() as channel, *_]:
-                subscription = self.channels.get(channel)
-                if subscription is not None:
-                    subscription.owner.unsubscribed(subscription.room)
+                listener = self.channels.get(channel)
+                if listener is not None:
+                    listener.unsubscribed()
 
     def _look_at_rooms(self) -> None:
         self._look = asyncio.get_running_loop().call_later(_LOOK_S * random.uniform(1, 2), self._look_at_rooms)

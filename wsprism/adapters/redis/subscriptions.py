@@ -16,10 +16,22 @@ from wsprism.adapters.redis.protocol import Refused, Unknown, Word
 from wsprism.adapters.redis.scripts import Script, script
 from wsprism.ports import Batch, RoomListener
 
-__all__ = ["RoomSubscription", "Subscriptions", "SubscriptionsOwner"]
+__all__ = ["Hears", "RoomSubscription", "Subscriptions", "SubscriptionsOwner"]
 
 SLICE: Final = 200
 """Rooms that are subscribed to, or looked at, in one call."""
+
+
+class Hears(Protocol):
+    """Whoever listens to a channel."""
+
+    def heard(self, message: bytes, incarnation: bytes) -> None:
+        """Something was said there; ``incarnation`` is this node's own."""
+        ...
+
+    def unsubscribed(self) -> None:
+        """Redis has ended it by itself."""
+        ...
 
 
 class SubscriptionsOwner(Protocol):
@@ -30,7 +42,7 @@ class SubscriptionsOwner(Protocol):
     @property
     def survives(self) -> int: ...
     @property
-    def channels(self) -> dict[bytes, RoomSubscription]: ...
+    def channels(self) -> dict[bytes, Hears]: ...
     @property
     def line(self) -> RedisConnection | None: ...
     def channel(self, room: str) -> bytes: ...
@@ -80,6 +92,12 @@ class RoomSubscription:
                 self.last = epoch, 0
                 self.listener.ordered(Batch(epoch.decode(errors="replace"), 1, ()))
 
+    def unsubscribed(self) -> None:
+        """Redis has ended it by itself."""
+        if self.live:
+            self.lose()
+            self.owner.ask(self)
+
     def say_away(self) -> None:
         """Nothing can be asked now."""
         if not (self.closed or self.live):
@@ -115,7 +133,7 @@ class Subscriptions:
         if self._owner.line is None:
             self._owner.later(subscription.say_away)
         else:
-            self._ask(subscription)
+            self.ask(subscription)
         return subscription
 
     def closed(self, subscription: RoomSubscription) -> None:
@@ -134,7 +152,7 @@ class Subscriptions:
         self._to_ask.clear()
         self._asks = False
         for subscription in self.by_room.values():
-            self._ask(subscription)
+            self.ask(subscription)
 
     def down(self) -> None:
         """It is lost."""
@@ -146,12 +164,12 @@ class Subscriptions:
         """There is a new incarnation, which listens to nothing yet."""
         self._to_leave.clear()
 
-    def unsubscribed(self, room: str) -> None:
-        """Redis has ended a subscription by itself."""
-        subscription = self.by_room.get(room)
-        if subscription is not None and subscription.live:
-            subscription.lose()
-            self._ask(subscription)
+    def ask(self, subscription: RoomSubscription) -> None:
+        """Subscribe to it, with others that are to be in the same turn."""
+        self._to_ask.append(subscription)
+        if not self._asks:
+            self._asks = True
+            self._owner.later(self._ask_slice)
 
     def look(self) -> None:
         """Ask Redis where the rooms stand that are live; those that stand elsewhere have missed something."""
@@ -160,12 +178,6 @@ class Subscriptions:
             self._look_at(live[at : at + SLICE])
 
     # Subscribing
-
-    def _ask(self, subscription: RoomSubscription) -> None:
-        self._to_ask.append(subscription)
-        if not self._asks:
-            self._asks = True
-            self._owner.later(self._ask_slice)
 
     def _ask_slice(self) -> None:
         line = self._owner.line
@@ -222,7 +234,7 @@ class Subscriptions:
         if self._owner.line is not None and not self._asks:
             for subscription in self.by_room.values():
                 if not subscription.live and not subscription.asked:
-                    self._ask(subscription)
+                    self.ask(subscription)
 
     def _leave(self, room: str) -> None:
         self._to_leave[room] = None

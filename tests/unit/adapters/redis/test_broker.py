@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
+from tests.redis_nodes import LEASE_MS, asked, node, operator, until
 from tests.redis_server import ENGINES, RedisServer, running_redis
-from wsprism.adapters.redis.address import parse_address
 from wsprism.adapters.redis.broker import RedisBroker
-from wsprism.adapters.redis.connection import Bounds, RedisConnection
-from wsprism.adapters.redis.node import NodeOptions, RedisNode
-from wsprism.adapters.redis.opening import Opener
 from wsprism.errors import OperatorError
 from wsprism.policy.history import HistoryBounds, Position
 from wsprism.ports import Batch, Draft, Ordered, Unavailable, Window
 
 BOUNDS = HistoryBounds(max_messages=1000, max_bytes=100_000, ttl_s=60.0, recover_max_messages=1000)
-LEASE_MS = 3000
 
 
 @pytest.fixture(params=ENGINES)
@@ -73,14 +68,6 @@ class Room:
         return [one for batch in self.told if isinstance(batch, Batch) for one in batch.payloads]
 
 
-def asked(ask: Callable[..., object], *arguments: Any) -> asyncio.Future[Any]:
-    """The answer of a call that takes ``done``; told twice is an error."""
-    future = asyncio.get_running_loop().create_future()
-    ask(*arguments, future.set_result)
-    assert not future.done()
-    return future
-
-
 def publish(broker: RedisBroker, *payloads: bytes, room: str = "a", id: str | None = None) -> asyncio.Future[Any]:
     return asked(broker.publish, room, [Draft(one, id) for one in payloads], BOUNDS)
 
@@ -89,33 +76,6 @@ async def read(broker: RedisBroker, since: Position | None = None, room: str = "
     window = await asked(broker.read, room, since, BOUNDS)
     assert isinstance(window, Window)
     return window
-
-
-@asynccontextmanager
-async def node(url: str, name: str = "n", *, answer_s: float = 0.6, **options: Any) -> AsyncIterator[RedisNode]:
-    node = RedisNode(
-        NodeOptions(parse_address(url), "test", name, LEASE_MS, **options), Bounds(answer_s=answer_s, ping_s=0.4)
-    )
-    node.broker("acme")
-    await node.start()
-    try:
-        yield node
-    finally:
-        await node.close()
-
-
-async def until(holds: Callable[[], bool], within_s: float = 8.0) -> None:
-    """Wait for what tells nobody."""
-    async with asyncio.timeout(within_s):
-        while not holds():  # noqa: ASYNC110 (there is no event of it)
-            await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def operator(server: RedisServer) -> AsyncIterator[RedisConnection]:
-    connection = await Opener(parse_address(server.url)).open("operator")
-    yield connection
-    await connection.close()
 
 
 async def test_two_nodes_hear_the_same_order_their_own_publications_included(server: RedisServer) -> None:

@@ -2,11 +2,11 @@
 -- with members
 -- Forget a session and what it was in. One that was replaced meanwhile is another.
 --   user, sid, generation, lingers
--- whether it was there
+-- OK, whether it was there
 local key = joined(ARGV[1], ARGV[2])
 local session = session_of(key)
 if not session or session.generation ~= ARGV[3] then
-  return 0
+  return {'OK', 0}
 end
 remove(key, session, 1000000, ARGV[4] == '1')
-return 1
+return {'OK', 1}

@@ -2,15 +2,15 @@
 -- with members
 -- A session leaves a room.
 --   user, sid, generation, room, lingers (whether it stays present)
--- GONE | OK, whether it closed the room
+-- OK, whether it was in it, whether it closed the room
 local user = ARGV[1]
 local key = joined(user, ARGV[2])
 local session = session_of(key)
 if not session or session.generation ~= ARGV[3] then
-  return {'GONE'}
+  return {'OK', 0, 0}
 end
 local closed = leave(key, user, ARGV[4], ARGV[5] == '1')
 if closed == nil then
-  return {'GONE'}
+  return {'OK', 0, 0}
 end
-return {'OK', closed and 1 or 0}
+return {'OK', 1, closed and 1 or 0}

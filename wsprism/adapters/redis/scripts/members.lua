@@ -1,5 +1,6 @@
 -- Sessions, and who is in which room, for the scripts that say `-- with members`. `key` is a user and sid joined.
---   s        hash: key -> incarnation, generation, opened ms, what else is known of it      so  sorted set: key by generation
+--   s        hash: key -> incarnation, generation, opened ms, ticket id, what else is known of it (MessagePack)
+--   so       sorted set: key by generation     bs:<sid>, bt:<ticket id>  sets: keys of the sessions that have it
 --   us:<user> sorted set: sid by generation     ur:<user> hash: room -> the user's sessions in it
 --   sr:<key> set: a session's rooms             n:<incarnation> set: keys of its sessions
 --   r:<room> hash: key -> incarnation           u:<room> hash: user -> sessions    rooms  hash: room -> sessions in it
@@ -32,8 +33,8 @@ local function session_of(key)
   if not found then
     return nil
   end
-  local node, generation, opened, meta = string.match(found, '^(%d+) (%d+) (%d+) (.*)$')
-  return {node = node, generation = generation, opened = opened, meta = meta}
+  local node, generation, opened, token, about = unpack(cmsgpack.unpack(found))
+  return {node = node, generation = generation, opened = opened, token = token, about = about}
 end
 
 local function present(room, key, node, entry)
@@ -96,6 +97,10 @@ local function remove(key, session, most, lingers)
   redis.call('HDEL', T .. 's', key)
   redis.call('ZREM', T .. 'so', key)
   redis.call('ZREM', T .. 'us:' .. user, sid)
+  redis.call('SREM', T .. 'bs:' .. sid, key)
+  if session.token ~= '' then
+    redis.call('SREM', T .. 'bt:' .. session.token, key)
+  end
   redis.call('SREM', T .. 'n:' .. session.node, key)
   return #rooms, true
 end

@@ -1,11 +1,17 @@
 #!lua
 -- with members
 -- Open a session: who is locked out stays out, who is too much gives way or is refused; check and change are one step.
---   incarnation, user, sid, ticket id ('': none), what else is known of it, generation ('': the next),
+-- Asked again with the same number of the same incarnation it gives the first answer, and does nothing.
+--   incarnation, number, user, sid, ticket id ('': none), what else is known of it, generation ('': the next),
 --   max_sessions_total, max_sessions_per_user, on_exceed (deny, kick_oldest)
 -- FENCED | DENIED, reason | OK, generation; then sid, incarnation, generation and reason of each that gave way
-local node, user, sid, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local most, most_of_user = tonumber(ARGV[7]), tonumber(ARGV[8])
+local node, user, sid, token = ARGV[1], ARGV[3], ARGV[4], ARGV[5]
+local most, most_of_user = tonumber(ARGV[8]), tonumber(ARGV[9])
+local done = T .. 'o:' .. node .. ':' .. ARGV[2]
+local before = redis.call('GET', done)
+if before then
+  return cmsgpack.unpack(before)
+end
 if fenced(node) then
   return {'FENCED'}
 end
@@ -23,7 +29,7 @@ local surplus = redis.call('ZCARD', us) - (other and 1 or 0) + 1 - most_of_user
 if most_of_user == 0 or surplus < 0 then
   surplus = 0
 end
-if surplus > 0 and ARGV[9] == 'deny' then
+if surplus > 0 and ARGV[10] == 'deny' then
   return {'DENIED', 'too_many_sessions'}
 end
 local evicted = {}
@@ -46,18 +52,23 @@ for _, one in ipairs(evicted) do
   local gone = joined(user, one[1])
   local session = session_of(gone)
   remove(gone, session, 1000000, false)
-  control({'kick', session.node, user, one[1], session.generation, one[2]})
+  control({'kick', session.node, user, one[1], session.generation, one[2], node})
   for _, word in ipairs({one[1], session.node, session.generation, one[2]}) do
     answer[#answer + 1] = word
   end
 end
-local generation = ARGV[6]
+local generation = ARGV[7]
 if generation == '' or (other and tonumber(other.generation) >= tonumber(generation)) then
   generation = number(redis.call('INCR', T .. 'gen'))
 end
 answer[2] = generation
-redis.call('HSET', T .. 's', key, node .. ' ' .. generation .. ' ' .. number(now) .. ' ' .. ARGV[5])
+redis.call('HSET', T .. 's', key, cmsgpack.pack({node, generation, number(now), token, ARGV[6]}))
 redis.call('ZADD', T .. 'so', generation, key)
 redis.call('ZADD', us, generation, sid)
 redis.call('SADD', T .. 'n:' .. node, key)
+redis.call('SADD', T .. 'bs:' .. sid, key)
+if token ~= '' then
+  redis.call('SADD', T .. 'bt:' .. token, key)
+end
+redis.call('SET', done, cmsgpack.pack(answer), 'PX', 60000)
 return answer

@@ -1,4 +1,4 @@
-"""What is done to one room, one after the other: turns that are published, and purges.
+"""Calls that have an order among each other: what is done to one room, or for one session, one after the other.
 
 One call is under way; what became of it when its connection was lost is found out by asking again, over the next
 connection: the script knows whether it was there before.
@@ -7,16 +7,14 @@ connection: the script knows whether it was there before.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol
 
 from wsprism.adapters.redis.protocol import AWAY, BACKLOG, Refused, Unknown, Word
-from wsprism.adapters.redis.scripts import Script, script
-from wsprism.policy.history import Position
-from wsprism.ports import Ordered, Unavailable
+from wsprism.adapters.redis.scripts import Script
+from wsprism.ports import Unavailable
 
-__all__ = ["Call", "Caller", "Purge", "RoomLine", "Turn", "refusal"]
+__all__ = ["Call", "CallLine", "Caller", "refusal"]
 
 
 class Caller(Protocol):
@@ -29,7 +27,7 @@ class Caller(Protocol):
         """In a later turn of the loop."""
         ...
 
-    def settled(self, line: RoomLine, size_bytes: int) -> None:
+    def settled(self, line: CallLine, size_bytes: int) -> None:
         """A call has its answer."""
         ...
 
@@ -52,54 +50,18 @@ class Call(Protocol):
     @property
     def arguments(self) -> Sequence[Word]: ...
     def answer(self, answer: Sequence[Any]) -> None: ...
+    def deny(self, reason: bytes) -> None:
+        """A limit or a revocation forbids it."""
+        ...
+
     def refuse(self, why: Unavailable) -> None: ...
 
 
-@dataclass(slots=True)
-class Turn:
-    """``arguments`` begin with the incarnation and the number that name it."""
-
-    arguments: Sequence[Word]
-    size_bytes: int
-    done: Callable[[Ordered | Unavailable], object]
-
-    @property
-    def script(self) -> Script:
-        return script("publish")
-
-    def answer(self, answer: Sequence[Any]) -> None:
-        _, epoch, before, offsets = answer
-        self.done(Ordered(epoch.decode(), int(before) + 1, [int(one) for one in offsets.split()]))
-
-    def refuse(self, why: Unavailable) -> None:
-        self.done(why)
-
-
-@dataclass(slots=True)
-class Purge:
-    """``epoch`` is the one that begins; it names the purge."""
-
-    arguments: Sequence[Word]
-    epoch: str
-    done: Callable[[Position | Unavailable], object]
-    size_bytes: int = 0
-
-    @property
-    def script(self) -> Script:
-        return script("forget")
-
-    def answer(self, answer: Sequence[Any]) -> None:
-        self.done(Position(self.epoch if answer[1] else "", 0))
-
-    def refuse(self, why: Unavailable) -> None:
-        self.done(why)
-
-
-class RoomLine:
+class CallLine:
     """Calls in their order. Empty, it may be forgotten."""
 
-    def __init__(self, room: str, caller: Caller) -> None:
-        self.room = room
+    def __init__(self, key: Hashable, caller: Caller) -> None:
+        self.key = key
         self._caller = caller
         self._calls: deque[Call] = deque()
         self._sent = False
@@ -150,6 +112,10 @@ class RoomLine:
                 call.refuse(Unavailable.AWAY)
                 if call.arguments[0] == self._caller.incarnation:
                     self._caller.fenced()
+            case [b"DENIED", bytes() as reason]:
+                call.deny(reason)
+            case [b"GONE"]:
+                call.refuse(Unavailable.AWAY)
             case Refused():
                 call.refuse(refusal(answer))
                 if answer.code not in (AWAY, BACKLOG):

@@ -1,0 +1,339 @@
+"""RedisRegistry on the real server: exact limits over nodes, who gives way, and what each loss does to it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.redis_nodes import LEASE_MS, asked, node, operator, until
+from tests.redis_server import ENGINES, RedisServer, running_redis
+from wsprism.adapters.redis.node import RedisNode
+from wsprism.adapters.redis.registry import RedisRegistry
+from wsprism.policy.decisions import Denied, Reason
+from wsprism.policy.limits import Limits
+from wsprism.policy.revocation import Revocable
+from wsprism.policy.sessions import Admit, OnExceed, SessionPolicy
+from wsprism.ports import Opened, SessionKey, SessionOpening, Unavailable
+
+ANY = Limits()
+FREE = SessionPolicy(0, OnExceed.DENY)
+FAR = 4_000_000_000.0
+T = "test:{acme}:"
+
+
+@pytest.fixture(params=ENGINES)
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    with running_redis(engine=request.param) as server:
+        yield server
+
+
+class Tenant:
+    """A listener that notes what it is told."""
+
+    def __init__(self, node: RedisNode) -> None:
+        self.registry: RedisRegistry = node.registry("acme")
+        self.registry.listener = self
+        self.told: list[Any] = []
+
+    def end(self, key: SessionKey, reason: str) -> None:
+        self.told.append((key, reason))
+
+    def revoked(self, what: Revocable, name: str) -> None:
+        self.told.append((what, name))
+
+    def fenced(self) -> None:
+        self.told.append("fenced")
+
+    def opening(
+        self,
+        user: str,
+        sid: str | None = None,
+        *,
+        limits: Limits = ANY,
+        policy: SessionPolicy = FREE,
+        token_id: str | None = None,
+    ) -> asyncio.Future[Any]:
+        return asked(self.registry.open, SessionOpening(user, sid, token_id, b"{}"), limits, policy)
+
+    async def open(self, user: str, sid: str | None = None, **options: Any) -> SessionKey:
+        opened = await self.opening(user, sid, **options)
+        assert isinstance(opened, Opened), opened
+        return opened.key
+
+    def join(self, key: SessionKey, room: str, limits: Limits = ANY) -> asyncio.Future[Any]:
+        return asked(self.registry.join, key, room, limits)
+
+    async def settled(self) -> None:
+        """Everything that was said before has been carried out."""
+        await asked(self.registry.revoke, Revocable.SID, "nobody", 0.0, "")
+
+
+def reasons(answers: list[Any]) -> Counter[Any]:
+    return Counter(one.reason if isinstance(one, Denied) else type(one) for one in answers)
+
+
+async def test_a_session_is_counted_until_it_is_closed(server: RedisServer) -> None:
+    async with node(server.url) as one, operator(server) as other:
+        tenant = Tenant(one)
+        ann = await tenant.open("ann")
+        bob = await tenant.open("bob", "tab-1")
+        assert (bob.sid, bob.generation > ann.generation, len(ann.sid)) == ("tab-1", True, 16)
+        assert await tenant.join(ann, "a") is None
+        assert await other.ask("HLEN", f"{T}s") == 2
+        tenant.registry.close(ann)
+        tenant.registry.close(bob)
+        await tenant.settled()
+        left = sorted(str(key, "ascii") for key in await other.ask("KEYS", f"{T}*"))
+        assert [key for key in left if not key.startswith((f"{T}o:", f"{T}c"))] == [
+            f"{T}gen",
+            f"{T}leases",
+            f"{T}rc",
+        ]
+
+
+@pytest.mark.parametrize("names", [("ann", "1:b"), ("1:b", "ann"), ("4:user", ""), ("", "x"), ("ü\x00\n", "\u2028 :")])
+async def test_names_are_free_text(server: RedisServer, names: tuple[str, str]) -> None:
+    async with node(server.url, "one") as one, node(server.url, "two") as two:
+        mine, theirs = Tenant(one), Tenant(two)
+        user, room = names
+        key = await mine.open(user, "4:user" + room)
+        assert await mine.join(key, room) is None
+        assert await mine.join(await mine.open("9:other", user), room) is None
+        again = await theirs.open(user, "4:user" + room)
+        await until(lambda: mine.told == [(key, "replaced")])
+        assert again.generation > key.generation
+
+
+async def test_limits_are_exact_whoever_asks_at_once(server: RedisServer) -> None:
+    limits = Limits(max_sessions_total=30, max_rooms_total=3, max_users_per_room=7, max_rooms_per_user=2)
+    async with node(server.url, "one") as one, node(server.url, "two") as two:
+        tenants = [Tenant(one), Tenant(two)]
+        opened = await asyncio.gather(
+            *(tenant.opening(f"user-{n}", limits=limits) for n in range(30) for tenant in tenants)
+        )
+        assert reasons(opened) == {Opened: 30, Reason.TENANT_FULL: 30}
+        keys = [(tenants[at % 2], one.key) for at, one in enumerate(opened) if isinstance(one, Opened)]
+        users = list({key.user: (tenant, key) for tenant, key in keys}.values())
+        joins = [tenant.join(key, room, limits) for room in ("a", "b", "c", "d") for tenant, key in users]
+        found = reasons(await asyncio.gather(*joins))
+        assert found[type(None)] == 21
+        assert found[Reason.TOO_MANY_ROOMS] == len(users)
+        assert found[Reason.ROOM_FULL] + found[Reason.TOO_MANY_ROOMS_PER_USER] == 3 * len(users) - 21
+
+
+async def test_one_user_on_two_nodes_is_one_user_of_a_room(server: RedisServer) -> None:
+    limits = Limits(max_users_per_room=1, max_rooms_per_user=1)
+    async with node(server.url, "one") as one, node(server.url, "two") as two:
+        mine, theirs = Tenant(one), Tenant(two)
+        first, second, bob = await mine.open("ann", "1"), await theirs.open("ann", "2"), await theirs.open("bob")
+        assert await mine.join(first, "a", limits) is None
+        assert await mine.join(first, "a", limits) is None
+        assert await theirs.join(second, "a", limits) is None
+        denied = [await theirs.join(bob, "a", limits), await theirs.join(second, "b", limits)]
+        assert [one.reason for one in denied] == [Reason.ROOM_FULL, Reason.TOO_MANY_ROOMS_PER_USER]
+        mine.registry.leave(first, "a")
+        await mine.settled()
+        assert (await theirs.join(bob, "a", limits)).reason is Reason.ROOM_FULL
+        theirs.registry.leave(second, "a")
+        assert await theirs.join(second, "b", limits) is None
+        assert await theirs.join(bob, "a", limits) is None
+
+
+async def test_the_oldest_gives_way_wherever_it_is_and_is_told_there(server: RedisServer) -> None:
+    policy = SessionPolicy(2, OnExceed.KICK_OLDEST)
+    async with node(server.url, "one") as one, node(server.url, "two") as two:
+        mine, theirs = Tenant(one), Tenant(two)
+        first = await mine.open("ann", "1", policy=policy)
+        second = await mine.open("ann", "2", policy=policy)
+        assert await mine.join(first, "a") is None
+        third = await theirs.opening("ann", "3", policy=policy)
+        assert third.replaced == [(first, "kicked_oldest")]
+        await until(lambda: mine.told == [(first, "kicked_oldest")])
+        fourth = await theirs.opening("ann", "2", policy=policy)
+        assert fourth.replaced == [(second, "replaced")]
+        fifth = await theirs.opening("ann", "4", policy=SessionPolicy(1, OnExceed.KICK_OLDEST))
+        assert fifth.replaced == [(third.key, "kicked_oldest"), (fourth.key, "kicked_oldest")]
+        assert (await theirs.opening("ann", "5", policy=SessionPolicy(1, OnExceed.DENY))).reason is (
+            Reason.TOO_MANY_SESSIONS
+        )
+        await until(lambda: len(mine.told) == 2)
+        assert theirs.told == []
+        mine.registry.close(first)  # an old session's end removes nothing that came after it
+        mine.registry.close(second)
+        await mine.settled()
+        assert list(theirs.registry.sessions) == [fifth.key]
+        denied = await mine.opening("ann", policy=SessionPolicy(1, OnExceed.DENY))
+        assert denied.reason is Reason.TOO_MANY_SESSIONS
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_it_decides_as_one_process_does(server: RedisServer, seed: int) -> None:
+    """Random sessions and rooms, one after the other, against the pure policies on plain sets."""
+    chance = random.Random(seed)
+    limits = Limits(max_sessions_total=8, max_rooms_total=3, max_users_per_room=2, max_rooms_per_user=2)
+    policy = SessionPolicy(2, chance.choice([OnExceed.DENY, OnExceed.KICK_OLDEST]))
+    async with node(server.url, "one") as one, node(server.url, "two") as two, operator(server) as other:
+        tenants = [Tenant(one), Tenant(two)]
+        live: dict[SessionKey, set[str]] = {}
+
+        def users_of(room: str) -> set[str]:
+            return {key.user for key, rooms in live.items() if room in rooms}
+
+        for _ in range(250):
+            tenant = chance.choice(tenants)
+            mine = [key for key in live if key in tenant.registry.sessions]
+            match chance.randrange(6):
+                case 0 | 1:
+                    user, sid = chance.choice("abcdef"), chance.choice("123")
+                    of_user = {key.sid: key for key in live if key.user == user}
+                    verdict = policy.decide(of_user, sid)
+                    gone = [of_user[old] for old, _ in verdict.evict] if isinstance(verdict, Admit) else []
+                    found = await tenant.opening(user, sid, limits=limits, policy=policy)
+                    if not isinstance(verdict, Admit):
+                        assert found == verdict.denied
+                    elif full := limits.may_open_session(len(live) - len(gone)):
+                        assert found == full
+                    else:
+                        assert [key for key, _ in found.replaced] == gone
+                        for key in gone:
+                            del live[key]
+                        live[found.key] = set()
+                case 2 if mine:
+                    key = chance.choice(mine)
+                    tenant.registry.close(key)
+                    del live[key]
+                case 3 if mine:
+                    key, room = chance.choice(mine), chance.choice("vwxyz")
+                    tenant.registry.leave(key, room)
+                    live[key].discard(room)
+                case 4 | 5 if mine:
+                    key, room = chance.choice(mine), chance.choice("vwxyz")
+                    rooms_of_user = set().union(*(rooms for one, rooms in live.items() if one.user == key.user))
+                    expected = limits.may_join(
+                        rooms_total=len(set().union(*live.values())),
+                        room_exists=bool(users_of(room)),
+                        users_in_room=len(users_of(room)),
+                        user_in_room=key.user in users_of(room),
+                        rooms_of_user=len(rooms_of_user),
+                    )
+                    assert await tenant.join(key, room, limits) == expected
+                    if expected is None:
+                        live[key].add(room)
+            for each in tenants:
+                await each.settled()
+        assert await other.ask("HLEN", f"{T}s") == len(live)
+        assert await other.ask("HLEN", f"{T}rooms") == len(set().union(*live.values()))
+        for tenant in tenants:
+            for key in list(tenant.registry.sessions):
+                tenant.registry.close(key)
+            await tenant.settled()
+        for key in await other.ask("KEYS", f"{T}*"):
+            assert not key.removeprefix(T.encode()).startswith((b"s", b"u", b"r:", b"rooms", b"n:", b"b")), key
+
+
+async def test_a_revoked_user_is_ended_everywhere_and_opens_nowhere(server: RedisServer) -> None:
+    async with node(server.url, "one") as one, node(server.url, "two") as two:
+        mine, theirs = Tenant(one), Tenant(two)
+        await mine.open("ann", "1", token_id="t1")
+        await theirs.open("ann", "2")
+        await theirs.open("bob", "1", token_id="t2")
+        assert await asked(mine.registry.revoke, Revocable.USER, "ann", FAR, "rude") == 2
+        await until(lambda: mine.told == theirs.told == [(Revocable.USER, "ann")])
+        for tenant in (mine, theirs):
+            assert (await tenant.opening("ann")).reason is Reason.REVOKED
+        assert await asked(mine.registry.revoke, Revocable.TOKEN_ID, "t2", FAR, "") == 1
+        assert (await mine.opening("new", token_id="t2")).reason is Reason.REVOKED
+        assert await asked(mine.registry.revoke, Revocable.SID, "7", FAR, "") == 0
+        assert (await theirs.opening("new", "7")).reason is Reason.REVOKED
+        assert await asked(theirs.registry.revoke, Revocable.USER, "ann", 0.0, "") == 1
+        assert await asked(theirs.registry.revoke, Revocable.USER, "ann", 0.0, "") == 0
+        await mine.open("ann")
+        assert len(mine.told) == 3
+
+
+async def test_an_opening_whose_outcome_was_unknown_is_counted_once(server: RedisServer) -> None:
+    policy = SessionPolicy(1, OnExceed.KICK_OLDEST)
+    async with node(server.url, answer_s=0.4) as one, operator(server) as other:
+        tenant = Tenant(one)
+        first = await tenant.open("ann", "1")
+        server.signal(signal.SIGSTOP)
+        opening = tenant.opening("ann", "2", policy=policy)
+        joining = tenant.join(first, "a")
+        await until(lambda: one.away)
+        assert not opening.done()
+        server.signal(signal.SIGCONT)
+        async with asyncio.timeout(5):
+            opened = await opening
+            assert await joining in (None, Unavailable.AWAY)
+        assert opened.replaced == [(first, "kicked_oldest")]
+        assert await other.ask("HLEN", f"{T}s") == 1
+        assert list(tenant.registry.sessions) == [opened.key]
+
+
+async def test_what_makes_room_is_made_up_for_when_redis_was_away() -> None:
+    with running_redis("--appendonly", "yes", "--appendfsync", "always") as server:
+        async with node(server.url) as one:
+            tenant = Tenant(one)
+            ann, bob = await tenant.open("ann"), await tenant.open("bob")
+            assert await tenant.join(bob, "a") is None
+            server.kill()
+            await until(lambda: one.away)
+            tenant.registry.close(ann)
+            tenant.registry.leave(bob, "a")
+            assert await tenant.opening("eve") is Unavailable.AWAY
+            assert await tenant.join(bob, "b") is Unavailable.AWAY
+            server.start()
+            await until(lambda: not tenant.registry.away)
+            async with operator(server) as other:
+                await tenant.settled()
+                await asyncio.sleep(0.05)
+                assert await other.ask("HLEN", f"{T}s") == 1
+                assert await other.ask("HLEN", f"{T}rooms") == 0
+            assert tenant.told == []
+
+
+async def test_a_dead_nodes_sessions_make_room_and_if_it_lives_it_is_told(server: RedisServer) -> None:
+    limits = Limits(max_sessions_total=250)
+    async with node(server.url, "one") as one, node(server.url, "two") as two, operator(server) as other:
+        frozen, tenant = Tenant(one), Tenant(two)
+        opened = await asyncio.gather(*(frozen.opening(f"u{n}", limits=limits) for n in range(250)))
+        await asyncio.gather(*(frozen.join(each.key, "a") for each in opened[:120]))
+        assert (await tenant.opening("x", limits=limits)).reason is Reason.TENANT_FULL
+        one._lease.close()  # it says no more that it lives
+        await until(lambda: two.figures.reaped >= 370, within_s=4 * LEASE_MS / 1000)
+        assert await other.ask("HLEN", f"{T}s") == 0
+        assert await other.ask("HLEN", f"{T}rooms") == 0
+        await tenant.open("x", limits=limits)
+        assert await frozen.opening("y") is Unavailable.AWAY
+        await until(lambda: "fenced" in frozen.told)
+        assert len(frozen.registry.sessions) == 0
+        await frozen.open("y", limits=limits)
+        assert two.figures.reaped == 370
+
+
+async def test_what_was_said_while_a_node_could_not_hear_is_read_and_a_gap_is_looked_into(
+    server: RedisServer,
+) -> None:
+    async with node(server.url, "one") as one, node(server.url, "two") as two, operator(server) as other:
+        mine, theirs = Tenant(one), Tenant(two)
+        keys = [await mine.open(f"u{n}", "1") for n in range(3)]
+        await other.ask("CLIENT", "KILL", "TYPE", "pubsub")
+        await until(lambda: not (one.away or two.away))
+        await theirs.open("u0", "1")
+        await until(lambda: mine.told == [(keys[0], "replaced")])
+        # Something that nobody ever heard, and can read no more.
+        await theirs.settled()
+        one.channels.pop(mine.registry.follower.channel)
+        await theirs.open("u1", "1")
+        await theirs.settled()
+        await other.ask("DEL", f"{T}ctl")
+        one.channels[mine.registry.follower.channel] = mine.registry.follower
+        await theirs.settled()
+        await until(lambda: mine.told[1:] == [(keys[1], "replaced")])
+        assert list(mine.registry.sessions) == [keys[2]]

@@ -1,0 +1,226 @@
+"""One tenant's ``Registry`` on Redis: every check and the change that it allows are one script."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final, Protocol
+
+from wsprism.adapters.redis.call_line import Call, CallLine
+from wsprism.adapters.redis.connection import RedisConnection
+from wsprism.adapters.redis.control import ControlFollower
+from wsprism.adapters.redis.protocol import Refused, Word
+from wsprism.adapters.redis.scripts import Script, call, script
+from wsprism.adapters.redis.session_calls import Depart, Join, Open, RevokeCall, revocable
+from wsprism.policy.decisions import Denied
+from wsprism.policy.limits import Limits
+from wsprism.policy.revocation import MAX_REVOCATIONS, Revocable
+from wsprism.policy.sessions import EvictReason, SessionPolicy
+from wsprism.ports import Opened, RegistryListener, SessionKey, SessionOpening, Unavailable
+
+__all__ = ["RedisRegistry", "RegistryNode"]
+
+MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
+_VERIFIED_AT_ONCE: Final = 500
+_SID_BYTES: Final = 8
+
+
+class RegistryNode(Protocol):
+    """What a registry needs of its node."""
+
+    incarnation: int
+
+    def later(self, call: Callable[[], object]) -> None: ...
+    def strange(self, what: str, answer: object) -> None: ...
+    def fenced(self) -> None: ...
+
+
+class RedisRegistry:
+    """``sessions`` are those that this node has opened and not closed; ``listener`` is set before the first."""
+
+    def __init__(self, node: RegistryNode, prefix: bytes) -> None:
+        self.prefix = prefix
+        self.listener: RegistryListener | None = None
+        self.sessions: dict[SessionKey, None] = {}
+        self.follower = ControlFollower(prefix, self, node.strange)
+        self.waiting_bytes = 0
+        self._node = node
+        self._desk: RedisConnection | None = None
+        self._lines: dict[Hashable, CallLine] = {}
+        self._owed: dict[tuple[str, Sequence[Word]], Depart] = {}
+        self._numbers = 0
+        self._known_as = 0
+
+    # The port
+
+    @property
+    def away(self) -> bool:
+        """Whether whatever may be refused is."""
+        return self._desk is None
+
+    def open(
+        self,
+        opening: SessionOpening,
+        limits: Limits,
+        policy: SessionPolicy,
+        done: Callable[[Opened | Denied | Unavailable], object],
+    ) -> None:
+        self._numbers += 1
+        sid = opening.sid or os.urandom(_SID_BYTES).hex()
+        arguments: list[Word] = [self.incarnation, self._numbers, opening.user, sid]
+        arguments += [opening.token_id or "", opening.about, ""]
+        arguments += [limits.max_sessions_total, policy.max_sessions_per_user, policy.on_exceed.value]
+        self._add(
+            self._numbers, Open(arguments, opening.user, sid, len(opening.about), self._opened, done, self.is_current)
+        )
+
+    def close(self, key: SessionKey) -> None:
+        self.sessions.pop(key, None)
+        self._depart(Depart(script("close_session"), (*_words(key), 0), key, self._owe))
+
+    def join(
+        self, key: SessionKey, room: str, limits: Limits, done: Callable[[Denied | Unavailable | None], object]
+    ) -> None:
+        bounds = limits.max_rooms_total, limits.max_users_per_room, limits.max_rooms_per_user
+        self._add(key, Join((self.incarnation, *_words(key), room, *bounds, ""), len(room), done))
+
+    def leave(self, key: SessionKey, room: str) -> None:
+        self._depart(Depart(script("leave"), (*_words(key), room, 0), key, self._owe))
+
+    def revoke(
+        self,
+        what: Revocable,
+        name: str,
+        until_s: float,
+        reason: str,
+        done: Callable[[int | Denied | Unavailable], object],
+    ) -> None:
+        arguments = (what.value, name, int(until_s * 1000), reason, MAX_REVOCATIONS)
+        self._add((what, name), RevokeCall(arguments, until_s <= 0, done))
+
+    # What its node tells
+
+    def up(self, desk: RedisConnection, line: RedisConnection) -> None:
+        """There are connections, and the node's lease holds."""
+        self._desk = desk
+        if self._known_as != self.incarnation:
+            self._begin_anew()
+        for one in list(self._lines.values()):
+            one.send()
+        owed = list(self._owed.values())
+        self._owed.clear()
+        for depart in owed:
+            self._depart(depart)
+        self.follower.up(line)
+
+    def down(self) -> None:
+        """They are lost."""
+        self._desk = None
+        self.follower.down()
+        for one in list(self._lines.values()):
+            one.give_up_unsent()
+
+    # What its follower tells
+
+    def control(self, fields: Sequence[bytes]) -> None:
+        me = b"%d" % self.incarnation
+        match fields:
+            case [b"kick", node, user, sid, generation, reason, by] if node == me != by:
+                self._end(SessionKey(user.decode(), sid.decode(), int(generation)), reason.decode())
+            case [b"revoke", what, name, until] if until != b"0":
+                revoked = revocable(what)
+                if revoked is not None and self.listener is not None:
+                    self.listener.revoked(revoked, name.decode())
+
+    def control_lost(self) -> None:
+        self._verify(list(self.sessions))
+
+    # What its parts need
+
+    @property
+    def incarnation(self) -> int:
+        return self._node.incarnation
+
+    def is_current(self, incarnation: Word) -> bool:
+        """Whether what was opened as this incarnation is counted."""
+        return incarnation == self.incarnation
+
+    def later(self, call: Callable[[], object]) -> None:
+        self._node.later(call)
+
+    def strange(self, what: str, answer: object) -> None:
+        self._node.strange(what, answer)
+
+    def fenced(self) -> None:
+        self._node.fenced()
+
+    def call(self, which: Script, arguments: Sequence[Word], answered: Callable[[Any], object]) -> Refused | None:
+        if self._desk is None:
+            return Refused("AWAY", "there is no connection")
+        return call(self._desk, which, self.prefix, arguments, answered)
+
+    def settled(self, line: CallLine, size_bytes: int) -> None:
+        self.waiting_bytes -= size_bytes
+        if not len(line) and self._lines.get(line.key) is line:
+            del self._lines[line.key]
+
+    def _add(self, key: Hashable, what: Call) -> None:
+        if self._desk is None or self.waiting_bytes + what.size_bytes > MAX_WAITING_BYTES:
+            why = Unavailable.AWAY if self._desk is None else Unavailable.OVERLOADED
+            self.later(lambda: what.refuse(why))
+            return
+        self._line_of(key, what)
+
+    def _depart(self, depart: Depart) -> None:
+        if self._desk is None:
+            self._owe(depart)
+        else:
+            self._line_of(depart.key, depart)
+
+    def _line_of(self, key: Hashable, what: Call) -> None:
+        self.waiting_bytes += what.size_bytes
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = CallLine(key, self)
+        line.add(what)
+
+    def _owe(self, depart: Depart) -> None:
+        """Told once there is somebody to tell; bounded by the sessions and rooms that there were."""
+        self._owed[depart.script.name, tuple(depart.arguments)] = depart
+
+    def _begin_anew(self) -> None:
+        """This node is another incarnation now: nothing of what it had is counted any more."""
+        self._known_as = self.incarnation
+        self._owed.clear()
+        if self.sessions:
+            self.sessions.clear()
+            if self.listener is not None:
+                self.later(self.listener.fenced)
+
+    def _opened(self, key: SessionKey, replaced: Sequence[SessionKey]) -> None:
+        for gone in replaced:
+            self.sessions.pop(gone, None)
+        self.sessions[key] = None
+
+    def _end(self, key: SessionKey, reason: str) -> None:
+        if key in self.sessions:
+            del self.sessions[key]
+            if self.listener is not None:
+                self.listener.end(key, reason)
+
+    def _verify(self, keys: Sequence[SessionKey]) -> None:
+        some, others = keys[:_VERIFIED_AT_ONCE], keys[_VERIFIED_AT_ONCE:]
+        if not some:
+            return
+
+        def told(answer: Any) -> None:
+            if isinstance(answer, list):
+                for at in answer:
+                    self._end(some[at], EvictReason.REPLACED.value)
+                self._verify(others)
+
+        self.call(script("verify"), [word for key in some for word in _words(key)], told)
+
+
+def _words(key: SessionKey) -> tuple[str, str, int]:
+    return key.user, key.sid, key.generation

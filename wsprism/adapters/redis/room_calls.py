@@ -1,0 +1,60 @@
+"""What is done to a room in its order: a turn that is published, a purge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wsprism.adapters.redis.protocol import Word
+from wsprism.adapters.redis.scripts import Script, script
+from wsprism.policy.history import Position
+from wsprism.ports import Ordered, Unavailable
+
+__all__ = ["Purge", "Turn"]
+
+
+@dataclass(slots=True)
+class Turn:
+    """``arguments`` begin with the incarnation and the number that name it."""
+
+    arguments: Sequence[Word]
+    size_bytes: int
+    done: Callable[[Ordered | Unavailable], object]
+
+    @property
+    def script(self) -> Script:
+        return script("publish")
+
+    def answer(self, answer: Sequence[Any]) -> None:
+        _, epoch, before, offsets = answer
+        self.done(Ordered(epoch.decode(), int(before) + 1, [int(one) for one in offsets.split()]))
+
+    def deny(self, _: bytes) -> None:
+        """Nothing forbids it."""
+
+    def refuse(self, why: Unavailable) -> None:
+        self.done(why)
+
+
+@dataclass(slots=True)
+class Purge:
+    """``epoch`` is the one that begins; it names the purge."""
+
+    arguments: Sequence[Word]
+    epoch: str
+    done: Callable[[Position | Unavailable], object]
+    size_bytes: int = 0
+
+    @property
+    def script(self) -> Script:
+        return script("forget")
+
+    def answer(self, answer: Sequence[Any]) -> None:
+        self.done(Position(self.epoch if answer[1] else "", 0))
+
+    def deny(self, _: bytes) -> None:
+        """Nothing forbids it."""
+
+    def refuse(self, why: Unavailable) -> None:
+        self.done(why)
