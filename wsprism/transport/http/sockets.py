@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import resource
 import socket
@@ -18,7 +19,16 @@ import sys
 import termios
 from typing import Final
 
-__all__ = ["BACKLOG", "first_reserved_descriptor", "free_unix_path", "reset", "taken_by_peer", "tune"]
+__all__ = [
+    "BACKLOG",
+    "beneath_tls",
+    "first_reserved_descriptor",
+    "free_unix_path",
+    "limit_unsent",
+    "reset",
+    "taken_by_peer",
+    "tune",
+]
 
 BACKLOG: Final = 4096
 """Connections that the kernel keeps until they are accepted."""
@@ -88,6 +98,39 @@ def taken_by_peer(transport: asyncio.BaseTransport) -> int:
         return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except (OSError, ValueError, struct.error):
         return 0
+
+
+def limit_unsent(transport: asyncio.Transport, high_bytes: int) -> None:
+    """Have ``transport`` say that it is full from about so many bytes on that the kernel has not taken.
+
+    A TLS transport has another one beneath it with a buffer of its own, 64 KiB of which it does not count: each gets
+    half. Where the lower one cannot be had, everything that is not in it counts.
+    """
+    if transport.get_extra_info("ssl_object") is None:
+        transport.set_write_buffer_limits(high=high_bytes)
+        return
+    beneath = beneath_tls(transport)
+    if beneath is not None:
+        beneath.set_write_buffer_limits(high=high_bytes // 2)
+        transport.set_write_buffer_limits(high=high_bytes // 2)
+    else:
+        transport.set_write_buffer_limits(high=1)
+
+
+def beneath_tls(transport: asyncio.Transport) -> asyncio.WriteTransport | None:
+    """The transport of the socket itself; None where it is not found.
+
+    No event loop gives it out, so it is looked for among what the TLS layer refers to.
+    """
+    for layer in gc.get_referents(transport):
+        if type(layer).__name__ != "SSLProtocol":
+            continue
+        for held in (layer, *(one for one in gc.get_referents(layer) if isinstance(one, dict))):
+            for one in gc.get_referents(held):
+                if one is not transport and hasattr(one, "set_write_buffer_limits"):
+                    found: asyncio.WriteTransport = one
+                    return found
+    return None
 
 
 def free_unix_path(path: str) -> None:

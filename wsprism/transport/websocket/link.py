@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from wsprism.protocol.frames import close_frame, ping_frame
 from wsprism.protocol.websocket import Event, FrameDecoder
 from wsprism.realtime.messages import Attached, TransportLost
-from wsprism.transport.http.sockets import reset, taken_by_peer
+from wsprism.transport.http.sockets import limit_unsent, reset, taken_by_peer
 
 if TYPE_CHECKING:
     from actors import ActorRef
@@ -93,7 +93,7 @@ class Link(asyncio.BufferedProtocol):
         if not self._connection.alive:
             self.abort()
             return
-        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        limit_unsent(transport, HIGH_WATER_BYTES)
         self._connection.deliver_control(Attached(self))
         self.outlet.flusher.flush_now(self.outlet)  # leaves in one packet with the answer to the handshake
 
