@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -60,7 +61,7 @@ class Browser:
         self._base = base
 
     async def open(self, url: str) -> Tab:
-        async with self._http.put(f"{self._base}/json/new?{url}") as answer:
+        async with self._http.put(f"{self._base}/json/new?{quote(url, safe=':/?=')}") as answer:
             target = await answer.json()
         tab = Tab(await self._http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0))
         await tab.until("location.href !== 'about:blank' && document.readyState === 'complete'")

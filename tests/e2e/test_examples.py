@@ -18,7 +18,7 @@ from tests.browser import Tab, browser
 from tests.components import free_port, running
 
 ROOT = Path(__file__).parents[2]
-CHAT = ROOT / "examples" / "chat"
+CHAT, GAME = ROOT / "examples" / "chat", ROOT / "examples" / "game"
 
 
 def command_of(example: Path) -> list[str]:
@@ -28,40 +28,56 @@ def command_of(example: Path) -> list[str]:
     return [sys.executable, str(ROOT / found[1])]
 
 
-class Chat:
+class Product:
     """A running one."""
 
     def __init__(self, base: str, output: Path) -> None:
         self.base = base
         self._output = output
 
+    def backend_pid(self) -> int:
+        """The process that is the backend now."""
+        return int(re.findall(r"the backend is process (\d+)", self._output.read_text())[-1])
+
+    async def kill_backend(self) -> None:
+        """It dies; another one takes its place."""
+        before = self.backend_pid()
+        os.kill(before, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while self.backend_pid() == before:  # noqa: ASYNC110 (another process's state)
+                await asyncio.sleep(0.05)
+
     async def get(self, path: str) -> Any:
         async with aiohttp.ClientSession() as http, http.get(self.base + path) as answer:
             assert answer.status == 200
             return await answer.json()
 
-    def backend_pid(self) -> int:
-        """The process that is the backend now."""
-        return int(re.findall(r"the backend is process (\d+)", self._output.read_text())[-1])
-
 
 @contextlib.asynccontextmanager
-async def chat(directory: Path) -> AsyncIterator[Chat]:
-    port, gateway_port = free_port(), free_port()
+async def product(example: Path, directory: Path, **variables: str) -> AsyncIterator[Product]:
+    port = free_port()
+    name = example.name.upper()
     environment = {
-        "CHAT_PORT": str(port),
-        "CHAT_GATEWAY_PORT": str(gateway_port),
-        "CHAT_DATABASE": str(directory / "chat.sqlite"),
+        f"{name}_PORT": str(port),
+        f"{name}_GATEWAY_PORT": str(free_port()),
         "PYTHONWARNINGS": "error",
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
-    output = directory / "chat.log"
-    async with running(*command_of(CHAT), port=port, output=output, env=environment) as process:
-        yield Chat(f"http://127.0.0.1:{port}", output)
+    output = directory / "output.log"
+    async with running(*command_of(example), port=port, output=output, env=environment | variables) as process:
+        yield Product(f"http://127.0.0.1:{port}", output)
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(15):
             assert await process.wait() == 0
     assert "Traceback" not in output.read_text()
+
+
+def chat(directory: Path) -> contextlib.AbstractAsyncContextManager[Product]:
+    return product(CHAT, directory, CHAT_DATABASE=str(directory / "chat.sqlite"))
+
+
+def game(directory: Path) -> contextlib.AbstractAsyncContextManager[Product]:
+    return product(GAME, directory, GAME_INTERNAL_PORT=str(free_port()))
 
 
 async def say(tab: Tab, text: str) -> None:
@@ -119,15 +135,14 @@ async def test_the_chat_s_backend_dies_in_the_middle_and_misses_nothing(tmp_path
         await bob.until_shown("ann: before")
         await bob.until_shown("ann: 👏")
 
-        before = there.backend_pid()
-        os.kill(before, signal.SIGKILL)
+        back = asyncio.create_task(there.kill_backend())
+        await asyncio.sleep(0)
         for count in range(1, 21):
             await cheer(bob)
             await ann.until_shown("bob: 👏", times=count)
 
+        await back
         async with asyncio.timeout(30):
-            while there.backend_pid() == before:  # noqa: ASYNC110 (another process's state)
-                await asyncio.sleep(0.05)
             cheers: dict[str, int] = {}
             while sum(cheers.values()) < 21:
                 with contextlib.suppress(aiohttp.ClientConnectionError):
@@ -138,3 +153,59 @@ async def test_the_chat_s_backend_dies_in_the_middle_and_misses_nothing(tmp_path
         assert cheers == {"user:ann": 1, "user:bob": 20}
         assert await there.get("/cheers") == cheers
         assert [one["msg"] for one in await there.get("/history")] == ["before", "after"]
+
+
+async def hold(tab: Tab, key: str, *, down: bool = True) -> None:
+    await tab.run(f"dispatchEvent(new KeyboardEvent('key{'down' if down else 'up'}', {{key: '{key}'}}))")
+
+
+async def test_two_tabs_of_the_game_play_in_one_world_that_the_backend_decides(tmp_path: Path) -> None:
+    async with game(tmp_path) as there, browser(tmp_path) as chromium:
+        ann = await chromium.open(there.base + "/?name=ann")
+        bob = await chromium.open(there.base + "/?name=bob")
+        for tab in (ann, bob):
+            await tab.until("state && state.players.ann && state.players.bob")
+        await hold(ann, "ArrowRight")
+        await bob.until("state.players.ann[0] === 400")  # at the wall, and no further
+        await hold(ann, "ArrowRight", down=False)
+        await hold(ann, "ArrowLeft")
+        await bob.until("state.players.ann[0] === 0")
+        await hold(ann, "ArrowLeft", down=False)
+        assert await bob.run("state.players.bob[0] > 0 && state.players.bob[0] < 400")
+
+        ticks = await bob.run(
+            "(async () => { const first = state.tick, at = performance.now();"
+            " await new Promise((done) => setTimeout(done, 2000));"
+            " return (state.tick - first) / (performance.now() - at) * 1000; })()"
+        )
+        assert 10 < ticks < 25
+
+        await ann.run("(async () => { await 0; location.href = 'about:blank'; })()")
+        await bob.until("state.players.ann === undefined")
+        other = await chromium.open(there.base + "/?name=cid&room=another")
+        await other.until("state && state.players.cid")
+        assert await other.run("state.players.bob") is None
+        assert await bob.run("state.players.cid") is None
+
+
+async def test_a_coin_is_whoever_s_reaches_it(tmp_path: Path) -> None:
+    async with game(tmp_path) as there, browser(tmp_path) as chromium:
+        ann = await chromium.open(there.base + "/?name=ann")
+        await ann.until("state && state.players.ann")
+        await ann.run(  # it goes where the coin is
+            "setInterval(() => { const [x, y] = state.players.ann, [to_x, to_y] = state.coin;"
+            " keys = (x < to_x - 6 ? 2 : 0) | (x > to_x + 6 ? 1 : 0) | (y < to_y - 6 ? 8 : 0) | (y > to_y + 6 ? 4 : 0);"
+            " steer(); }, 50) && 0"
+        )
+        await ann.until("state.players.ann[2] >= 2")
+        await ann.until("/ann: [2-9]/.test(document.querySelector('#scores').innerText)")
+
+
+async def test_the_game_goes_on_when_its_backend_has_died(tmp_path: Path) -> None:
+    async with game(tmp_path) as there, browser(tmp_path) as chromium:
+        ann = await chromium.open(there.base + "/?name=ann")
+        await ann.until("state && state.players.ann && state.tick > 40")
+        await there.kill_backend()
+        await ann.until_shown("the backend is away")
+        await ann.until("state.tick < 40 && state.players.ann")
+        assert await ann.run("socket.readyState === WebSocket.OPEN")
