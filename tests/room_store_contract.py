@@ -125,6 +125,33 @@ class RoomStoreContract:
         assert store.position("a") is None
         assert store.open("a", BOUNDS, members=True) != before
 
+    def test_each_publication_into_an_empty_room_gives_its_history_its_time_anew(self) -> None:
+        store = self.store()
+        self.append(store, "a", "1")
+        before = store.position("a")
+        self.pass_time(40.0)
+        self.append(store, "a", "2")
+        self.pass_time(59.0)
+        after = store.position("a")
+        assert before is not None
+        assert after == Position(before.epoch, 2)
+        assert [one.offset for one in store.page("a", None, 9, reverse=False)] == [2]
+        self.pass_time(1.0)
+        assert store.position("a") is None
+
+    def test_a_leave_gives_a_history_its_time_anew_and_another_leave_does_not(self) -> None:
+        store = self.store()
+        self.append(store, "a", "1", members=True)
+        self.pass_time(1000.0)
+        store.left("a")
+        self.pass_time(30.0)
+        store.left("a")
+        store.left("never")
+        self.pass_time(29.0)
+        assert store.position("a") is not None
+        self.pass_time(1.0)
+        assert store.position("a") is None
+
     def test_a_sweep_gives_back_what_nobody_asks_for(self) -> None:
         store = self.store()
         self.append(store, "a", "1")

@@ -15,8 +15,19 @@ from wsprism.protocol.backend import ConnectAnswer, JoinAnswer
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.websocket import CloseReceived
-from wsprism.realtime.messages import InfoChanged, JoinRequest, LeaveRequest, OpenSession, Refreshed, RulesChanged
+from wsprism.realtime.messages import (
+    InfoChanged,
+    JoinRequest,
+    LeaveRequest,
+    OpenSession,
+    PresenceDue,
+    PresenceState,
+    Refreshed,
+    RoomLeave,
+    RulesChanged,
+)
 from wsprism.realtime.outbound.wire import wire_format
+from wsprism.realtime.room.actor import FAN_OUT_WORK
 from wsprism.realtime.rules import compile_rules
 from wsprism.realtime.tenant.presences import PresenceForBackend
 from wsprism.settings import TenantSettings
@@ -236,6 +247,41 @@ async def test_presence_and_subscriptions_outlive_a_crash_of_the_room(room: str)
     heard = [one["data"] for one in hear(ann) if one["type"] == "presence_diff"]
     assert [(sids(one["joined"]), one["left"]) for one in heard] == [({"bob": ["b"]}, {})]
     assert say(ann, "presence", room)[0]["data"]["users"]["ann"] == before["ann"]
+
+
+async def test_a_crash_in_the_middle_of_a_round_tells_nobody_twice_and_nobody_never() -> None:
+    w = world()
+    crowd = [await w.connect(f"u{number}") for number in range(FAN_OUT_WORK + 20)]
+    for peer in crowd:
+        join(peer, presence=True)
+    w.scheduler.advance(0.5)
+    bob = await w.connect("bob", "b")
+    join(bob)
+    for peer in crowd:
+        hear(peer)
+    room = w.tenant.registry.rooms["r"].ref
+    room.tell_control(PresenceDue())
+    room.tell_control("what a room does not take")
+    w.scheduler.advance(5)
+    assert len(w.failures) == 1
+    for peer in crowd:
+        told = [one["data"] for one in hear(peer) if one["type"] == "presence_diff"]
+        assert [sids(one["joined"]) for one in told] == [{"bob": ["b"]}]
+
+
+async def test_a_late_word_of_a_session_that_was_replaced_takes_nothing_from_its_successor() -> None:
+    w = world(linger_ms=5000)
+    old = await w.connect("ann", "a")
+    join(old)
+    new = await w.connect("ann", "a")
+    join(new, state=1)
+    room = w.tenant.registry.rooms["r"].ref
+    for lost in (False, True):
+        room.tell_control(RoomLeave(old.session, None, announce=False, lost=lost))
+    room.tell_control(PresenceState(old.session, None, msgspec.Raw(b"2"), False))
+    w.scheduler.advance(10)
+    listing = await w.call(PresenceForBackend("r"))
+    assert [(one.sid, bytes(one.state)) for one in listing.users["ann"]] == [("a", b"1")]
 
 
 async def test_a_reload_gives_an_open_room_presence_and_takes_it() -> None:

@@ -83,6 +83,20 @@ async def test_entities_outlive_their_sender_but_not_the_last_member() -> None:
     assert told(await member(w, "later")) == []
 
 
+@pytest.mark.parametrize("history", [False, True])
+async def test_the_last_member_who_comes_back_at_once_finds_an_empty_snapshot(history: bool) -> None:
+    w = world("key:1", history=history)
+    ann = await member(w, "ann")
+    send(ann, 1, b"a")
+    ann.heard()
+    leave, join = [{"v": 1, "svc": "room", "type": kind, "room": "r"} for kind in ("leave", "join")]
+    ann.say(leave, join)
+    left, joined = ann.heard()
+    assert isinstance(left, dict)
+    assert isinstance(joined, dict)
+    assert (left["type"], joined["type"]) == ("left", "joined")
+
+
 async def test_a_delete_opcode_takes_its_key_away_and_by_sender_and_opcode_all_of_the_sender() -> None:
     w = world("sender_opcode", delete_opcodes=[9])
     ann, bob = await member(w, "ann"), await member(w, "bob")
