@@ -13,7 +13,7 @@ from tests.realtime_support import Peer, World
 from wsprism.policy.decisions import Reason
 from wsprism.protocol.frames import binary_frame
 from wsprism.protocol.hot import encode_hot
-from wsprism.realtime.messages import HotPublication
+from wsprism.realtime.messages import HotPublication, JoinRequest, LeaveRequest
 from wsprism.realtime.room.publications import hot_publication
 
 
@@ -84,17 +84,15 @@ async def test_entities_outlive_their_sender_but_not_the_last_member() -> None:
 
 
 @pytest.mark.parametrize("history", [False, True])
-async def test_the_last_member_who_comes_back_at_once_finds_an_empty_snapshot(history: bool) -> None:
+async def test_who_joins_in_the_moment_in_which_the_last_member_leaves_finds_an_empty_snapshot(history: bool) -> None:
     w = world("key:1", history=history)
-    ann = await member(w, "ann")
+    ann, bob = await member(w, "ann"), await w.connect("bob")
+    bob.heard()
     send(ann, 1, b"a")
-    ann.heard()
-    leave, join = [{"v": 1, "svc": "room", "type": kind, "room": "r"} for kind in ("leave", "join")]
-    ann.say(leave, join)
-    left, joined = ann.heard()
-    assert isinstance(left, dict)
-    assert isinstance(joined, dict)
-    assert (left["type"], joined["type"]) == ("left", "joined")
+    w.tenant.ref.tell_control(LeaveRequest(ann.session, "r", None))
+    w.tenant.ref.tell_control(JoinRequest(bob.session, "r", None))
+    w.settle()
+    assert told(bob) == []
 
 
 async def test_a_delete_opcode_takes_its_key_away_and_by_sender_and_opcode_all_of_the_sender() -> None:
