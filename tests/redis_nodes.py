@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from wsprism.adapters.redis.connection import Bounds, RedisConnection
 from wsprism.adapters.redis.node import NodeOptions, RedisNode
 from wsprism.adapters.redis.opening import Opener
 
-__all__ = ["LEASE_MS", "asked", "node", "operator", "until"]
+__all__ = ["LEASE_MS", "asked", "node", "operator", "until", "until_answered"]
 
 LEASE_MS = 3000
 
@@ -43,6 +43,15 @@ async def until(holds: Callable[[], bool], within_s: float = 8.0) -> None:
     """Wait for what tells nobody."""
     async with asyncio.timeout(within_s):
         while not holds():  # noqa: ASYNC110 (there is no event of it)
+            await asyncio.sleep(0.02)
+
+
+async def until_answered(
+    ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool], within_s: float = 8.0
+) -> None:
+    """Ask until the answer is right."""
+    async with asyncio.timeout(within_s):
+        while not holds(await ask()):
             await asyncio.sleep(0.02)
 
 
