@@ -51,7 +51,7 @@ async def until_answered(
 ) -> None:
     """Ask until the answer is right."""
     async with asyncio.timeout(within_s):
-        while not holds(await ask()):
+        while not holds(await ask()):  # noqa: ASYNC110 (there is no event of it)
             await asyncio.sleep(0.02)
 
 

@@ -49,6 +49,10 @@ class LeaseNode(Protocol):
         """The node counts itself dead, or no longer."""
         ...
 
+    def announce(self, desk: RedisConnection) -> None:
+        """Say what it is, once each renewal."""
+        ...
+
     def strange(self, what: str, answer: object) -> None: ...
 
 
@@ -103,6 +107,7 @@ class Lease:
         self._desk = desk
         self._primary = b""
         self._next_at = time.monotonic() + _RENEWED * self._lease_s
+        self._node.announce(desk)
         self._look()
 
     def rest(self) -> None:
@@ -130,6 +135,11 @@ class Lease:
 
         self._say_renew(desk, broker, answered)
 
+    def leave(self, broker: RedisBroker) -> None:
+        """Hold it no more for a tenant that was removed: what the node held of it is cleaned up now."""
+        if self._desk is not None and broker.held_as:
+            self._clean_up(self._desk, broker, b"%d" % broker.held_as, gone=True)
+
     async def give_up(self) -> None:
         """The node ends: what it holds is cleaned up by itself."""
         for broker in self._node.brokers:
@@ -156,6 +166,7 @@ class Lease:
     def _renew_all(self, desk: RedisConnection) -> None:
         brokers = [one for one in self._node.brokers if one.held_as == self._node.incarnation]
         sent_at, left = time.monotonic(), len(brokers)
+        self._node.announce(desk)
         if not brokers:
             self._good_at = sent_at
 
@@ -194,21 +205,22 @@ class Lease:
     def _may_clean_up(self) -> bool:
         return time.monotonic() - self._primary_since >= self._lease_s
 
-    def _clean_up(self, desk: RedisConnection, broker: RedisBroker, dead: bytes) -> None:
+    def _clean_up(self, desk: RedisConnection, broker: RedisBroker, dead: bytes, *, gone: bool = False) -> None:
         what = broker.prefix, dead
         if what in self._reaping:
             return
         self._reaping.add(what)
 
         def reap() -> None:
-            if desk is self._desk and self._say_reap(desk, broker, dead, answered, gone=False) is None:
+            if desk is self._desk and self._say_reap(desk, broker, dead, answered, gone=gone) is None:
                 return
             self._reaping.discard(what)
 
         def answered(answer: Any) -> None:
             match answer:
                 case [b"OK", int() as entries, int() as last]:
-                    self._node.cleaned_up(entries)
+                    if not gone:
+                        self._node.cleaned_up(entries)
                     if not last:
                         asyncio.get_running_loop().call_later(_BETWEEN_SLICES_S, reap)
                         return

@@ -24,18 +24,22 @@ from wsprism.adapters.redis.leases import Lease
 from wsprism.adapters.redis.opening import Opener
 from wsprism.adapters.redis.protocol import Refused
 from wsprism.adapters.redis.registry import RedisRegistry
-from wsprism.adapters.redis.scripts import names, script
+from wsprism.adapters.redis.scripts import call, names, script
 from wsprism.adapters.redis.subscriptions import Hears
 from wsprism.errors import OperatorError
 from wsprism.policy.log_limit import LimitedLog
+from wsprism.ports import Unavailable
 
-__all__ = ["NodeFigures", "NodeOptions", "RedisNode"]
+__all__ = ["NodeFigures", "NodeOptions", "NodeSeen", "RedisNode"]
 
 _log = logging.getLogger("wsprism.redis")
 
 _RETRY_S: Final = 0.05
 _RETRY_MOST_S: Final = 1.0
 _GIVE_UP_S: Final = 2.0
+_REMEMBERED_LEASES: Final = 6
+"""So many leases a node that says nothing stays among those that are listed."""
+
 _LOOK_S: Final = 10.0
 """Between two looks whether anything was missed, and as much again by chance."""
 
@@ -49,6 +53,15 @@ class NodeOptions:
     name: str
     lease_ms: int = 10_000
     epoch_survives_failover: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    """One node as all others see it; ``lease_age_ms`` since it last said that it lives."""
+
+    incarnation: int
+    lease_age_ms: int
+    about: bytes
 
 
 @dataclass(slots=True)
@@ -76,8 +89,11 @@ class RedisNode:
         """Told True when Redis is away, False when it is back."""
         self.on_isolated: Callable[[bool], object] = lambda _: None
         """Told True when the lease may be over, False when there is one again."""
+        self.about: Callable[[], bytes] = lambda: b"{}"
+        """What it says of itself to those who list nodes, as JSON."""
         self.channels: dict[bytes, Hears] = {}
         self._opener = Opener(options.address, bounds)
+        self._own_prefix = f"{options.prefix}:".encode()
         self._limited = LimitedLog(_log, time.monotonic)
         self._brokers: dict[str, RedisBroker] = {}
         self._registries: dict[str, RedisRegistry] = {}
@@ -126,10 +142,26 @@ class RedisNode:
         """A tenant that was removed."""
         broker = self._brokers.pop(tenant, None)
         if broker is not None:
+            self._lease.leave(broker)
             broker.down()
             registry = self._registries.pop(tenant)
             registry.down()
             del self.channels[registry.follower.channel]
+
+    def nodes(self, done: Callable[[list[NodeSeen] | Unavailable], object]) -> None:
+        """All nodes that have said of late that they live, whatever their tenants."""
+
+        def answered(answer: Any) -> None:
+            if not isinstance(answer, list):
+                done(Unavailable.AWAY)
+                return
+            triples = zip(answer[::3], answer[1::3], answer[2::3], strict=True)
+            done([NodeSeen(int(incarnation), int(age_ms), about) for incarnation, age_ms, about in triples])
+
+        desk = None if self._pair is None else self._pair[1]
+        refused = True if desk is None else call(desk, script("nodes"), self._own_prefix, (), answered)
+        if refused is not None:
+            self.later(lambda: done(Unavailable.AWAY))
 
     @property
     def brokers(self) -> Sequence[RedisBroker]:
@@ -153,8 +185,16 @@ class RedisNode:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GIVE_UP_S):
                 await self._lease.give_up()
+                await self._withdraw()
         self._lease.close()
         await self._end("closed")
+
+    async def _withdraw(self) -> None:
+        if self._pair is not None and self.incarnation:
+            withdrawn: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            arguments = (self.incarnation,)
+            if call(self._pair[1], script("withdraw"), self._own_prefix, arguments, withdrawn.set_result) is None:
+                await withdrawn
 
     # What brokers need
 
@@ -187,6 +227,10 @@ class RedisNode:
 
     def cleaned_up(self, entries: int) -> None:
         self.figures.reaped += entries
+
+    def announce(self, desk: RedisConnection) -> None:
+        arguments = (self.incarnation, self.about(), _REMEMBERED_LEASES * self.options.lease_ms)
+        call(desk, script("announce"), self._own_prefix, arguments, _ignored)
 
     def isolation(self, over: bool) -> None:
         self.on_isolated(over)
@@ -301,3 +345,7 @@ class RedisNode:
         for broker in self.brokers:
             broker.subscriptions.look()
             broker.subscriptions.ask_again()
+
+
+def _ignored(_: object) -> None:
+    """Nobody is told."""

@@ -60,6 +60,9 @@ end
 local generation = ARGV[7]
 if generation == '' or (other and tonumber(other.generation) >= tonumber(generation)) then
   generation = number(redis.call('INCR', T .. 'gen'))
+  if other and tonumber(other.generation) >= tonumber(generation) then
+    generation = number(redis.call('INCRBY', T .. 'gen', other.generation))
+  end
 end
 answer[2] = generation
 redis.call('HSET', T .. 's', key, cmsgpack.pack({node, generation, number(now), token, ARGV[6]}))

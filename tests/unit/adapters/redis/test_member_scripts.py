@@ -1,0 +1,233 @@
+"""Scripts of presence, tickets, idempotency keys and lists, on the real server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from tests.redis_nodes import asked, node, operator, until
+from tests.redis_scripts import PREFIX, Scripts, frames
+from tests.redis_server import ENGINES, RedisServer, running_redis
+from wsprism.adapters.redis.address import parse_address
+from wsprism.adapters.redis.opening import Opener
+from wsprism.adapters.redis.protocol import Refused
+from wsprism.ports import Unavailable
+
+P = PREFIX.decode()
+
+
+@pytest.fixture(params=ENGINES, scope="module")
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    with running_redis(engine=request.param) as server:
+        yield server
+
+
+class Tenant:
+    """Nodes 7 and 8 live; what room a's channel says is heard."""
+
+    def __init__(self, scripts: Scripts, pushes: list[Any]) -> None:
+        self.run = scripts.run
+        self.command = scripts.command
+        self._pushes = pushes
+        self._numbers = 0
+
+    def heard(self) -> list[list[str]]:
+        found = [frames(push[2]) for push in self._pushes]
+        self._pushes.clear()
+        return found
+
+    async def open(self, user: str, sid: str, node: int = 7) -> str:
+        self._numbers += 1
+        answer = await self.run("open_session", node, self._numbers, user, sid, "", "about", "", 0, 0, "deny")
+        assert answer[0] == "OK"
+        return str(answer[1])
+
+    async def join(self, user: str, sid: str, generation: str, entry: str = "", room: str = "a", node: int = 7) -> Any:
+        return await self.run("join", node, user, sid, generation, room, 0, 0, 0, entry)
+
+    async def present(self, room: str = "a") -> dict[tuple[str, str], str]:
+        """In the order in which they came."""
+        _, *words = await self.run("present", room)
+        entries = sorted((int(words[at + 2]), *words[at : at + 2], words[at + 3]) for at in range(0, len(words), 4))
+        return {(user, sid): entry for _, user, sid, entry in entries}
+
+
+@pytest.fixture
+async def tenant(server: RedisServer) -> AsyncIterator[Tenant]:
+    pushes: list[Any] = []
+    connection = await Opener(parse_address(server.url)).open("test", pushes.append)
+    scripts = Scripts(connection)
+    await scripts.command("FLUSHALL")
+    await scripts.command("ZADD", f"{P}leases", 10**14, 7, 10**14, 8)
+    subscribed = asyncio.get_running_loop().create_future()
+    connection.subscribe("SSUBSCRIBE", [PREFIX + b"c:a"], subscribed.set_result)
+    await subscribed
+    yield Tenant(scripts, pushes)
+    await connection.close()
+
+
+async def test_presence_changes_with_membership_in_the_order_of_the_rooms_channel(tenant: Tenant) -> None:
+    ann, bob = await tenant.open("ann", "1"), await tenant.open("bob", "2", node=8)
+    assert await tenant.join("ann", "1", ann, '{"a":1}') == ["OK", 0, 1, 1, 1]
+    assert await tenant.join("bob", "2", bob, '{"b":1}', node=8) == ["OK", 0, 0, 2, 2]
+    assert await tenant.join("ann", "1", ann, '{"a":2}') == ["OK", 1, 0, 2, 2]
+    assert await tenant.present() == {("ann", "1"): '{"a":2}', ("bob", "2"): '{"b":1}'}
+    assert await tenant.run("presence", 8, "bob", "2", "a", '{"b":2}') == 1
+    assert await tenant.run("presence", 7, "bob", "2", "a", "not its node") == 0
+    assert await tenant.run("leave", "ann", "1", ann, "a", 0) == ["OK", 1, 0]
+    assert await tenant.run("leave", "ann", "1", ann, "a", 0) == ["OK", 0, 0]
+    assert await tenant.run("close_session", "bob", "2", bob, 0) == ["OK", 1]
+    assert tenant.heard() == [
+        ["P", "1", "ann", "1", '{"a":1}'],
+        ["P", "2", "bob", "2", '{"b":1}'],
+        ["P", "3", "ann", "1", '{"a":2}'],
+        ["P", "4", "bob", "2", '{"b":2}'],
+        ["P", "5", "ann", "1", ""],
+        ["P", "6", "bob", "2", ""],
+    ]
+    assert await tenant.command("EXISTS", f"{P}p:a") == 0
+
+
+async def test_who_lingers_is_present_and_counted_no_more(tenant: Tenant) -> None:
+    ann = await tenant.open("ann", "1")
+    await tenant.join("ann", "1", ann, "here")
+    await tenant.run("close_session", "ann", "1", ann, 1)
+    assert await tenant.present() == {("ann", "1"): "here"}
+    assert await tenant.command("EXISTS", f"{P}u:a", f"{P}rooms", f"{P}s") == 0
+    again = await tenant.open("ann", "1", node=8)
+    await tenant.join("ann", "1", again, "here", node=8)
+    assert await tenant.run("presence", 7, "ann", "1", "a", "") == 0
+    assert await tenant.present() == {("ann", "1"): "here"}
+    await tenant.run("leave", "ann", "1", again, "a", 1)
+    assert await tenant.run("presence", 8, "ann", "1", "a", "") == 1
+    assert await tenant.present() == {}
+    assert await tenant.command("KEYS", f"{P}l:*") == []
+
+
+async def test_a_dead_nodes_entries_go_in_slices_each_once_those_that_linger_too(tenant: Tenant) -> None:
+    for n in range(120):
+        generation = await tenant.open(f"u{n}", "1")
+        await tenant.join(f"u{n}", "1", generation, "x")
+        if n < 30:
+            await tenant.run("close_session", f"u{n}", "1", generation, 1)
+    stays = await tenant.open("stays", "1", node=8)
+    await tenant.join("stays", "1", stays, "x", node=8)
+    tenant.heard()
+    assert await tenant.run("reap", 7, 100, 0) == ["LIVES"]
+    await tenant.command("ZADD", f"{P}leases", 1, 7)
+    slices = [await tenant.run("reap", 7, 100, 0) for _ in range(3)]
+    assert slices == [["OK", 100, 0], ["OK", 100, 0], ["OK", 10, 1]]
+    assert await tenant.run("reap", 7, 100, 0) == ["OK", 0, 1]
+    assert await tenant.present() == {("stays", "1"): "x"}
+    gone = [one[2] for one in tenant.heard()]
+    assert sorted(gone) == sorted(f"u{n}" for n in range(120))
+    assert await tenant.command("HLEN", f"{P}s") == 1
+    assert await tenant.run("renew", 7, 1000, 0) == ["FENCED"]
+
+
+async def test_a_lease_that_is_over_may_be_renewed_until_somebody_cleans_up(tenant: Tenant) -> None:
+    await tenant.command("ZADD", f"{P}leases", 1, 7)
+    answer = await tenant.run("renew", 8, 5000, 0)
+    assert (answer[0], answer[2], answer[4]) == ("OK", 1, "7")
+    assert (await tenant.run("renew", 7, 5000, 0))[0] == "OK"
+    assert (await tenant.run("renew", 8, 5000, 0))[4] == ""
+    assert await tenant.run("renew", 9, 5000, 0) == ["FENCED"]
+    assert (await tenant.run("renew", 9, 5000, 1))[2] == 3
+
+
+async def test_a_ticket_lets_one_in(tenant: Tenant) -> None:
+    assert await tenant.run("ticket", "hash", "ann", 60_000, 2) == 1
+    assert await tenant.run("ticket", "other", "bob", 1, 2) == 1
+    await asyncio.sleep(0.01)
+    assert await tenant.run("ticket", "third", "eve", 60_000, 2) == 1
+    assert await tenant.run("ticket", "too many", "eve", 60_000, 2) == 0
+    assert await asyncio.gather(*(tenant.run("redeem", "hash") for _ in range(3))) == ["ann", None, None]
+    assert await tenant.run("redeem", "other") is None
+    assert await tenant.run("ticket", "fourth", "eve", 60_000, 2) == 1
+
+
+async def test_an_idempotency_key_is_one_callers_and_its_answer_everybodys(tenant: Tenant) -> None:
+    claims = await asyncio.gather(*(tenant.run("claim", "key", "digest", 60_000) for _ in range(3)))
+    assert claims == [["MINE"], ["UNDERWAY", "digest"], ["UNDERWAY", "digest"]]
+    assert await tenant.run("settle", "key", "another's", "x", 60_000) == 0
+    assert await tenant.run("settle", "key", "digest", "answer", 60_000) == 1
+    assert await tenant.run("settle", "key", "digest", "late", 60_000) == 0
+    assert await tenant.run("claim", "key", "digest", 60_000) == ["DONE", "digest", "answer"]
+    assert await tenant.run("claim", "failed", "digest", 60_000) == ["MINE"]
+    assert await tenant.run("settle", "failed", "digest", "", 60_000) == 1
+    assert await tenant.run("claim", "failed", "digest", 60_000) == ["MINE"]
+    assert 0 < await tenant.command("PTTL", f"{P}a:failed") <= 60_000
+
+
+async def test_lists_are_in_order_and_page_by_page(tenant: Tenant) -> None:
+    generations = [await tenant.open(f"u{n % 2}", str(n), node=7 + n % 2) for n in range(5)]
+    for n in range(3):
+        for room in "abc"[: n + 1]:
+            await tenant.join(f"u{n % 2}", str(n), generations[n], room=room, node=7 + n % 2)
+    page = await tenant.run("list_sessions", 0, 3, "")
+    assert page[:8] == ["u0", "0", "7", generations[0], page[4], "", "about", 1]
+    assert page[8::8] == ["u1", "u0"]
+    rest = await tenant.run("list_sessions", page[16 + 3], 10, "")
+    assert rest[1::8] == ["3", "4"]
+    of_user = await tenant.run("list_sessions", 0, 10, "u1")
+    assert (of_user[0::8], of_user[1::8]) == (["u1", "u1"], ["1", "3"])
+    rooms = await tenant.run("list_rooms", 0, 2)
+    assert (rooms[0::4], rooms[2::4], rooms[3::4]) == (["a", "b"], [3, 2], [2, 2])
+    assert (await tenant.run("list_rooms", rooms[5], 2))[0::4] == ["c"]
+
+
+async def test_an_opening_as_a_generation_that_was_told_already(tenant: Tenant) -> None:
+    assert await tenant.run("open_session", 7, 1, "ann", "1", "", "", "100", 0, 0, "deny") == ["OK", "100"]
+    assert (await tenant.run("open_session", 7, 2, "ann", "1", "", "", "50", 0, 0, "deny"))[:2] == ["OK", "101"]
+
+
+async def test_full_memory_refuses_who_comes_and_lets_go_who_goes(tenant: Tenant) -> None:
+    ann = await tenant.open("ann", "1")
+    await tenant.join("ann", "1", ann, "x")
+    await tenant.command("CONFIG", "SET", "maxmemory", 1)
+    try:
+        with pytest.raises(Refused, match="OOM"):
+            await tenant.open("bob", "1")
+        with pytest.raises(Refused, match="OOM"):
+            await tenant.join("ann", "1", ann, room="b")
+        with pytest.raises(Refused, match="OOM"):
+            await tenant.run("ticket", "hash", "ann", 60_000, 2)
+        assert (await tenant.run("renew", 7, 5000, 0))[0] == "OK"
+        assert await tenant.run("close_session", "ann", "1", ann, 0) == ["OK", 1]
+        assert (await tenant.run("revoke", "user", "ann", 10**14, "", 10))[0] == "OK"
+    finally:
+        await tenant.command("CONFIG", "SET", "maxmemory", 0)
+
+
+async def test_revocations_are_bounded_and_those_that_are_over_make_room(tenant: Tenant) -> None:
+    far = 10**14
+    assert await tenant.run("revoke", "user", "a", far, "", 2) == ["OK", 0, 0]
+    now = await tenant.command("TIME")
+    soon = int(now[0]) * 1000 + int(now[1]) // 1000 + 50
+    assert await tenant.run("revoke", "user", "b", soon, "", 2) == ["OK", 0, 0]
+    assert await tenant.run("revoke", "user", "c", far, "", 2) == ["DENIED", "revocations_full"]
+    assert await tenant.run("revoke", "user", "a", far + 1, "", 2) == ["OK", 1, 0]
+    await asyncio.sleep(0.1)
+    assert await tenant.run("revoke", "user", "c", far, "", 2) == ["OK", 0, 0]
+
+
+async def test_nodes_are_listed_while_they_live_and_one_of_the_same_name_is_another(server: RedisServer) -> None:
+    async with operator(server) as other:
+        await other.ask("FLUSHALL")
+    async with node(server.url, "same") as one:
+        one.about = lambda: b'{"name":"same"}'
+        async with node(server.url, "same") as two:
+            seen = await asked(two.nodes)
+            assert [each.incarnation for each in seen] == [one.incarnation, two.incarnation]
+            assert all(each.lease_age_ms < 10_000 for each in seen)
+            assert one.incarnation != two.incarnation
+        seen = await asked(one.nodes)
+        assert [each.incarnation for each in seen] == [one.incarnation]
+        one._line.abort("gone")  # type: ignore[union-attr]
+        await until(lambda: one.figures.connected == 2)
+        seen = await asked(one.nodes)
+        assert [each.about for each in seen] == [b'{"name":"same"}']
+    assert await asked(one.nodes) is Unavailable.AWAY
