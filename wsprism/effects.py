@@ -23,7 +23,12 @@ from wsprism.protocol.places import HistoryData, JoinData
 from wsprism.protocol.portable import TOO_LARGE, can_be_told
 
 __all__ = [
+    "DISCONNECT_CODES",
+    "GATEWAYS_OWN",
     "MAX_EFFECTS",
+    "MAX_MSG_CHARACTERS",
+    "MAX_REASON_BYTES",
+    "MAX_USER_BYTES",
     "Answer",
     "AskBackend",
     "Asker",
@@ -51,9 +56,9 @@ __all__ = [
 MAX_EFFECTS: Final = 64
 MAX_MSG_CHARACTERS: Final = 200
 MAX_REASON_BYTES: Final = 123
-_MAX_USER_BYTES: Final = 255
-_DISCONNECT_CODES: Final = range(4000, 5000)
-_GATEWAYS_OWN: Final = frozenset({"sys", "room"})
+MAX_USER_BYTES: Final = 255
+DISCONNECT_CODES: Final = range(4000, 5000)
+GATEWAYS_OWN: Final = frozenset({"sys", "room"})
 _CODES: Final = {code.value: code for code in ErrorCode}
 
 
@@ -359,8 +364,8 @@ def _publish(where: str, raw: _Publish, framing: Framing, max_bytes: int) -> Pub
 
 
 def _send(where: str, raw: _Send, framing: Framing, max_bytes: int) -> Send | SendHot:
-    if not raw.user or len(raw.user.encode("utf-8", "surrogatepass")) > _MAX_USER_BYTES:
-        raise _Fault(f"{where}.user must be a user id of 1-{_MAX_USER_BYTES} bytes")
+    if not raw.user or len(raw.user.encode("utf-8", "surrogatepass")) > MAX_USER_BYTES:
+        raise _Fault(f"{where}.user must be a user id of 1-{MAX_USER_BYTES} bytes")
     if raw.hot is not None:
         if raw.svc is not None or raw.type is not None or bytes(raw.data):
             raise _Fault(f"{where} has hot, which goes with user and sid only")
@@ -373,7 +378,7 @@ def _message(where: str, raw: _Publish | _Send, max_bytes: int) -> tuple[str | N
     if raw.type is None:
         raise _Fault(f"{where}.type is missing")
     svc = None if raw.svc is None else _name(f"{where}.svc", raw.svc)
-    if svc in _GATEWAYS_OWN:
+    if svc in GATEWAYS_OWN:
         raise _Fault(f"{where}.svc is {svc}, which is the gateway's own")
     _check_data(where, raw.data, max_bytes)
     return svc, _name(f"{where}.type", raw.type), raw.data if bytes(raw.data) else None
@@ -402,7 +407,7 @@ def _refuse(where: str, raw: _Refuse) -> Refuse:
 
 
 def _disconnect(where: str, raw: _Disconnect) -> Disconnect:
-    if raw.code not in _DISCONNECT_CODES:
+    if raw.code not in DISCONNECT_CODES:
         raise _Fault(f"{where}.code must be from 4000 to 4999, found {raw.code}")
     if len(raw.reason.encode("utf-8", "surrogatepass")) > MAX_REASON_BYTES:
         raise _Fault(f"{where}.reason has more than {MAX_REASON_BYTES} bytes")

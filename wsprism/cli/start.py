@@ -29,12 +29,14 @@ def run(arguments: argparse.Namespace) -> int:
     import asyncio
 
     from wsprism.composition.preflight import read_configuration
+    from wsprism.composition.service_code import ServiceCode
     from wsprism.process.logs import configure_logging, log_what_nobody_caught
     from wsprism.process.run import serve
     from wsprism.process.standard_streams import say, share_a_file
     from wsprism.settings import LoggingSettings
 
-    settings = read_configuration(arguments.config)
+    code = ServiceCode()
+    settings = read_configuration(arguments.config, code=code)
 
     def configure(log: LoggingSettings) -> bool:
         return configure_logging(log.format, log.level, log.levels)
@@ -49,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         announce=say if as_json and not share_a_file(sys.stdout, sys.stderr) else None,
         configure_logging=configure,
         hangups=hangups,
+        code=code,
     )
     try:
         import uvloop

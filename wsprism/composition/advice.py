@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from wsprism.composition.assembly import build_services
+from wsprism.composition.assembly import ext_types
 from wsprism.config_file import render_path
 from wsprism.protocol.standard_webhooks import MIN_SECRET_BYTES
 from wsprism.settings import (
@@ -176,13 +176,13 @@ def log_advice(settings: Settings) -> None:
 
 
 def _unknown_entries(tenant: TenantSettings) -> Iterator[tuple[tuple[str, int], str]]:
-    services = build_services(tenant)
+    types_of = ext_types(tenant)
     for number, entry in enumerate(tenant.policy.ext_allowlist):
         svc, _, message_type = entry.partition(":")
-        service = services.ext.get(svc)
-        if svc == "sys" or (service is not None and (service.types is None or message_type in service.types | {"*"})):
+        types = types_of.get(svc)
+        if svc == "sys" or (svc in types_of and (types is None or message_type in types | {"*"})):
             continue
         yield ("ext_allowlist", number), entry
     for number, entry in enumerate(tenant.policy.hot_allowlist):
-        if int(entry.partition(":")[0]) not in services.hot:
+        if int(entry.partition(":")[0]) not in tenant.services.hot:
             yield ("hot_allowlist", number), entry

@@ -22,6 +22,7 @@ from wsprism.composition.live import LiveParts
 from wsprism.composition.planned_restart import give_histories_back, save_histories
 from wsprism.composition.preflight import read_configuration
 from wsprism.composition.reload import Reloader, ReloadReport
+from wsprism.composition.service_code import ServiceCode
 from wsprism.errors import OperatorError
 from wsprism.policy.drain import DrainPlan
 from wsprism.policy.proxies import TrustedProxies
@@ -66,8 +67,11 @@ class GatewayProcess:
         *,
         file: str | None = None,
         configure_logging: Callable[[LoggingSettings], object] = lambda _: None,
+        code: ServiceCode | None = None,
     ) -> None:
-        """``file`` is what a reload reads; ``configure_logging`` is told when the settings of the log change."""
+        """``file`` is what a reload reads; ``configure_logging`` is told when the settings of the log change; ``code``
+        has services that were loaded already. Raises CodeFault when one cannot be.
+        """
         loop = asyncio.get_running_loop()
         gateway = settings.gateway
         self.certificate = Certificate(gateway.tls, loop) if gateway.tls.cert_file is not None else None
@@ -84,7 +88,8 @@ class GatewayProcess:
             on_stall=self._give_up,
             soon=self._system.after_turns,
         )
-        new_tenant = partial(build_tenant, scheduler=scheduler, sampler=self.sampler)
+        code = ServiceCode() if code is None else code
+        new_tenant = partial(build_tenant, scheduler=scheduler, sampler=self.sampler, code=code)
         self._tenants = {one.id: new_tenant(one) for one in settings.tenants}
         refusals = Refusals(self.counters, scheduler.now)
         self._admission = Admission(
@@ -121,10 +126,11 @@ class GatewayProcess:
             self._upgrader,
             self.certificate,
             configure_logging,
+            code,
         )
         self._state: StateFile | None = None
         self.file = file
-        self._reloader = Reloader(settings, file or "", lambda: _read(file), self._parts, self.counters)
+        self._reloader = Reloader(settings, file or "", lambda: _read(file, code), self._parts, self.counters)
         self._metrics = Metrics(self, exporter, gateway.metrics.interval_s)
         self._drain: Drain | None = None
         self._drain_began_at = 0.0
@@ -380,10 +386,10 @@ class GatewayProcess:
         return public, probes.for_operators | probes.liveness
 
 
-def _read(file: str | None) -> Settings:
+def _read(file: str | None, code: ServiceCode) -> Settings:
     if file is None:
         raise OperatorError("this gateway was not started from a file")
-    return read_configuration(file)
+    return read_configuration(file, code=code)
 
 
 def _log_failure(ref: ActorRef, error: Exception) -> None:

@@ -10,6 +10,8 @@ from qos import Pacer
 from wsprism import __version__
 from wsprism.adapters.memory.room_store import MemoryRoomStore
 from wsprism.adapters.tickets.authenticators import build_authenticator
+from wsprism.composition.service_code import PythonServices, ServiceCode
+from wsprism.errors import InternalError
 from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
 from wsprism.ports import ExtService, HotService
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, TenantRules, compile_rules
@@ -28,7 +30,7 @@ from wsprism.services import (
     WebhookService,
 )
 from wsprism.settings import FlushSettings, HandshakeLimitSettings, HttpLimitsSettings, TenantSettings
-from wsprism.settings.tenants import ExtServiceSettings
+from wsprism.settings.tenants import ExtServiceSettings, HotServiceSettings
 from wsprism.transport.http.gate import HttpLimits
 
 __all__ = [
@@ -38,12 +40,16 @@ __all__ = [
     "build_rules",
     "build_services",
     "build_tenant",
+    "ext_types",
 ]
 
 
-def build_tenant(settings: TenantSettings, scheduler: Scheduler, sampler: Sampler) -> TenantContext:
-    """A tenant's rules and authenticator, with nobody in it yet. Whoever puts it in force starts its services."""
-    rules = build_rules(settings)
+def build_tenant(settings: TenantSettings, scheduler: Scheduler, sampler: Sampler, code: ServiceCode) -> TenantContext:
+    """A tenant's rules and authenticator, with nobody in it yet. Whoever puts it in force starts its services.
+
+    Raises CodeFault, as ``build_rules`` does.
+    """
+    rules = build_rules(settings, code)
     one_time = OneTimeTickets(time.time)
     authenticator = build_authenticator(settings, one_time, scheduler.now)
     store = MemoryRoomStore(scheduler.now)
@@ -54,27 +60,48 @@ def build_tenant(settings: TenantSettings, scheduler: Scheduler, sampler: Sample
     return tenant
 
 
-def build_rules(settings: TenantSettings, before: ServiceRegistry | None = None) -> TenantRules:
+def build_rules(settings: TenantSettings, code: ServiceCode, before: ServiceRegistry | None = None) -> TenantRules:
     """The rules of a tenant, services included; those of ``before`` that are the same still are kept."""
-    return compile_rules(settings, build_services(settings, before))
+    return compile_rules(settings, build_services(settings, code, before))
 
 
-def build_services(settings: TenantSettings, before: ServiceRegistry | None = None) -> ServiceRegistry:  # noqa: ARG001
+def build_services(
+    settings: TenantSettings, code: ServiceCode, before: ServiceRegistry | None = None
+) -> ServiceRegistry:
     """What a tenant's messages can reach; ``room`` is always there."""
+    python = code.python_services(settings, before)
     ext: dict[str, ExtService] = {"room": RoomService()}
     for name, ext_settings in settings.services.ext.items():
-        ext[name] = _ext_service(name, ext_settings)
+        ext[name] = python.ext[name] if ext_settings.kind == "python" else _built_in(name, ext_settings)
     hot: dict[int, HotService] = {}
     for service_id, hot_settings in settings.services.hot.items():
-        if hot_settings.kind == "backend":
-            hot[service_id] = BackendHotService()
-        else:
-            kind = EchoService if hot_settings.kind == "echo" else RelayService
-            hot[service_id] = kind(include_sender=hot_settings.include_sender)
-    return ServiceRegistry(ext, hot)
+        hot[service_id] = _hot_service(service_id, hot_settings, python)
+    return ServiceRegistry(ext, hot, (*python.ext.values(), *python.hot.values()), python.engines)
 
 
-def _ext_service(name: str, settings: ExtServiceSettings) -> ExtService:
+def ext_types(settings: TenantSettings) -> dict[str, frozenset[str] | None]:
+    """The types that each ext service answers, as far as it is known without running code; None: any."""
+    types: dict[str, frozenset[str] | None] = {"room": RoomService.types}
+    for name, one in settings.services.ext.items():
+        types[name] = None if one.kind == "python" else _built_in(name, one).types
+    return types
+
+
+def _hot_service(service_id: int, settings: HotServiceSettings, python: PythonServices) -> HotService:
+    match settings.kind:
+        case "backend":
+            return BackendHotService()
+        case "echo":
+            return EchoService(include_sender=settings.include_sender)
+        case "python":
+            return python.hot[service_id]
+        case "relay":
+            return RelayService(include_sender=settings.include_sender)
+        case _:
+            assert_never(settings.kind)
+
+
+def _built_in(name: str, settings: ExtServiceSettings) -> ExtService:
     match settings.kind:
         case "chat":
             return ChatService(name)
@@ -86,6 +113,8 @@ def _ext_service(name: str, settings: ExtServiceSettings) -> ExtService:
             return StateService()
         case "webhook":
             return WebhookService()
+        case "python":
+            raise InternalError("it is code, and not built in")
         case _:
             assert_never(settings.kind)
 

@@ -14,6 +14,7 @@ from actors import ActorRef, Scheduler
 from wsprism.adapters.tickets.authenticators import build_authenticator
 from wsprism.composition.assembly import build_handshake_limiter, build_http_limits, build_pacer, build_rules
 from wsprism.composition.backends import Backends
+from wsprism.composition.service_code import CodeFault, ServiceCode, take_over
 from wsprism.errors import OperatorError
 from wsprism.policy.proxies import TrustedProxies
 from wsprism.ports import Authenticator
@@ -21,6 +22,7 @@ from wsprism.realtime.messages import AddTenants, RemoveTenant, RulesChanged
 from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.outbound.sweeper import Sweeper
 from wsprism.realtime.rules import TenantContext, TenantRules
+from wsprism.services.python import MigrationFailed
 from wsprism.settings import Change, LoggingSettings, Settings, TenantSettings
 from wsprism.transport.admission.admission import Admission
 from wsprism.transport.http.server import HttpServer
@@ -79,6 +81,7 @@ class LiveParts:
         upgrader: Upgrader,
         certificate: Certificate | None,
         configure_logging: Callable[[LoggingSettings], object],
+        code: ServiceCode,
     ) -> None:
         self.gateway: ActorRef
         self.keyed: KeyedSockets
@@ -93,6 +96,7 @@ class LiveParts:
         self._admission = admission
         self._upgrader = upgrader
         self._configure_logging = configure_logging
+        self._code = code
         self._closing: set[asyncio.Task[None]] = set()
 
     def build(self, settings: Settings, changes: Sequence[Change]) -> Switch:
@@ -103,6 +107,8 @@ class LiveParts:
         for tenant in settings.tenants:
             try:
                 self._build_tenant(tenant, switch)
+            except CodeFault as error:
+                switch.faults.append((f"tenants[{tenant.id}].{'.'.join(error.path)}", str(error)))
             except OperatorError as error:
                 switch.faults.append((f"tenants[{tenant.id}].auth", str(error)))
         if self._certificate is not None and switch.touches("gateway.tls"):
@@ -120,7 +126,7 @@ class LiveParts:
         elif keys:
             auth_changed = any(key.startswith("auth") for key in keys)
             authenticator = build_authenticator(settings, context.one_time, context.now) if auth_changed else None
-            switch.rules.append((context, build_rules(settings, context.rules.services), authenticator))
+            switch.rules.append((context, build_rules(settings, self._code, context.rules.services), authenticator))
 
     async def spawn(self, switch: Switch) -> None:
         """Start the actors of new tenants. Raises ActorError when the gateway's own is stopping."""
@@ -136,6 +142,17 @@ class LiveParts:
                 tenant.ref.stop()
         for authenticator in built:
             await authenticator.close()
+
+    def take_over(self, switch: Switch) -> None:
+        """Just before ``switch``, in one step with it: new services take over what those before them know of rooms.
+
+        What cannot be handed over is a fault of ``switch``; nothing has changed then.
+        """
+        for tenant, rules, _ in switch.rules:
+            try:
+                take_over(tenant.rules.services, rules.services)
+            except MigrationFailed as error:
+                switch.faults.append((f"tenants[{tenant.id}].services", f"migrate failed: {error}"))
 
     def switch(self, switch: Switch) -> None:
         """Put the new configuration in force, in one synchronous step."""
@@ -155,6 +172,7 @@ class LiveParts:
                 tenant.authenticator = authenticator
             if any(key.startswith(_HELD_BY_CONNECTIONS) for key in switch.keys_of(tenant.id)):
                 tenant.ref.tell_control(RulesChanged())
+        self._code.keep_only(switch.settings.tenants)
         self._switch_gateway(switch)
         self.backends.configure(switch.settings.tenants, self._tenants)
         self._retire(replaced)

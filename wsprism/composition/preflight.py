@@ -9,24 +9,45 @@ import os
 from collections.abc import Iterator
 
 from wsprism.adapters.state import find_fault
-from wsprism.config_file import Fault, SettingsError, read_document
+from wsprism.composition.service_code import ServiceCode
+from wsprism.config_file import Document, Fault, SettingsError, read_document, render_path
 from wsprism.errors import OperatorError
+from wsprism.services.python import LoadFault
 from wsprism.settings import Settings, load_settings, named_files
 from wsprism.transport.http.tls import server_context
 
-__all__ = ["read_configuration"]
+__all__ = ["read_configuration", "shown_fault"]
 
 
-def read_configuration(file: str, content: bytes | None = None) -> Settings:
-    """The settings in ``file``, or in ``content`` under its name. Raises SettingsError with every fault."""
+def read_configuration(file: str, content: bytes | None = None, *, code: ServiceCode | None = None) -> Settings:
+    """The settings in ``file``, or in ``content`` under its name. Raises SettingsError with every fault.
+
+    ``code`` keeps the services that were loaded, for whoever runs them.
+    """
     settings = load_settings(file, content=content)
     problems = list(_of_files(settings)) or list(_of_tls(settings))
     problems += _of_state(settings)
-    if problems:
+    code_faults = list(_of_code(settings, code or ServiceCode()))
+    if problems or code_faults:
         document = read_document(file, os.environ, content)
         lines = [document.line_of(tuple(path.split("."))) for path, _ in problems]
-        raise SettingsError([Fault(file, line, *one) for line, one in zip(lines, problems, strict=True)])
+        faults = [Fault(file, line, *one) for line, one in zip(lines, problems, strict=True)]
+        raise SettingsError([*faults, *(shown_fault(file, document, path, fault) for path, fault in code_faults)])
     return settings
+
+
+def shown_fault(file: str, document: Document | None, path: tuple[str | int, ...], fault: LoadFault) -> Fault:
+    """In the line of the code's own file where there is one, else in the configuration's."""
+    shown = render_path(path)
+    if fault.file is not None:
+        return Fault(fault.file, fault.line, shown, fault.problem)
+    return Fault(file, 0 if document is None else document.line_of(path), shown, fault.problem)
+
+
+def _of_code(settings: Settings, code: ServiceCode) -> Iterator[tuple[tuple[str | int, ...], LoadFault]]:
+    for number, tenant in enumerate(settings.tenants):
+        for fault in code.check(tenant):
+            yield ("tenants", number, *fault.path), fault.fault
 
 
 def _of_files(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from actors import ActorError
 from wsprism.composition.advice import log_advice
-from wsprism.composition.live import LiveParts
+from wsprism.composition.live import LiveParts, Switch
 from wsprism.errors import OperatorError
 from wsprism.realtime.counters import GatewayCounters, ReloadResult
 from wsprism.settings import (
@@ -139,9 +139,10 @@ class Reloader:
         settings = found.settings
         switch = self._parts.build(settings, found.changes)
         try:
-            if switch.faults:
-                raise SettingsError([Fault(self._file, 0, key, problem) for key, problem in switch.faults])
+            self._refuse_faults(switch)
             await self._parts.spawn(switch)
+            self._parts.take_over(switch)
+            self._refuse_faults(switch)
             self._parts.switch(switch)
             self.settings = settings
         except ActorError as error:
@@ -152,6 +153,10 @@ class Reloader:
         self._digests = found.digests
         self._counters.config_generation += 1
         self._counters.config_hash = found.hash
+
+    def _refuse_faults(self, switch: Switch) -> None:
+        if switch.faults:
+            raise SettingsError([Fault(self._file, 0, key, problem) for key, problem in switch.faults])
 
     def _say(self, report: ReloadReport) -> None:
         fields = {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from wsprism.policy.suspension import Suspension
 from wsprism.protocol.hot import Framing
 
 __all__ = ["HostedService", "RoomWatcher", "ServiceCounts", "ServiceHost", "ServiceStatus"]
@@ -45,7 +46,8 @@ class ServiceCounts(Protocol):
     slow: int
     """Calls that held the loop longer than they should."""
     suspensions: int
-    suspended: bool
+    suspension: Suspension | None
+    """Its own, while there is a service."""
     faults: Counter[str]
     """By cause: one of a few names of ours."""
     duration: Any
@@ -125,6 +127,9 @@ class HostedService(Protocol):
         """It is reachable from now on. Idempotent: one that a reload keeps is started again."""
         ...
 
-    def stop(self) -> None:
-        """Another one has taken its place, or its tenant is gone: nothing more of it is carried out. Idempotent."""
+    def stop(self, *, at_once: bool) -> None:
+        """Another one has taken its place: it begins nothing more by itself. Idempotent.
+
+        ``at_once``: its tenant goes, and what is under way is given up; else that comes to its end.
+        """
         ...

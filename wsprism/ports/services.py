@@ -86,6 +86,10 @@ class HotVerdict(Enum):
     PASS = "pass"
     DROP = "drop"
     """Nobody gets it, and it is not acknowledged."""
+    FAILED = "failed"
+    """Dropped: there is no verdict that can be used."""
+    SUSPENDED = "suspended"
+    """Dropped: its service keeps failing, and was not asked."""
 
 
 class FilteringService(HotService, Protocol):

@@ -16,11 +16,12 @@ from actors import LoopScheduler
 from wsprism import __version__, build_kind
 from wsprism.composition.advice import log_advice
 from wsprism.composition.app import GatewayProcess
+from wsprism.composition.service_code import ServiceCode
 from wsprism.process.hangups import Hangups
 from wsprism.process.open_files import raise_open_files
 from wsprism.process.systemd import ServiceManager
 from wsprism.process.watch import FileWatch
-from wsprism.settings import LoggingSettings, Settings, SettingsError, named_files
+from wsprism.settings import LoggingSettings, Settings, SettingsError, code_files, named_files
 
 __all__ = ["serve"]
 
@@ -41,15 +42,17 @@ async def serve(
     announce: Callable[[str], None] | None = None,
     configure_logging: Callable[[LoggingSettings], object] = lambda _: None,
     hangups: Hangups | None = None,
+    code: ServiceCode | None = None,
 ) -> None:
     """Run a gateway until SIGTERM or SIGINT has drained it; a second signal ends the wait. SIGHUP reloads ``file``, and
     so does a change of it, or of a file that it names, with ``watch``.
 
-    ``announce`` is told in plain words, besides the log, what was started; ``hangups`` came before and count as one.
+    ``announce`` is told in plain words, besides the log, what was started; ``hangups`` came before and count as one;
+    ``code`` is what the check of the settings has loaded.
     Raises OperatorError when it cannot start.
     """
     loop = asyncio.get_running_loop()
-    process = GatewayProcess(settings, file=file, configure_logging=configure_logging)
+    process = GatewayProcess(settings, file=file, configure_logging=configure_logging, code=code)
     watched = FileWatch(lambda: _watched_files(process)) if watch else None
     with contextlib.closing(ServiceManager(os.environ, LoopScheduler(loop))) as manager:
         _drain_on_signals(process, loop)
@@ -113,7 +116,7 @@ class _Reloads:
 
 
 def _watched_files(process: GatewayProcess) -> set[str]:
-    named = {file for _, file in named_files(process.settings)}
+    named = {file for _, file in (*named_files(process.settings), *code_files(process.settings))}
     return named if process.file is None else named | {process.file}
 
 

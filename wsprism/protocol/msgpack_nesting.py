@@ -28,9 +28,9 @@ for _first, _more in zip(range(0xD4, 0xD9), (1, 2, 4, 8, 16), strict=True):
     _WHOLE[_first] = 2 + _more
 
 
-def msgpack_nests_too_deep(payload: bytes) -> bool:
-    """Whether `payload` opens more than MAX_DEPTH levels, as far as it can be read."""
-    if len(payload) <= MAX_DEPTH:
+def msgpack_nests_too_deep(payload: bytes, max_depth: int = MAX_DEPTH) -> bool:
+    """Whether `payload` opens more than `max_depth` levels, as far as it can be read."""
+    if len(payload) <= max_depth:
         return False
     at = 0
     waiting = [1]  # values that are still to come, level by level
@@ -42,7 +42,7 @@ def msgpack_nests_too_deep(payload: bytes) -> bool:
         waiting[-1] -= 1
         after, inside = _next(payload, at)
         if inside is not None:
-            if len(waiting) > MAX_DEPTH:
+            if len(waiting) > max_depth:
                 return True
             waiting.append(inside)
         at = after

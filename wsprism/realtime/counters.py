@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from qos import LaneCounters
 from wsprism.policy.decisions import DecisionCounters
+from wsprism.policy.suspension import Suspension
 from wsprism.realtime.histogram import Histogram
 
 __all__ = ["GatewayCounters", "ReloadResult", "ServiceCounters", "StreamCounters", "TailCounters", "TenantCounters"]
@@ -57,7 +58,7 @@ class ServiceCounters:
     """One service that is code of the operator's; ``duration`` is of some of its calls. What each field counts is said
     by ``ports.ServiceCounts``."""
 
-    __slots__ = ("calls", "duration", "effects", "faults", "fuel", "memory_bytes", "slow", "suspended", "suspensions")
+    __slots__ = ("calls", "duration", "effects", "faults", "fuel", "memory_bytes", "slow", "suspension", "suspensions")
 
     def __init__(self) -> None:
         self.calls = 0
@@ -66,9 +67,14 @@ class ServiceCounters:
         self.memory_bytes = 0
         self.slow = 0
         self.suspensions = 0
-        self.suspended = False
+        self.suspension: Suspension | None = None
         self.faults: Counter[str] = Counter()
         self.duration = Histogram()
+
+    @property
+    def suspended(self) -> bool:
+        """Whether it is left alone now."""
+        return self.suspension is not None and self.suspension.suspended
 
 
 class TailCounters:

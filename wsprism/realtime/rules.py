@@ -240,7 +240,7 @@ class TenantContext:
         self.start_services()
         for service in before.services.hosted:
             if service not in rules.services.hosted:
-                service.stop()
+                service.stop(at_once=False)
         self.values.retain(rules.values)
         if self.store is not None:
             self.store.configure(rules.max_history_rooms, rules.max_history_bytes)
@@ -255,7 +255,7 @@ class TenantContext:
     def stop_services(self) -> None:
         """The tenant goes: nothing more of theirs is carried out."""
         for service in self.rules.services.hosted:
-            service.stop()
+            service.stop(at_once=True)
 
     def rate_limiter(self) -> RateLimiter:
         """The limiter of a new connection."""

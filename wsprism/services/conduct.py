@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from typing import Final
+from typing import Any, Final
 
 from wsprism.effects import Fail
 from wsprism.policy.decisions import Reason
@@ -18,11 +18,12 @@ from wsprism.policy.suspension import Suspension
 from wsprism.ports import ServiceCounts, ServiceHost, ServiceStatus
 from wsprism.protocol.codes import ErrorCode
 
-__all__ = ["BUSY", "FAULT", "LONGEST_HOLD_S", "SUSPENDED", "TOO_SLOW", "Conduct"]
+__all__ = ["BUSY", "ENDED", "FAULT", "LONGEST_HOLD_S", "SUSPENDED", "TOO_SLOW", "Conduct"]
 
 FAULT: Final = Fail(Reason.SERVICE_FAULT, ErrorCode.INTERNAL, "the service failed")
 TOO_SLOW: Final = Fail(Reason.SERVICE_FAULT, ErrorCode.TIMEOUT, "the service did not answer in time")
 SUSPENDED: Final = Fail(Reason.SERVICE_SUSPENDED, ErrorCode.UNAVAILABLE, "the service keeps failing, and is suspended")
+ENDED: Final = Fail(Reason.SERVICE_SUSPENDED, ErrorCode.UNAVAILABLE, "the service has ended")
 BUSY: Final = Fail(Reason.SERVICE_BUSY, ErrorCode.RESOURCE_EXHAUSTED, "too much waits for the service")
 """What a sender is told."""
 
@@ -36,7 +37,10 @@ _log = logging.getLogger("wsprism.services")
 
 
 class Conduct:
-    """``lane``, ``name`` and ``kind`` as in the configuration, ``version`` names the code. ``start`` comes first."""
+    """``lane``, ``name`` and ``kind`` as in the configuration, ``version`` names the code. ``start`` comes first.
+
+    Several may share a ``suspension``: entries of the configuration that are one service.
+    """
 
     def __init__(self, lane: str, name: str, kind: str, version: str, suspension: Suspension) -> None:
         self.lane = lane
@@ -48,8 +52,7 @@ class Conduct:
         self._since = 0.0
         self._host: ServiceHost | None = None
         self._counts: ServiceCounts = _Uncounted()
-        self._faults = LimitedLog(_log, time.monotonic)
-        self._holds = LimitedLog(_log, time.monotonic)
+        self._limited = LimitedLog(_log, time.monotonic)
 
     def start(self, host: ServiceHost) -> None:
         """Its tenant has it from now on. Idempotent."""
@@ -57,15 +60,15 @@ class Conduct:
             self._since = host.unix_now()
         self._host = host
         self._counts = host.counts(self.lane, self.name)
-        self._counts.suspended = self._suspension.suspended
+        self._counts.suspension = self._suspension
 
     def stop(self) -> None:
-        """What is counted under its name belongs to its successor."""
-        if self._host is not None:
-            self._counts.suspended = False
+        """What is counted under its name belongs to its successor, if it has one."""
+        if self._counts.suspension is self._suspension:
+            self._counts.suspension = None
             self._counts.memory_bytes = 0
-            self._host = None
-            self._counts = _Uncounted()
+        self._host = None
+        self._counts = _Uncounted()
 
     @property
     def status(self) -> ServiceStatus:
@@ -75,22 +78,21 @@ class Conduct:
 
     def begin(self, now: float) -> int | None:
         """A pass for one call, to be settled by ``worked``, ``failed`` or ``withdrawn``; None: it is suspended."""
-        pass_ = self._suspension.ask(now)
-        if pass_ is not None:
-            self._counts.calls += 1
-        return pass_
+        return self._suspension.ask(now)
 
     def worked(self, pass_: int, effects: int, took_s: float) -> None:
         """It gave so many effects."""
-        counts = self._counts
+        counts, suspension = self._counts, self._suspension
+        counts.calls += 1
         counts.effects += effects
         if counts.calls % _SAMPLED == 0:
             counts.duration.record(took_s)
-        if self._suspension.suspended:
-            self._suspension.worked(pass_)
-            self._tell_suspended(began=False)
+        if suspension.suspended:
+            suspension.worked(pass_)
+            if not suspension.suspended:
+                _log.info("a service works again", extra=self._fields())
         else:
-            self._suspension.worked(pass_)
+            suspension.worked(pass_)
 
     def used(self, fuel: int, memory_bytes: int) -> None:
         """What a call has cost, and what its code has now."""
@@ -101,55 +103,34 @@ class Conduct:
         """It was not called after all, or told nothing of itself."""
         self._suspension.withdrawn(pass_)
 
-    def failed(self, pass_: int | None, cause: str, words: str, error: BaseException | None = None) -> None:
-        """A fault: counted, told to the operator, never to a client. ``pass_`` None: it decides nothing.
+    def failed(self, pass_: int, cause: str, words: str, error: BaseException | None = None) -> None:
+        """A fault: counted, told to the operator, never to a client.
 
         ``cause`` is one of a few names of ours, ``words`` may be the service's own.
         """
+        self._counts.calls += 1
         self._counts.faults[cause] += 1
         self.last_fault = words if len(words) <= _LONGEST_WORDS else words[:_LONGEST_WORDS] + "…"
-        host = self._host
-        tenant = "" if host is None else host.tenant
-        self._faults.log(
-            "service_fault",
-            "a service failed",
-            level=logging.ERROR,
-            raised=error,
-            tenant=tenant,
-            service=self.name,
-            lane=self.lane,
-            cause=cause,
-            fault=self.last_fault,
-        )
-        if host is None or pass_ is None:
-            return
-        if self._suspension.failed(pass_, host.now()):
+        fields = self._fields() | {"cause": cause, "fault": self.last_fault}
+        self._limited.log("service_fault", "a service failed", level=logging.ERROR, raised=error, **fields)
+        if self._host is not None and self._suspension.failed(pass_, self._host.now()):
             self._counts.suspensions += 1
-            self._tell_suspended(began=True)
+            _log.error("a service keeps failing, and is suspended", extra=fields)
 
     def held(self, took_s: float, where: str) -> None:
         """A call has held the event loop for longer than ``LONGEST_HOLD_S``, in the function ``where``."""
         self._counts.slow += 1
-        tenant = "" if self._host is None else self._host.tenant
-        self._holds.log(
+        self._limited.log(
             "service_holds_the_loop",
-            "a service holds the event loop: everybody waits for it",
+            "a service holds the event loop, and everybody waits",
             level=logging.WARNING,
-            tenant=tenant,
-            service=self.name,
-            lane=self.lane,
+            **self._fields(),
             handler=where,
             took_ms=round(took_s * 1000, 1),
         )
 
-    def _tell_suspended(self, *, began: bool) -> None:
-        suspended = self._counts.suspended = self._suspension.suspended
-        tenant = "" if self._host is None else self._host.tenant
-        fields = {"tenant": tenant, "service": self.name, "lane": self.lane}
-        if began:
-            _log.error("a service keeps failing, and is suspended", extra=fields | {"fault": self.last_fault})
-        elif not suspended:
-            _log.info("a service works again", extra=fields)
+    def _fields(self) -> dict[str, Any]:
+        return {"tenant": "" if self._host is None else self._host.tenant, "service": self.name, "lane": self.lane}
 
 
 class _Uncounted:
@@ -157,7 +138,7 @@ class _Uncounted:
 
     def __init__(self) -> None:
         self.calls = self.effects = self.fuel = self.memory_bytes = self.slow = self.suspensions = 0
-        self.suspended = False
+        self.suspension: Suspension | None = None
         self.faults: Counter[str] = Counter()
         self.duration = _Unrecorded()
 

@@ -4,7 +4,7 @@ from wsprism.config_file import Fault, ListenAddress, SettingsError
 from wsprism.settings.auth import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TokensAuth, WebhookAuth
 from wsprism.settings.backend import BackendSettings, WebhookServiceSettings
 from wsprism.settings.changes import Change, compare, keep
-from wsprism.settings.files import Digests, changed_files, file_digests, named_files
+from wsprism.settings.files import Digests, changed_files, code_files, file_digests, named_files
 from wsprism.settings.loader import load_settings
 from wsprism.settings.models import (
     FlushSettings,
@@ -18,6 +18,7 @@ from wsprism.settings.models import (
     TlsSettings,
 )
 from wsprism.settings.plain import configuration_hash, masked
+from wsprism.settings.python_services import PythonHotSettings, PythonServiceSettings
 from wsprism.settings.rooms import RoomSettings
 from wsprism.settings.schema import json_schema
 from wsprism.settings.tenants import TenantSettings
@@ -39,6 +40,8 @@ __all__ = [
     "ListenAddress",
     "LoggingSettings",
     "OneTimeAuth",
+    "PythonHotSettings",
+    "PythonServiceSettings",
     "RoomSettings",
     "Settings",
     "SettingsError",
@@ -48,6 +51,7 @@ __all__ = [
     "WebhookAuth",
     "WebhookServiceSettings",
     "changed_files",
+    "code_files",
     "compare",
     "configuration_hash",
     "file_digests",

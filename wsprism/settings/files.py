@@ -1,4 +1,4 @@
-"""Files that a configuration names and that are read later than it: certificates and their keys.
+"""Files that a configuration names and that are read later than it: certificates, their keys, services' code.
 
 Their contents belong to the configuration: a renewed certificate is a change. What the configuration takes out of other
 files (secrets, public keys of tickets) is read with it and stands in the settings.
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from wsprism.settings.changes import Change
 from wsprism.settings.models import Settings
+from wsprism.settings.python_services import PythonHotSettings, PythonServiceSettings
 
-__all__ = ["Digests", "changed_files", "file_digests", "named_files"]
+__all__ = ["Digests", "changed_files", "code_files", "file_digests", "named_files"]
 
 Key = tuple[str | None, str]
 """The tenant and the key, as in a ``Change``."""
@@ -30,9 +31,20 @@ def named_files(settings: Settings) -> Iterator[tuple[Key, str]]:
             yield (None, f"gateway.tls.{name}"), file
 
 
+def code_files(settings: Settings) -> Iterator[tuple[Key, str]]:
+    """Every key that names a file with a service's code, with the file."""
+    for tenant in settings.tenants:
+        for name, one in tenant.services.ext.items():
+            if isinstance(one, PythonServiceSettings) and one.file is not None:
+                yield (tenant.id, f"services.ext.{name}.file"), one.file
+        for number, hot in tenant.services.hot.items():
+            if isinstance(hot, PythonHotSettings) and hot.file is not None:
+                yield (tenant.id, f"services.hot.{number}.file"), hot.file
+
+
 def file_digests(settings: Settings) -> Digests:
     """A short digest of every named file; one that cannot be read has a digest too."""
-    return {key: (file, _digest(file)) for key, file in named_files(settings)}
+    return {key: (file, _digest(file)) for key, file in (*named_files(settings), *code_files(settings))}
 
 
 def changed_files(old: Digests, new: Digests) -> list[Change]:

@@ -19,7 +19,7 @@ from wsprism.settings.shape import annotations_in, models_in, tags
 
 __all__ = ["ABOUT_THE_WHOLE", "KINDS", "problem", "shown"]
 
-ABOUT_THE_WHOLE: Final = {"backend", "jwt_key", "jwt_algorithms", "tls"}
+ABOUT_THE_WHOLE: Final = {"backend", "jwt_key", "jwt_algorithms", "service_code", "tls"}
 """Types of error that name one key and mean the mapping around it."""
 
 KINDS: Final = {"union_tag_invalid", "union_tag_not_found"}

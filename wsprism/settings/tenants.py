@@ -23,6 +23,7 @@ from wsprism.settings.auth import Auth
 from wsprism.settings.backend import BackendSettings, WebhookServiceSettings
 from wsprism.settings.base import Count, Model, to_tuple
 from wsprism.settings.builtin import ExtRelaySettings, ReplySettings, StateSettings
+from wsprism.settings.python_services import PythonHotSettings, PythonServiceSettings
 from wsprism.settings.rooms import RoomSettings
 
 __all__ = ["LimitsSettings", "PolicySettings", "QosSettings", "ServicesSettings", "SessionsSettings", "TenantSettings"]
@@ -177,11 +178,14 @@ def _expand_ids(value: Any) -> Any:
 
 
 ExtServiceSettings = Annotated[
-    ChatSettings | ExtRelaySettings | ReplySettings | StateSettings | WebhookServiceSettings, Discriminator("kind")
+    ChatSettings | ExtRelaySettings | PythonServiceSettings | ReplySettings | StateSettings | WebhookServiceSettings,
+    Discriminator("kind"),
 ]
 ExtKind = Literal["chat", "relay", "reply", "state", "webhook"]
 HotId = Annotated[int, Field(ge=0, le=255)]
-HotServiceSettings = Annotated[EchoSettings | RelaySettings | BackendHotSettings, Discriminator("kind")]
+HotServiceSettings = Annotated[
+    EchoSettings | RelaySettings | BackendHotSettings | PythonHotSettings, Discriminator("kind")
+]
 
 
 class ServicesSettings(Model):
@@ -192,14 +196,16 @@ class ServicesSettings(Model):
         BeforeValidator(_expand, json_schema_input_type=dict[str, ExtServiceSettings | ExtKind]),
     ] = Field(
         {"chat": ChatSettings(kind="chat")},
-        description="name of the service to its kind (`chat`, `relay`, `reply`, `state`, `webhook`)",
+        description="name of the service to its kind (`chat`, `python`, `relay`, `reply`, `state`, `webhook`)",
     )
     hot: Annotated[
         dict[HotId, HotServiceSettings],
         BeforeValidator(
             _expand_ids, json_schema_input_type=dict[str, HotServiceSettings | Literal["echo", "relay", "backend"]]
         ),
-    ] = Field({1: EchoSettings(kind="echo")}, description="service id to its kind (`echo`, `relay`, `backend`)")
+    ] = Field(
+        {1: EchoSettings(kind="echo")}, description="service id to its kind (`echo`, `relay`, `backend`, `python`)"
+    )
 
     @field_validator("ext")
     @classmethod

@@ -18,6 +18,12 @@ def conduct_in(world: World, faults: int = 2) -> Conduct:
     return conduct
 
 
+def fail(conduct: Conduct, words: str = "x", error: Exception | None = None) -> None:
+    pass_ = conduct.begin(0.0)
+    assert pass_ is not None
+    conduct.failed(pass_, "exception", words, error)
+
+
 async def test_calls_effects_and_faults_are_counted_by_lane_and_name() -> None:
     world = World()
     conduct = conduct_in(world)
@@ -25,7 +31,7 @@ async def test_calls_effects_and_faults_are_counted_by_lane_and_name() -> None:
         pass_ = conduct.begin(0.0)
         assert pass_ is not None
         conduct.worked(pass_, 2, 0.001)
-    conduct.failed(conduct.begin(0.0), "exception", "KeyError: 'x'")
+    fail(conduct, "KeyError: 'x'")
     counts = world.tenant.counters.services["ext", "game"]
     assert (counts.calls, counts.effects, counts.faults["exception"], sum(counts.duration.counts)) == (17, 32, 1, 1)
     assert conduct.status.last_fault == "KeyError: 'x'"
@@ -36,7 +42,7 @@ async def test_a_suspended_service_is_told_once_and_again_when_it_works(caplog: 
     world = World()
     conduct = conduct_in(world)
     for _ in range(2):
-        conduct.failed(conduct.begin(0.0), "exception", "x")
+        fail(conduct)
     counts = world.tenant.counters.services["ext", "game"]
     assert (conduct.begin(0.5), counts.suspended, counts.suspensions, counts.calls) == (None, True, 1, 2)
     assert conduct.status.suspended
@@ -52,7 +58,7 @@ async def test_a_suspended_service_is_told_once_and_again_when_it_works(caplog: 
 async def test_a_thousand_faults_are_one_line_a_second(caplog: pytest.LogCaptureFixture) -> None:
     conduct = conduct_in(World(), faults=10_000)
     for _ in range(1000):
-        conduct.failed(conduct.begin(0.0), "exception", "x" * 10_000, ValueError("x"))
+        fail(conduct, "x" * 10_000, ValueError("x"))
     [record] = caplog.records
     assert record.exc_info is not None
     assert len(str(record.__dict__["fault"])) < 400
@@ -61,8 +67,8 @@ async def test_a_thousand_faults_are_one_line_a_second(caplog: pytest.LogCapture
 async def test_its_counts_outlive_it_and_it_counts_no_more_once_it_has_ended() -> None:
     world = World()
     first = conduct_in(world)
-    first.failed(first.begin(0.0), "exception", "x")
-    first.failed(first.begin(0.0), "exception", "x")
+    fail(first)
+    fail(first)
     first.stop()
     counts = world.tenant.counters.services["ext", "game"]
     assert not counts.suspended

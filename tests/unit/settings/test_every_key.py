@@ -93,7 +93,7 @@ def test_every_fault_is_told_in_our_words_and_shows_no_secret(tmp_path: Path, pa
 
 @pytest.mark.parametrize("path", [path for path, value in PLACES if isinstance(value, dict)], ids=render_path)
 def test_an_unknown_key_is_named_wherever_it_stands(tmp_path: Path, path: KeyPath) -> None:
-    if path[-1] in ("tokens", "headers", "levels", "ext", "hot", "info"):
+    if path[-1] in ("tokens", "headers", "levels", "ext", "hot", "info", "options"):
         return  # their keys are names of the operator's own
     [(where, problem)] = faults_of(with_value(WHOLE, (*path, "mystery"), 1), tmp_path)
     assert where == f"{render_path(path)}.mystery"

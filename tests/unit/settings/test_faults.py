@@ -192,7 +192,22 @@ TENANT_FAULTS = [
     (
         "services: {ext: {chat: nope}}",
         "services.ext.chat",
-        "the kind must be one of chat, relay, reply, state, webhook, found 'nope'",
+        "the kind must be one of chat, relay, python, reply, state, webhook, found 'nope'",
+    ),
+    (
+        "services: {ext: {game: {kind: python}}}",
+        "services.ext.game",
+        "needs one of file, factory and entry_point, found none",
+    ),
+    (
+        "services: {ext: {game: {kind: python, file: a.py, entry_point: b}}}",
+        "services.ext.game",
+        "needs one of file, factory and entry_point, found file and entry_point",
+    ),
+    (
+        "services: {hot: {3: {kind: python, factory: nonsense}}}",
+        "services.hot.3.factory",
+        "must be package.module:function, found 'nonsense'",
     ),
     ("services: {ext: {sys: chat}}", "services.ext", "sys is built in: choose another name"),
     (
@@ -203,11 +218,15 @@ TENANT_FAULTS = [
     ("services: {hot: [echo]}", "services.hot", "must be a mapping, found a list"),
     ("services: {hot: {256: echo}}", "services.hot.256", "must be at most 255, found 256"),
     ("services: {hot: {x: echo}}", "services.hot.x", "must be a whole number, found 'x'"),
-    ("services: {hot: {1: nope}}", "services.hot.1", "the kind must be one of echo, relay, backend, found 'nope'"),
+    (
+        "services: {hot: {1: nope}}",
+        "services.hot.1",
+        "the kind must be one of echo, relay, backend, python, found 'nope'",
+    ),
     (
         "services: {hot: {1: {kind: nope}}}",
         "services.hot.1.kind",
-        "the kind must be one of echo, relay, backend, found 'nope'",
+        "the kind must be one of echo, relay, backend, python, found 'nope'",
     ),
     ("services: {hot: {1: 5}}", "services.hot.1", "must be a mapping, found 5"),
     (

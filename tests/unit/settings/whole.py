@@ -12,7 +12,14 @@ from pydantic import BaseModel
 
 from tests.keys import public_pem, signing_key
 from wsprism.config_file import Document
-from wsprism.settings import Settings, SettingsError, WebhookServiceSettings, load_settings
+from wsprism.settings import (
+    PythonHotSettings,
+    PythonServiceSettings,
+    Settings,
+    SettingsError,
+    WebhookServiceSettings,
+    load_settings,
+)
 from wsprism.settings.auth import AuthSettings
 from wsprism.settings.builtin import ReplySettings, StateSettings
 from wsprism.settings.loader import settings_in
@@ -24,7 +31,12 @@ SECRET = "hush-hush-hush-hush-hush-hush-hush-hush"
 WHSEC = "whsec_aHVzaC1odXNoLWh1c2gtaHVzaC1odXNoLWh1c2g="
 
 
-_EXT: dict[str, type[BaseModel]] = {"webhook": WebhookServiceSettings, "state": StateSettings, "reply": ReplySettings}
+_EXT: dict[str, type[BaseModel]] = {
+    "python": PythonServiceSettings,
+    "reply": ReplySettings,
+    "state": StateSettings,
+    "webhook": WebhookServiceSettings,
+}
 
 
 def whole() -> dict[str, Any]:
@@ -84,9 +96,16 @@ def whole() -> dict[str, Any]:
                         "fx": {"kind": "relay"},
                         "board": {"kind": "state"},
                         "server": {"kind": "reply"},
+                        "game": {"kind": "python", "file": "game.py"},
+                        "rules": {"kind": "python", "factory": "rules:make"},
+                        "physics": {"kind": "python", "entry_point": "physics"},
                         "orders": {"kind": "webhook", "url": "https://orders/", "timeout_ms": 50},
                     },
-                    "hot": {"1": {"kind": "echo"}, "2": {"kind": "relay"}},
+                    "hot": {
+                        "1": {"kind": "echo"},
+                        "2": {"kind": "relay"},
+                        "3": {"kind": "python", "file": "moves.py"},
+                    },
                 },
             }
         ],
@@ -112,7 +131,9 @@ def _fill(data: dict[str, Any], model: type[BaseModel]) -> None:
         if ext["kind"] in _EXT:
             _fill(ext, _EXT[ext["kind"]])
     for hot in data.get("hot", {}).values():
-        if hot["kind"] != "backend":
+        if hot["kind"] == "python":
+            _fill(hot, PythonHotSettings)
+        elif hot["kind"] != "backend":
             hot.setdefault("include_sender", False)
 
 

@@ -54,7 +54,7 @@ class WasmExtService:
     def start(self, host: ServiceHost) -> None:
         self._guest.start(host)
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool) -> None:  # noqa: ARG002 (nothing of it is under way)
         self._guest.stop()
 
     def handle(self, context: ServiceContext, envelope: Envelope) -> Answer | Refuse | Fail:
@@ -110,7 +110,7 @@ class WasmHotService:
     def start(self, host: ServiceHost) -> None:
         self._guest.start(host)
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool) -> None:  # noqa: ARG002 (nothing of it is under way)
         self._guest.stop()
 
     def filter(self, context: ServiceContext, room: str | None, frame: HotFrame) -> bytes | HotVerdict:  # noqa: ARG002

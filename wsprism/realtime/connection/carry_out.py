@@ -41,6 +41,7 @@ from wsprism.policy.log_limit import LimitedLog
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode, may_reconnect
 from wsprism.protocol.envelope import ACK_REQUESTED, JSON, Envelope
+from wsprism.protocol.publication_data import NotPortable, data_of
 from wsprism.realtime.connection.core import ROOM_OVERLOADED, Core
 from wsprism.realtime.connection.deciding import ask_about_join
 from wsprism.realtime.connection.later import ask_backend, ask_service
@@ -59,7 +60,6 @@ from wsprism.realtime.messages import (
     PublishDecided,
     PublishToRoom,
 )
-from wsprism.realtime.room.data import NotPortable, data_of
 from wsprism.realtime.room.presence import NO_PRESENCE
 from wsprism.realtime.room.publications import ListIds, hot_publication
 from wsprism.realtime.session import Session

@@ -114,7 +114,12 @@ def _filter(connection: Core, service: HotService, room: str | None, frame: HotF
     if connection.trace is not None:
         connection.trace.mark("service", service=str(frame.service_id), opcode=frame.opcode)
     if isinstance(verdict, HotVerdict):
-        return frame if verdict is HotVerdict.PASS else None
+        if verdict is HotVerdict.PASS:
+            return frame
+        if verdict is not HotVerdict.DROP:
+            failed = verdict is HotVerdict.FAILED
+            tenant.counters.decisions.count(Reason.SERVICE_FAULT if failed else Reason.SERVICE_SUSPENDED)
+        return None
     rewritten = decode_hot(verdict, tenant.rules.hot_framing)
     return None if isinstance(rewritten, HotFault) else rewritten
 

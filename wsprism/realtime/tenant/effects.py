@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from wsprism.effects import Publish, PublishHot, Send, SendHot
 from wsprism.ports import Unanswered
+from wsprism.protocol.publication_data import NotPortable, data_of
 from wsprism.realtime.messages import Answered, ExtPublication, PublishToRoom
-from wsprism.realtime.room.data import NotPortable, data_of
 from wsprism.realtime.room.publications import ListIds, hot_publication
 from wsprism.realtime.tenant.backend_messages import SendForBackend
 

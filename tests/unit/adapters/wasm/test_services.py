@@ -255,7 +255,7 @@ async def test_an_instance_is_given_back_when_its_service_stops() -> None:
     ann.heard()
     assert ask(ann) == []
     assert counts_of(world).memory_bytes
-    service.stop()
+    service.stop(at_once=True)
     assert counts_of(world).memory_bytes == 0
     assert ask(ann)[0]["data"]["code"] == "UNAVAILABLE"
 

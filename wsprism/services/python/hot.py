@@ -1,0 +1,69 @@
+"""The hot lane's way into a service in Python: every frame is looked at before it goes anywhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from wsprism.plugin import Context
+from wsprism.plugin.answers import BadAnswer, checked_frame
+from wsprism.ports import HotVerdict, ServiceContext, ServiceHost, ServiceStatus
+from wsprism.protocol.hot import HotFrame
+from wsprism.services.conduct import LONGEST_HOLD_S, Conduct
+from wsprism.services.python.engine import Engine, where_of
+from wsprism.services.python.loading import RAISED, words_of
+
+__all__ = ["PythonHotService"]
+
+_clock = time.perf_counter
+
+
+class PythonHotService:
+    """A ``FilteringService`` and ``HostedService``. ``to`` says who gets what passes."""
+
+    include_sender = False
+    to_backend = False
+    filters = True
+
+    def __init__(self, engine: Engine, name: str, to: Literal["all", "others", "nobody"]) -> None:
+        self.engine = engine
+        self.name = name
+        self.echo = to == "all"
+        self.deliver = to != "nobody"
+        self.conduct: Conduct = engine.conduct("hot", name)
+        self._handlers = engine.handlers.hot
+        self._otherwise = self._handlers.get(None)
+
+    @property
+    def status(self) -> ServiceStatus:
+        return self.conduct.status
+
+    def start(self, host: ServiceHost) -> None:
+        self.engine.open(self, host)
+
+    def stop(self, *, at_once: bool) -> None:  # noqa: ARG002 (nothing of it is under way)
+        self.engine.close(self)
+
+    def filter(self, context: ServiceContext, room: str | None, frame: HotFrame) -> bytes | HotVerdict:
+        function = self._handlers.get(frame.opcode, self._otherwise)
+        host, conduct = self.engine.host, self.conduct
+        if function is None or host is None:
+            return HotVerdict.DROP
+        pass_ = conduct.begin(host.now())
+        if pass_ is None:
+            return HotVerdict.SUSPENDED
+        call = Context(self.engine, room, context.user, context.sid, None, frame.seq)
+        verdict: bytes | HotVerdict = HotVerdict.FAILED
+        began = _clock()
+        try:
+            verdict = checked_frame(function(call, frame.raw), host.framing, host.max_bytes)
+        except BadAnswer as fault:
+            conduct.failed(pass_, "answer", f"{where_of(function)}: {fault}")
+        except RAISED as error:
+            conduct.failed(pass_, "exception", f"{where_of(function)}: {words_of(error)}", error)
+        took_s = _clock() - began
+        if verdict is not HotVerdict.FAILED:
+            conduct.worked(pass_, int(verdict is not HotVerdict.DROP), took_s)
+        if took_s > LONGEST_HOLD_S:
+            conduct.held(took_s, where_of(function))
+        return verdict
