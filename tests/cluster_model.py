@@ -121,6 +121,9 @@ class ModelBroker:
 
     # The port
 
+    def configure(self, max_rooms: int, max_bytes: int) -> None:
+        """The model keeps all."""
+
     def publish(
         self, room: str, drafts: Sequence[Draft], bounds: HistoryBounds | None, done: Callable[[Any], object]
     ) -> None:
@@ -314,8 +317,7 @@ class Cluster:
         }
         world = World(scheduler=self.scheduler, **settings)
         broker = ModelBroker(self.redis)
-        world.tenant.broker = broker
-        world.tenant.mirror = MirrorStore(self.scheduler.now)
+        world.tenant.share(broker, MirrorStore(self.scheduler.now))
         self.worlds.append(world)
         self.brokers.append(broker)
         return world

@@ -71,6 +71,7 @@ class ClusterMachine(RuleBasedStateMachine):
         self.refused: set[str] = set()
         self.ids: dict[str, str] = {}
         self.asks: list[asyncio.Future[None]] = []
+        self.crashes = 0
 
     def run(self, coro: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(coro)
@@ -205,6 +206,7 @@ class ClusterMachine(RuleBasedStateMachine):
         world = self.cluster.worlds[self.node(pick)]
         entry = world.tenant.registry.rooms.get(room)
         if entry is not None:
+            self.crashes += 1
             entry.ref.tell(_CRASHES)
             self.cluster.scheduler.run_until_idle()
 
@@ -318,6 +320,7 @@ class ClusterMachine(RuleBasedStateMachine):
         for node, broker in enumerate(cluster.brokers):
             if node not in self.dead:
                 broker.come_again()
+        cluster.scheduler.advance(self.crashes * 1.5)  # a room that crashes often is restarted ever later
         for _ in range(2):
             cluster.settle()
             cluster.scheduler.advance(3.0)

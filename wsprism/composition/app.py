@@ -10,7 +10,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from itertools import chain
 
 from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
@@ -19,6 +18,7 @@ from wsprism.adapters.telemetry.build import build_telemetry
 from wsprism.adapters.telemetry.metrics import CONTENT_TYPE_LATEST, Metrics
 from wsprism.composition.assembly import build_handshake_limiter, build_http_limits, build_pacer, build_tenant
 from wsprism.composition.live import LiveParts
+from wsprism.composition.node import build_node
 from wsprism.composition.planned_restart import give_histories_back, save_histories
 from wsprism.composition.preflight import read_configuration
 from wsprism.composition.reload import Reloader, ReloadReport
@@ -35,8 +35,9 @@ from wsprism.realtime.outbound.sweeper import Sweeper
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.state import TenantState
+from wsprism.realtime.view import ClusterFigures
 from wsprism.realtime.vitals import Vitals
-from wsprism.settings import ListenAddress, LoggingSettings, Settings
+from wsprism.settings import ListenAddress, LoggingSettings, Settings, TenantSettings
 from wsprism.transport.admission.admission import Admission
 from wsprism.transport.api import Api
 from wsprism.transport.http.probes import Probes
@@ -88,9 +89,9 @@ class GatewayProcess:
             on_stall=self._give_up,
             soon=self._system.after_turns,
         )
-        code = ServiceCode() if code is None else code
-        new_tenant = partial(build_tenant, scheduler=scheduler, sampler=self.sampler, code=code)
-        self._tenants = {one.id: new_tenant(one) for one in settings.tenants}
+        code = self._code = ServiceCode() if code is None else code
+        self.node = build_node(gateway, scheduler, lambda: self._tenants.values()) if gateway.broker else None
+        self._tenants = {one.id: self._new_tenant(one) for one in settings.tenants}
         refusals = Refusals(self.counters, scheduler.now)
         self._admission = Admission(
             self._tenants,
@@ -118,7 +119,7 @@ class GatewayProcess:
         )
         self._parts = LiveParts(
             self._tenants,
-            lambda one: self._keep(new_tenant(one)),
+            lambda one: self._keep(self._new_tenant(one)),
             scheduler,
             self.flusher,
             self._sweeper,
@@ -183,6 +184,9 @@ class GatewayProcess:
         """Sockets that are still HTTP: not upgraded, or being answered."""
         return self._server.connections
 
+    def cluster(self) -> ClusterFigures | None:
+        return None if self.node is None else self.node.figures()
+
     def draining(self) -> bool:
         return self._admission.draining
 
@@ -198,18 +202,30 @@ class GatewayProcess:
         """Where the internal listener listens, with the port that it got; None: there is none."""
         return self._internal.address if self._internal is not None else None
 
+    def _new_tenant(self, settings: TenantSettings) -> TenantContext:
+        tenant = build_tenant(settings, self._scheduler, self.sampler, self._code)
+        return tenant if self.node is None else self.node.join(tenant)
+
     def _sweep_rooms(self) -> None:
         """Give back what rooms kept and nobody asked for."""
         for tenant in self._tenants.values():
             if tenant.store is not None:
                 tenant.store.sweep()
+            if tenant.mirror is not None:
+                tenant.mirror.sweep()
+        if self.node is not None:
+            self.node.forget_removed()
 
     async def start(self) -> None:
         """Serve. Raises OperatorError when the address or the state file cannot be had."""
         await self._open_state()
         try:
+            if self.node is not None:
+                await self.node.start()
             await self._start()
         except OperatorError:
+            if self.node is not None:
+                await self.node.close()
             await self._close_state()
             raise
 
@@ -346,6 +362,8 @@ class GatewayProcess:
             await tenant.authenticator.close()
         await self._parts.close()
         await self._stop_internal()
+        if self.node is not None:
+            await self.node.close()
         await self._close_state()
         await asyncio.gather(*(one.close() for one in (self._metrics, self._tracing) if one is not None))
 
@@ -365,6 +383,9 @@ class GatewayProcess:
     def _failed(self) -> bool:
         return not self._parts.gateway.alive
 
+    def _unready(self) -> str | None:
+        return None if self.node is None else self.node.unready
+
     def _give_up(self, outlet: Outlet) -> None:
         self.counters.write_stalls += 1
         outlet.give_up("no progress")
@@ -377,7 +398,7 @@ class GatewayProcess:
     def _routes(self) -> tuple[Mapping[str, Handler], Mapping[str, Handler]]:
         """Of the public listener, and of the internal one: without it the public one tells operators what it can."""
         gateway = self.settings.gateway
-        probes = Probes(self.draining, self._failed, self._metrics.render, CONTENT_TYPE_LATEST)
+        probes = Probes(self.draining, self._failed, self._unready, self._metrics.render, CONTENT_TYPE_LATEST)
         public: dict[str, Handler] = {"/v1/ws": self._upgrader.handle} | probes.liveness
         if gateway.diagnostics.echo_path is not None:
             public.setdefault(gateway.diagnostics.echo_path, self._upgrader.handle_echo)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 
+from wsprism.adapters.redis.address import parse_address
 from wsprism.adapters.state import find_fault
 from wsprism.composition.service_code import ServiceCode
 from wsprism.config_file import Document, Fault, SettingsError, read_document, render_path
@@ -27,6 +29,7 @@ def read_configuration(file: str, content: bytes | None = None, *, code: Service
     settings = load_settings(file, content=content)
     problems = list(_of_files(settings)) or list(_of_tls(settings))
     problems += _of_state(settings)
+    problems += _of_broker(settings)
     code_faults = list(_of_code(settings, code or ServiceCode()))
     if problems or code_faults:
         document = read_document(file, os.environ, content)
@@ -68,6 +71,18 @@ def _of_tls(settings: Settings) -> Iterator[tuple[str, str]]:
             server_context(settings.gateway.tls)
         except OperatorError as error:
             yield "gateway.tls", str(error).removeprefix("gateway.tls: ")
+
+
+def _of_broker(settings: Settings) -> Iterator[tuple[str, str]]:
+    broker = settings.gateway.broker
+    if broker is None:
+        return
+    try:
+        parse_address(broker.url.get_secret_value())
+    except OperatorError as error:
+        yield "gateway.broker.url", str(error).removeprefix("gateway.broker.url ")
+    if find_spec("hiredis") is None:
+        yield "gateway.broker", "needs more than is installed: pip install 'wsprism[redis]'"
 
 
 def _of_state(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -34,11 +34,13 @@ __all__ = ["NEEDS_RESTART", "ReloadReport", "Reloader"]
 _log = logging.getLogger("wsprism.reload")
 
 NEEDS_RESTART: Final = (
+    "gateway.broker",
     "gateway.listen",
     "gateway.diagnostics",
     "gateway.internal.listen",
     "gateway.limits.max_header_bytes",
     "gateway.metrics",
+    "gateway.node",
     "gateway.state_file",
     "gateway.tracing",
 )

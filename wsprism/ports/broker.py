@@ -133,6 +133,10 @@ class Broker(Protocol):
         """Whether calls are refused now."""
         ...
 
+    def configure(self, max_rooms: int, max_bytes: int) -> None:
+        """Bound all that is kept of the tenant's rooms; beyond, a history goes whole."""
+        ...
+
     def publish(
         self,
         room: str,

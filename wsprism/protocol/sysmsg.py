@@ -14,6 +14,7 @@ __all__ = [
     "VERSION",
     "ack",
     "authed",
+    "degraded",
     "draining",
     "error",
     "joined",
@@ -83,6 +84,11 @@ def pong(data: msgspec.Raw | None, trace_id: str, seq: int | None = None) -> Mes
 def refreshed(expires_at: float | None, trace_id: str, seq: int | None = None) -> Message:
     """The connection now lives until `expires_at`, seconds since 1970 (None: without end)."""
     return _sys("refreshed", trace_id, seq=seq, data={"expires_at": expires_at})
+
+
+def degraded(degraded: bool, trace_id: str) -> Message:
+    """Whether what spans nodes is out of reach for a while."""
+    return _sys("degraded", trace_id, data={"degraded": degraded})
 
 
 def draining(reconnect_after_ms: int, trace_id: str) -> Message:

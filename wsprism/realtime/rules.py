@@ -147,12 +147,10 @@ class TenantContext:
         one_time: OneTimeTickets | None = None,
         sampler: Sampler | None = None,
         store: RoomStore | None = None,
-        broker: Broker | None = None,
-        mirror: Mirror | None = None,
     ) -> None:
         self.id = tenant_id
-        self.broker = broker
-        self.mirror = mirror
+        self.broker: Broker | None = None
+        self.mirror: Mirror | None = None
         self.authenticator = authenticator
         self.now = now
         self.unix_now = unix_now
@@ -196,6 +194,16 @@ class TenantContext:
     def presence_entries(self) -> int:
         """Entries of presence now; a session has one in each of its rooms that have presence."""
         return self.presences.entries
+
+    def share(self, broker: Broker, mirror: Mirror) -> None:
+        """Before anybody comes: have its rooms live on all nodes, but for those of one node."""
+        self.broker, self.mirror = broker, mirror
+        broker.configure(self.rules.max_history_rooms, self.rules.max_history_bytes)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the nodes that share the tenant cannot be reached now."""
+        return self.broker is not None and self.broker.away
 
     def broker_of(self, room: str) -> Broker | None:
         """Whose order the room has; None: it lives on this node alone."""
@@ -242,8 +250,9 @@ class TenantContext:
             if service not in rules.services.hosted:
                 service.stop(at_once=False)
         self.values.retain(rules.values)
-        if self.store is not None:
-            self.store.configure(rules.max_history_rooms, rules.max_history_bytes)
+        for kept in (self.store, self.broker):
+            if kept is not None:
+                kept.configure(rules.max_history_rooms, rules.max_history_bytes)
         self.bucket.configure(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
 
     def start_services(self) -> None:
@@ -347,4 +356,5 @@ def _room_rules(room: RoomSettings) -> RoomRules:
         if presence.enabled
         else None,
         snapshot=None if snapshot is None else SnapshotRules(snapshot.max_keys, frozenset(snapshot.delete_opcodes)),
+        node_only=room.scope == "node",
     )

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from actors import SystemStatistics
 from wsprism.policy.values import ValueTable
-from wsprism.ports import BackendPort, RoomStore
+from wsprism.ports import BackendPort, Broker, RoomStore
 from wsprism.realtime.counters import GatewayCounters, TenantCounters
 from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.vitals import Vitals
 
-__all__ = ["GatewayView", "TenantView"]
+__all__ = ["ClusterFigures", "GatewayView", "TenantView"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFigures:
+    """What a node knows of the others and of the Redis between them; counts are since the start."""
+
+    away: bool
+    live_nodes: int
+    connections_lost: int
+    fenced: int
+    """Times that others took this node for dead."""
+    reaped: int
+    """Sessions and memberships of dead nodes that this one has cleared away."""
 
 
 class TenantView(Protocol):
@@ -37,6 +51,8 @@ class TenantView(Protocol):
     def values(self) -> ValueTable: ...
     @property
     def backend(self) -> BackendPort | None: ...
+    @property
+    def broker(self) -> Broker | None: ...
 
 
 class GatewayView(Protocol):
@@ -56,3 +72,7 @@ class GatewayView(Protocol):
     def connections(self) -> int: ...
     def http_connections(self) -> int: ...
     def draining(self) -> bool: ...
+
+    def cluster(self) -> ClusterFigures | None:
+        """None: there is no broker."""
+        ...

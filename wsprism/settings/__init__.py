@@ -4,6 +4,7 @@ from wsprism.config_file import Fault, ListenAddress, SettingsError
 from wsprism.settings.auth import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TokensAuth, WebhookAuth
 from wsprism.settings.backend import BackendSettings, WebhookServiceSettings
 from wsprism.settings.changes import Change, compare, keep
+from wsprism.settings.cluster import BrokerSettings, NodeSettings
 from wsprism.settings.files import Digests, changed_files, code_files, file_digests, named_files
 from wsprism.settings.loader import load_settings
 from wsprism.settings.models import (
@@ -26,6 +27,7 @@ from wsprism.settings.tenants import TenantSettings
 __all__ = [
     "AuthSettings",
     "BackendSettings",
+    "BrokerSettings",
     "Change",
     "DevAuth",
     "Digests",
@@ -39,6 +41,7 @@ __all__ = [
     "JwtAuth",
     "ListenAddress",
     "LoggingSettings",
+    "NodeSettings",
     "OneTimeAuth",
     "PythonHotSettings",
     "PythonServiceSettings",

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from wsprism.config_file import ListenAddress
 from wsprism.settings.base import FilePath, Model, Secret, Strings, Text, to_tuple
+from wsprism.settings.cluster import BrokerSettings, NodeSettings
 from wsprism.settings.listen import Listen
 from wsprism.settings.tenants import TenantSettings
 
@@ -31,7 +32,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 Component = Literal[
     "actors", "api", "backend", "connection", "gateway", "handshake",
-    "http", "reload", "telemetry", "tenant", "tickets", "tls",
+    "http", "redis", "reload", "telemetry", "tenant", "tickets", "tls",
 ]  # fmt: skip
 """What logs: component ``x`` is the logger ``wsprism.x``."""
 
@@ -255,6 +256,8 @@ class GatewaySettings(Model):
     trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(to_tuple)] = Field(
         (), description="networks whose X-Forwarded-For and Forwarded are believed"
     )
+    broker: BrokerSettings | None = Field(None, description="what nodes share; unset: one process, in memory")
+    node: NodeSettings = Field(NodeSettings(), description="this process among others")
     tls: TlsSettings = Field(TlsSettings(), description="TLS of the public listener")
     tracing: TracingSettings = Field(TracingSettings(), description="traces")
     metrics: MetricsSettings = Field(MetricsSettings(), description="metrics over OTLP")

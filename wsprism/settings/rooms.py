@@ -5,7 +5,7 @@ All of it applies with a reload, to rooms that are open too; a room whose histor
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -54,3 +54,6 @@ class RoomSettings(Model):
     history: HistorySettings | None = Field(None, description="unset: none")
     presence: PresenceSettings = Field(PresenceSettings(), description="who is there")
     snapshot: SnapshotSettings | None = Field(None, description="unset: none; needs `qos.conflate`")
+    scope: Literal["cluster", "node"] = Field(
+        "cluster", description="node: with a broker, another room on each node; for rooms that open from then on"
+    )

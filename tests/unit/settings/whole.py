@@ -67,6 +67,8 @@ def whole() -> dict[str, Any]:
         "version": 1,
         "gateway": {
             "state_file": "state.db",
+            "broker": {"url": "redis://redis:6379/0", "prefix": "p", "epoch_survives_failover": True},
+            "node": {"name": "n1", "lease_ms": 5000, "on_isolation": "keep"},
             "internal": {"listen": "127.0.0.1:1", "api_keys": [{"name": "ops", "key": SECRET, "tenants": ["acme"]}]},
             "tls": {"cert_file": "cert.pem", "key_file": "key.pem", "min_version": "1.3"},
             "diagnostics": {"echo_path": "/echo"},
@@ -81,7 +83,7 @@ def whole() -> dict[str, Any]:
                 "allowed_origins": ["https://a.example"],
                 "auth": auths,
                 "qos": {"conflate": "sender"},
-                "rooms": [{"match": "game:*", "history": {}, "snapshot": {"delete_opcodes": [1]}}],
+                "rooms": [{"match": "game:*", "history": {}, "snapshot": {"delete_opcodes": [1]}, "scope": "node"}],
                 "backend": {
                     "url": "https://backend/",
                     "secret": [WHSEC],

@@ -17,7 +17,7 @@ from wsprism import __version__, build_kind
 from wsprism.ports import BackendFigures, RoomStore
 from wsprism.realtime.counters import ServiceCounters, StreamCounters
 from wsprism.realtime.histogram import Histogram
-from wsprism.realtime.view import GatewayView, TenantView
+from wsprism.realtime.view import ClusterFigures, GatewayView, TenantView
 
 __all__ = ["ACTOR_ROWS", "GATEWAY_ROWS", "HISTOGRAM_ROWS", "TENANT_ROWS", "HistogramRow", "Points", "Row"]
 
@@ -51,6 +51,21 @@ class HistogramRow:
 
 def _field(name: str) -> Callable[[TenantView], Points]:
     return lambda tenant: [(getattr(tenant.counters, name), {"tenant": tenant.id})]
+
+
+def _of_broker(name: str) -> Callable[[TenantView], Points]:
+    def read(tenant: TenantView) -> Points:
+        return [] if tenant.broker is None else [(getattr(tenant.counters.broker, name), {"tenant": tenant.id})]
+
+    return read
+
+
+def _of_cluster(read: Callable[[ClusterFigures], float]) -> Callable[[GatewayView], Points]:
+    def points(view: GatewayView) -> Points:
+        figures = view.cluster()
+        return [] if figures is None else [(read(figures), {})]
+
+    return points
 
 
 def _by_class(name: str) -> Callable[[TenantView], Points]:
@@ -315,6 +330,12 @@ TENANT_ROWS: Final[tuple[Row[TenantView], ...]] = (
         "Messages read from histories by who recovers",
         _field("replayed_messages"),
     ),
+    Row("counter", "wsprism_broker_turns", "Turns of rooms over nodes handed to the broker", _of_broker("turns")),
+    Row(
+        "counter", "wsprism_broker_reads", "Times that a room read from the broker where it stands", _of_broker("reads")
+    ),
+    Row("counter", "wsprism_rooms_filled", "Times that a room read all that it had missed", _of_broker("filled")),
+    Row("counter", "wsprism_room_gaps", "Times that members were told that something is missing", _of_broker("gaps")),
     Row("gauge", "wsprism_queue_depth", "Messages waiting in outbound queues now", _by_class("queued")),
     Row("gauge", "wsprism_queue", "Bytes waiting in outbound queues now", _by_class("queued_bytes"), "By"),
     Row(
@@ -383,6 +404,31 @@ def _handshakes_refused(view: GatewayView) -> list[tuple[float, dict[str, str]]]
 
 
 GATEWAY_ROWS: Final[tuple[Row[GatewayView], ...]] = (
+    Row(
+        "gauge",
+        "wsprism_redis_away",
+        "1: the Redis that nodes share cannot be used now",
+        _of_cluster(lambda one: float(one.away)),
+    ),
+    Row("gauge", "wsprism_nodes", "Nodes that live, this one included", _of_cluster(lambda one: one.live_nodes)),
+    Row(
+        "counter",
+        "wsprism_redis_connections_lost",
+        "Times that Redis was lost",
+        _of_cluster(lambda one: one.connections_lost),
+    ),
+    Row(
+        "counter",
+        "wsprism_node_fenced",
+        "Times that others took this node for dead",
+        _of_cluster(lambda one: one.fenced),
+    ),
+    Row(
+        "counter",
+        "wsprism_node_reaped_entries",
+        "Sessions and memberships of dead nodes that this one cleared away",
+        _of_cluster(lambda one: one.reaped),
+    ),
     Row("gauge", "wsprism_connections", "Open WebSockets now", lambda view: [(view.connections(), {})]),
     Row(
         "gauge",

@@ -37,6 +37,9 @@ def ask_for_refresh(connection: Core, envelope: Envelope) -> None:
     if connection.refreshing:
         connection.refuse(Reason.BAD_REQUEST, ErrorCode.BAD_REQUEST, "a refresh is under way", envelope.seq)
         return
+    if connection.tenant_context.cut_off:
+        connection.refuse(Reason.BROKER_AWAY, ErrorCode.UNAVAILABLE, "the ticket cannot be judged now", envelope.seq)
+        return
     now = connection.tenant_context.now()
     if connection.refreshes is None:
         connection.refreshes = TokenBucket(_REFRESHES_PER_S, _REFRESHES_BURST, now)

@@ -47,14 +47,25 @@ from wsprism.realtime.messages.sessions import (
     SessionOpened,
     TransportLost,
 )
-from wsprism.realtime.messages.tenants import AddTenants, LiftRevocation, NextSlice, RemoveTenant, Revoke, RulesChanged
+from wsprism.realtime.messages.tenants import (
+    AddTenants,
+    CloseAll,
+    Degraded,
+    LiftRevocation,
+    NextSlice,
+    RemoveTenant,
+    Revoke,
+    RulesChanged,
+)
 
 __all__ = [
     "AddTenants",
     "Answered",
     "Attached",
+    "CloseAll",
     "CloseConnection",
     "CloseRoom",
+    "Degraded",
     "Draining",
     "Exclusion",
     "ExtPublication",

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from wsprism.policy.revocation import Revocable
     from wsprism.realtime.rules import TenantContext
 
-__all__ = ["AddTenants", "LiftRevocation", "NextSlice", "RemoveTenant", "Revoke", "RulesChanged"]
+__all__ = [
+    "AddTenants",
+    "CloseAll",
+    "Degraded",
+    "LiftRevocation",
+    "NextSlice",
+    "RemoveTenant",
+    "Revoke",
+    "RulesChanged",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,21 @@ class AddTenants:
 @dataclass(frozen=True, slots=True)
 class RulesChanged:
     """To a tenant, and on to its connections: what they hold of the tenant's rules is to follow the current ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """To a tenant: the other nodes cannot be reached, or can again. Its clients are to know."""
+
+    degraded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAll:
+    """To a tenant: close every session with this code. They may come back."""
+
+    code: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

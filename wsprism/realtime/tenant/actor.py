@@ -43,6 +43,7 @@ from wsprism.realtime.tail.messages import NoTail, OpenTail
 from wsprism.realtime.tenant.backend import HANDLED, BackendCalls
 from wsprism.realtime.tenant.effects import carry_out_for_others
 from wsprism.realtime.tenant.histories import HISTORY_HANDLERS, forget_unruled, tell_evicted
+from wsprism.realtime.tenant.isolation import ISOLATION_HANDLERS
 from wsprism.realtime.tenant.news import News
 from wsprism.realtime.tenant.presence_table import Presences
 from wsprism.realtime.tenant.presences import PRESENCE_HANDLERS, tell_rooms_of_rules
@@ -303,6 +304,7 @@ _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     RulesChanged: Tenant._rules_changed,
     Terminated: Tenant._connection_ended,
     **HISTORY_HANDLERS,
+    **ISOLATION_HANDLERS,
     **PRESENCE_HANDLERS,
     **REVOCATION_HANDLERS,
     **ROOM_HANDLERS,

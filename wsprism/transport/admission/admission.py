@@ -59,6 +59,14 @@ _REFUSED_TICKETS: Final = {
         close=CloseCode.TRY_LATER,
     ),
 }
+_CUT_OFF: Final = Refusal(
+    503,
+    ErrorCode.UNAVAILABLE,
+    "the other nodes cannot be reached now",
+    Reason.BROKER_AWAY.value,
+    {"Retry-After": "2"},
+    close=CloseCode.TRY_LATER,
+)
 _OVERLOADED: Final = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "overloaded", "overloaded", {"Retry-After": "1"})
 
 
@@ -101,6 +109,8 @@ class Admission:
         tenant = self._tenants.get(applicant.tenant)
         if tenant is None:
             return _UNKNOWN_TENANT
+        if tenant.cut_off:
+            return replace(_CUT_OFF, tenant=tenant.id)
         outcome = await self._admit_to(tenant, applicant)
         if isinstance(outcome, Admitted):
             return outcome

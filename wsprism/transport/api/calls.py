@@ -18,6 +18,7 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.tenant.backend_messages import AmbiguousSid
+from wsprism.realtime.tenant.over_nodes import AWAY
 from wsprism.realtime.vitals import Vitals
 from wsprism.settings import Settings
 from wsprism.transport.api.keys import ApiKey
@@ -102,6 +103,8 @@ async def ask_tenant(tenant: TenantContext, message: object, timeout_s: float = 
 
     Nothing was done then, unless the answer was not there in time: work in slices that has begun goes on.
     """
+    if tenant.cut_off:
+        return problem_of(AWAY)
     try:
         answer: int | Denied | AmbiguousSid = await tenant.ref.ask(message, timeout_s)
     except MailboxFullError:

@@ -37,6 +37,7 @@ CODES: Final = {
 """The code that goes with a status, unless a problem names another."""
 
 _DETAILS: Final = {
+    Reason.BROKER_AWAY: "the other nodes cannot be reached now; nothing was done",
     Reason.ROOM_FULL: "the room is full",
     Reason.TOO_MANY_ROOMS: "the tenant has no room for another room",
     Reason.TOO_MANY_ROOMS_PER_USER: "too many rooms of this user",
@@ -44,7 +45,7 @@ _DETAILS: Final = {
     Reason.PUBLICATION_LOST: "the room failed meanwhile; it may have been published in part",
     Reason.REVOCATIONS_FULL: "too many revocations are in force; nothing was revoked",
 }
-_OVERLOADS: Final = {Reason.MAILBOX_FULL, Reason.PUBLICATION_LOST, Reason.REVOCATIONS_FULL}
+_OVERLOADS: Final = {Reason.BROKER_AWAY, Reason.MAILBOX_FULL, Reason.PUBLICATION_LOST, Reason.REVOCATIONS_FULL}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,22 @@ __all__ = ["Probes"]
 
 
 class Probes:
-    """``render`` gives the metrics as ``content_type``. ``failed``: nobody can be served until a restart."""
+    """``render`` gives the metrics as ``content_type``. ``failed``: nobody can be served until a restart.
+
+    ``unready``: why nobody should be sent here now, if so.
+    """
 
     def __init__(
         self,
         draining: Callable[[], bool],
         failed: Callable[[], bool],
+        unready: Callable[[], str | None],
         render: Callable[[], Awaitable[bytes]],
         content_type: str,
     ) -> None:
         self._draining = draining
         self._failed = failed
+        self._unready = unready
         self._render = render
         self._content_type = content_type
 
@@ -44,6 +49,9 @@ class Probes:
             return web.json_response({"status": "draining"}, status=503)
         if self._failed():
             return web.json_response({"status": "failed"}, status=503)
+        unready = self._unready()
+        if unready is not None:
+            return web.json_response({"status": unready}, status=503)
         return web.json_response({"status": "ready"})
 
     async def _metrics(self, _: web.BaseRequest) -> web.StreamResponse:

@@ -23,6 +23,7 @@ from wsprism.policy.decisions import Reason
 from wsprism.protocol.websocket import CloseReceived
 from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.rules import TenantContext
+from wsprism.realtime.view import ClusterFigures
 from wsprism.realtime.vitals import Vitals
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
@@ -51,6 +52,9 @@ class View:
 
     def http_connections(self) -> int:
         return 0
+
+    def cluster(self) -> ClusterFigures:
+        return ClusterFigures(away=True, live_nodes=2, connections_lost=3, fenced=1, reaped=4)
 
     def draining(self) -> bool:
         return self.is_draining

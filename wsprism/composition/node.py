@@ -1,0 +1,126 @@
+"""This process among the nodes that share a Redis: what its tenants get of it, and what they are told of it.
+
+Nothing of it is imported where no broker is configured.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from wsprism.adapters.memory.mirror import MirrorStore
+from wsprism.adapters.redis.address import parse_address
+from wsprism.errors import OperatorError
+from wsprism.protocol.codes import CloseCode
+from wsprism.realtime.messages import CloseAll, Degraded
+from wsprism.realtime.view import ClusterFigures
+
+if TYPE_CHECKING:
+    from actors import Scheduler
+    from wsprism.adapters.redis.node import RedisNode
+    from wsprism.realtime.rules import TenantContext
+    from wsprism.settings import GatewaySettings
+
+__all__ = ["ClusterNode", "build_node"]
+
+TOLD_AFTER_S: Final = 1.0
+"""So long Redis is away before clients are told."""
+
+
+def build_node(
+    gateway: GatewaySettings, scheduler: Scheduler, tenants: Callable[[], Iterable[TenantContext]]
+) -> ClusterNode | None:
+    """None: no broker is configured. Raises OperatorError for what cannot be used."""
+    broker = gateway.broker
+    if broker is None:
+        return None
+    address = parse_address(broker.url.get_secret_value())
+    try:
+        from wsprism.adapters.redis.node import NodeOptions, RedisNode  # needs what is not always installed
+    except ImportError as error:
+        missing = f"gateway.broker needs more than is installed: pip install 'wsprism[redis]' ({error})"
+        raise OperatorError(missing) from None
+    node = gateway.node
+    name = node.name or socket.gethostname() or "node"
+    redis = RedisNode(NodeOptions(address, broker.prefix, name, node.lease_ms, broker.epoch_survives_failover))
+    return ClusterNode(redis, scheduler, tenants, closes=node.on_isolation == "close")
+
+
+class ClusterNode:
+    """``join`` for each tenant, ``start`` before anybody is served, ``close`` at the end."""
+
+    def __init__(
+        self,
+        redis: RedisNode,
+        scheduler: Scheduler,
+        tenants: Callable[[], Iterable[TenantContext]],
+        *,
+        closes: bool,
+    ) -> None:
+        self.redis = redis
+        self._scheduler = scheduler
+        self._tenants = tenants
+        self._closes = closes
+        self._joined: list[TenantContext] = []
+        self._outage = 0
+        self._told = False
+        self._was_there = False
+        redis.on_away = self._on_away
+        redis.on_isolated = self._on_isolated
+
+    def join(self, tenant: TenantContext) -> TenantContext:
+        """Have a tenant's rooms live on all nodes."""
+        self._joined.append(tenant)
+        tenant.share(self.redis.broker(tenant.id), MirrorStore(self._scheduler.now))
+        return tenant
+
+    def forget_removed(self) -> None:
+        """Tenants that are no more need nothing of the others."""
+        for tenant in [one for one in self._joined if one.removed and not (hasattr(one, "ref") and one.ref.alive)]:
+            self._joined.remove(tenant)
+            if all(one.id != tenant.id for one in self._joined):
+                self.redis.drop(tenant.id)
+
+    async def start(self) -> None:
+        """Connect, or go on trying. Raises OperatorError for what an operator must change."""
+        await self.redis.start()
+
+    async def close(self) -> None:
+        await self.redis.close()
+
+    @property
+    def unready(self) -> str | None:
+        """Why nobody should be sent here, if so: it has never had Redis, or has been without it for too long."""
+        if not self._was_there:
+            return "waiting for redis"
+        return "isolated" if self.redis.isolated else None
+
+    def figures(self) -> ClusterFigures:
+        """What there is to say of it at this moment."""
+        redis, counts = self.redis, self.redis.figures
+        return ClusterFigures(redis.away, redis.live_nodes, counts.lost, counts.fenced, counts.reaped)
+
+    def _on_away(self, away: bool) -> None:
+        self._outage += 1
+        if away:
+            self._scheduler.call_later(TOLD_AFTER_S, self._tell, self._outage)
+            return
+        self._was_there = True
+        if self._told:
+            self._told = False
+            self._say(Degraded(False))
+
+    def _tell(self, outage: int) -> None:
+        if outage == self._outage and self.redis.away:
+            self._told = True
+            self._say(Degraded(True))
+
+    def _on_isolated(self, isolated: bool) -> None:
+        if isolated and self._closes:
+            self._say(CloseAll(CloseCode.SERVICE_RESTART, "the node has lost the others"))
+
+    def _say(self, message: object) -> None:
+        for tenant in self._tenants():
+            if hasattr(tenant, "ref"):
+                tenant.ref.tell_control(message)
