@@ -18,6 +18,8 @@ __all__ = ["BARS", "Bar", "Verdict", "judge"]
 _ALL_HOT = tuple(shape.name for shape in SHAPES if "hot" in shape.lanes and "ext" in shape.lanes)
 _GROWTH_TOLERANCE = 1.1
 _NOISE = 1.1
+_TICKS_PER_S = 2.2
+"""Two, and one more at the edge of a window of 5 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,16 @@ def _growth() -> Iterator[Bar]:
             yield Bar(_ours(f"growth-{larger}", lane), "us_per_delivery", _GROWTH_TOLERANCE, reference=reference)
 
 
+def _rooms_that_remember() -> Iterator[Bar]:
+    for rate in ("40k", "800k"):
+        yield Bar(_ours(f"history200-{rate}"), "us_per_delivery", 1.08, reference=_ours(f"room200-{rate}"))
+    yield _fixed("storm", "neighbour_p99_ms", 50)
+    yield _fixed("storm", "losses", 0)
+    yield _fixed("presence1000", "diffs_per_s", _TICKS_PER_S)
+    yield _fixed("presence1000", "cpu_share", 0.15)
+    yield _fixed("histories", "bytes_per_message", 350)
+
+
 _FLUSHED = Case("matches-20hz-flush20", "wsprism", "hot")
 _NATS_20HZ = Case("matches-20hz", "nats", "ext")
 
@@ -100,6 +112,7 @@ BARS: tuple[Bar, ...] = (
     _fixed("handshakes", "handshakes_per_s", 2500, at_least=True),
     Bar(_ours("handshakes"), "us_per_handshake", 240, only_stretch=True),
     *_growth(),
+    *_rooms_that_remember(),
     *(
         Bar(_ours("slow-reader", lane), "p99_ms", 1.25, reference=_ours("slow-control", lane))
         for lane in ("ext", "hot")

@@ -52,10 +52,10 @@ def _members(group: Group, first_number: int) -> Iterator[tuple[Member, bool, bo
     number = first_number
     for room in range(group.rooms):
         for place in range(group.members):
-            yield Member(number, f"r{room}", group.tenant), place < group.senders, False
+            yield Member(number, f"{group.room}{room}", group.tenant), place < group.senders, False
             number += 1
     for _ in range(group.stalled):
-        yield Member(number, "r0", group.tenant), False, True
+        yield Member(number, f"{group.room}0", group.tenant), False, True
         number += 1
 
 

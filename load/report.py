@@ -62,6 +62,15 @@ def _notes(case: Case, figures: Figures) -> str:
         notes.append(f"pair beside: p50 {figures['neighbour_p50_ms']:.1f}, p99 {figures['neighbour_p99_ms']:.1f} ms")
     if case.shape == "slow-reader":
         notes.append(f"RSS {figures['rss_growth_mib']:+.1f} MiB")
+    if "diffs_per_s" in figures:
+        notes.append(f"{figures['diffs_per_s']:.1f} diffs/s and member")
+    if case.shape == "storm":
+        notes.append(f"{figures['recoveries']:,.0f} recovered; RSS {figures['rss_growth_mib']:+.1f} MiB")
+    if "bytes_per_message" in figures:
+        kept, frame = figures["messages_kept"], figures["frame_bytes_per_message"]
+        notes.append(
+            f"{figures['bytes_per_message']:.0f} bytes a message, {frame:.0f} of them its frame; {kept:,.0f} kept"
+        )
     if figures.get("disconnects"):
         notes.append(f"{figures['disconnects']:.0f} disconnected")
     if figures.get("unaccounted"):

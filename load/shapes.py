@@ -18,6 +18,9 @@ class Kind(Enum):
     IDLE = "idle"
     HANDSHAKES = "handshakes"
     LARGEST = "largest"
+    STORM = "storm"
+    PRESENCE = "presence"
+    HISTORIES = "histories"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Group:
     """How many messages a sender writes at once, in one write."""
     stalled: int = 0
     """Further members of the first room that join and never read; not counted."""
+    room: str = "r"
+    """How the names of its rooms begin: ``history-`` ones remember, ``present-`` ones know who is there."""
 
     @property
     def connections(self) -> int:
@@ -85,6 +90,15 @@ def _echo(messages_per_s: int, burst: int = 1) -> Shape:
     return Shape(f"echo-{messages_per_s // 1000}k", title, (group,))
 
 
+def _remembering(name: str, deliveries_per_s: int) -> Shape:
+    group = Group(1, 200, 200, deliveries_per_s / 200, room="history-")
+    title = f"room of 200 with a history, {deliveries_per_s:,} deliveries/s"
+    return Shape(name, title, (group,), lanes=("ext",), skip=_ONLY_OURS)
+
+
+_ONLY_OURS = frozenset({"naive", "nchan", "nats"})
+_CHAT = Group(1, 50, 50, 100, tenant="neighbour")
+_CROWD = Group(1, 1000, 0, 0, room="present-")
 _STAGE = Group(1, 10_000, 10, 10)
 _PAIR = Group(1, 2, 2, 50, tenant="neighbour")
 _BUSY = Group(1, 50, 50, 1000)
@@ -105,6 +119,32 @@ SHAPES: tuple[Shape, ...] = (
     Shape("handshakes", "handshakes with authentication", (Group(1, 1, 0, 0),), Kind.HANDSHAKES, lanes=("ext",)),
     *(_growth(members) for members in (10, 100, 1000, 10_000)),
     Shape("largest", "largest sustained, room of 200", (Group(1, 200, 200, 250),), Kind.LARGEST),
+    _remembering("history200-40k", 40_000),
+    _remembering("history200-800k", 800_000),
+    Shape(
+        "storm",
+        "1,000 clients a second recover 100 messages each, and a chat room beside",
+        (_CHAT,),
+        Kind.STORM,
+        ("ext",),
+        _ONLY_OURS,
+    ),
+    Shape(
+        "presence1000",
+        "1,000 told who is there, 100 joins and 100 leaves/s",
+        (_CROWD,),
+        Kind.PRESENCE,
+        ("ext",),
+        _ONLY_OURS,
+    ),
+    Shape(
+        "histories",
+        "1,000 rooms a second of 100 messages of 100 bytes",
+        (Group(1, 1, 0, 0),),
+        Kind.HISTORIES,
+        ("ext",),
+        _ONLY_OURS,
+    ),
     Shape("slow-control", "room of 50 at 1,000 messages/s", (_BUSY,), skip=_WEAK),
     Shape("slow-reader", "the same beside a reader at 0 bytes/s", (Group(1, 50, 50, 1000, stalled=1),), skip=_WEAK),
 )

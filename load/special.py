@@ -12,6 +12,7 @@ from load.counting import Tally
 from load.cpu import busy_s
 from load.measure import Timing, gather_audiences, run_phase, run_steady
 from load.peers.base import Member
+from load.rooms import history_memory, presence, storm
 from load.servers import Server
 from load.shapes import Kind, Shape
 from load.stats import Figures
@@ -41,6 +42,12 @@ async def run_shape(server: Server, shape: Shape, lane: str, timing: Timing) -> 
             return await _handshakes(server, lane, timing)
         case Kind.LARGEST:
             return await _largest(server, shape, lane, timing)
+        case Kind.STORM:
+            return await storm(server, shape, timing)
+        case Kind.PRESENCE:
+            return await presence(server, shape, timing)
+        case Kind.HISTORIES:
+            return await history_memory(server, timing)
 
 
 async def _idle(server: Server, shape: Shape, lane: str, timing: Timing) -> Figures:

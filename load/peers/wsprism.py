@@ -29,7 +29,9 @@ _TENANT = """\
       max_sessions_total: 100000
       max_rooms_total: 100000
       max_users_per_room: 100000
-      max_rooms_per_user: 100
+      max_rooms_per_user: 100000
+      max_history_rooms: 100000
+      max_history_bytes: 4294967296
     policy:
       ext_allowlist: ["room:*", "chat:*"]
       hot_allowlist: ["1:*"]
@@ -37,6 +39,9 @@ _TENANT = """\
       rate_limit_burst: 1000000
     qos: {{hot_flush_ms: {hot_flush_ms}}}
     auth: {{kind: dev}}
+    rooms:
+      - {{match: "history-*", history: {{max_messages: 200}}}}
+      - {{match: "present-*", presence: {{enabled: true}}}}
 """
 
 _HOT_HEADER = b"\x01\x01\x00"

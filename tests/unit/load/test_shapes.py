@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from load.bars import BARS
@@ -38,12 +40,19 @@ def test_an_unknown_name_lists_what_there_is() -> None:
         ("echo-80k", 80_000, 200),
         ("growth-10000", 40_000, 10_000),
         ("slow-reader", 50_000, 51),
+        ("history200-800k", 800_000, 200),
     ],
 )
 def test_a_shape_loads_what_its_name_says(name: str, deliveries_per_s: float, connections: int) -> None:
     group = _BY_NAME[name].groups[0]
     assert group.deliveries_per_s == pytest.approx(deliveries_per_s)
     assert group.connections == connections
+
+
+def test_a_room_with_a_history_is_loaded_as_the_one_without() -> None:
+    for rate in ("40k", "800k"):
+        [plain], [remembers] = _BY_NAME[f"room200-{rate}"].groups, _BY_NAME[f"history200-{rate}"].groups
+        assert replace(remembers, room=plain.room) == plain
 
 
 def test_every_bar_names_a_shape_that_exists() -> None:
