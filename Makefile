@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 JOBS ?= $(shell nproc)
 PYTEST = $(BIN)/python -m pytest
 
-.PHONY: run test check check-compiled test-python format docs clean
+.PHONY: run test check check-compiled test-python format docs ui-sdk clean
 
 $(BIN)/pytest:
 	python3 -m venv $(VENV)
@@ -44,6 +44,12 @@ format: $(BIN)/pytest
 
 docs: $(BIN)/pytest
 	$(BIN)/python -m wsprism.settings.reference
+
+# The SDK as the dashboard serves it, after clients/js has changed; needs npm.
+ui-sdk:
+	cd clients/js && npm ci --no-audit --no-fund && npm run build
+	rm -f wsprism/transport/ui/static/sdk/*.js
+	cp clients/js/dist/*.js wsprism/transport/ui/static/sdk/
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -14,10 +14,14 @@ import aiohttp
 
 from tests.components import program
 
-__all__ = ["Browser", "Tab", "browser", "chromium"]
+__all__ = ["Browser", "DevToolsError", "Tab", "browser", "chromium"]
 
 START_TIMEOUT_S = 60.0
 WAIT_TIMEOUT_S = 30.0
+
+
+class DevToolsError(Exception):
+    """A command that the browser could not carry out, such as one to a page that is being loaded."""
 
 
 class Tab:
@@ -26,27 +30,42 @@ class Tab:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._calls = 0
+        self.events: list[dict[str, Any]] = []
 
     async def run(self, script: str) -> Any:
         """What ``script``, an expression, gives (a promise: once it has)."""
+        given = {"expression": script, "returnByValue": True, "awaitPromise": True}
+        answer = await self.call("Runtime.evaluate", **given)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    async def call(self, method: str, **parameters: Any) -> Any:
+        """A command of the DevTools protocol; what is told meanwhile is kept in ``events``."""
         self._calls += 1
-        parameters = {"expression": script, "returnByValue": True, "awaitPromise": True}
-        await self._socket.send_json({"id": self._calls, "method": "Runtime.evaluate", "params": parameters})
+        await self._socket.send_json({"id": self._calls, "method": method, "params": parameters})
         while True:
             answer = await self._socket.receive_json(timeout=WAIT_TIMEOUT_S)
             if answer.get("id") == self._calls:
                 break
-        assert "exceptionDetails" not in answer["result"], answer["result"]["exceptionDetails"]
-        return answer["result"]["result"].get("value")
+            self.events.append(answer)
+        if "error" in answer:
+            raise DevToolsError(f"{method}: {answer['error']}")
+        return answer["result"]
 
     async def until(self, script: str) -> None:
         """Wait until ``script`` gives what is true."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WAIT_TIMEOUT_S):
-                while not await self.run(script):  # noqa: ASYNC110 (another process's state)
+                while not await self._holds(script):  # noqa: ASYNC110 (another process's state)
                     await asyncio.sleep(0.05)
                 return
         raise AssertionError(f"never true: {script}\n{await self.run('document.body.innerText')}")
+
+    async def _holds(self, script: str) -> bool:
+        try:
+            return bool(await self.run(script))
+        except DevToolsError:
+            return False
 
     async def until_shown(self, text: str, times: int = 1) -> None:
         """Wait until the page shows ``text`` so often."""

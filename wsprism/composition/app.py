@@ -45,6 +45,7 @@ from wsprism.transport.http.refusals import Refusals
 from wsprism.transport.http.server import Handler, HttpServer
 from wsprism.transport.http.sockets import first_reserved_descriptor
 from wsprism.transport.http.tls import Certificate
+from wsprism.transport.ui import Site
 from wsprism.transport.websocket.keyed import KeyedSockets
 from wsprism.transport.websocket.upgrade import Upgrader
 
@@ -404,7 +405,8 @@ class GatewayProcess:
             public.setdefault(gateway.diagnostics.echo_path, self._upgrader.handle_echo)
         if gateway.internal.listen is None:
             return public | probes.for_operators, {}
-        return public, probes.for_operators | probes.liveness
+        site = Site(lambda: self.settings.gateway, lambda: self.address)
+        return public, probes.for_operators | probes.liveness | site.routes
 
 
 def _read(file: str | None, code: ServiceCode) -> Settings:

@@ -15,6 +15,7 @@ from wsprism.settings.base import FilePath, Model, Secret, Strings, Text, to_tup
 from wsprism.settings.cluster import BrokerSettings, NodeSettings
 from wsprism.settings.listen import Listen
 from wsprism.settings.tenants import TenantSettings
+from wsprism.settings.urls import PublicUrl
 
 __all__ = [
     "FlushSettings",
@@ -114,6 +115,7 @@ class InternalSettings(Model):
     """The internal listener."""
 
     listen: Listen | None = Field(None, description="metrics, readiness and the API move here; unset: no API")
+    ui: bool = Field(True, description="the dashboard and playground at `/ui/` of this listener")
     api_keys: Annotated[tuple[InternalKeySettings, ...], BeforeValidator(to_tuple), AfterValidator(_told_apart)] = (
         Field((), description="keys of the internal API")
     )
@@ -245,6 +247,10 @@ class GatewaySettings(Model):
         0, ge=0, le=600000, description="`/readyz` fails so long at least before the listener closes"
     )
     handshake_limit: HandshakeLimitSettings = Field(HandshakeLimitSettings(), description="limits on handshakes")
+    public_url: PublicUrl | None = Field(
+        None,
+        description="where clients connect, such as wss://rt.example.org; unset: the playground tries the listener",
+    )
     compression: bool = Field(False, description="negotiate permessage-deflate, without context takeover")
     explain_refusals: Literal["browsers", "always", "never"] = Field(
         "browsers", description="to whom a refusal is told after the upgrade, where a page can read it"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -11,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from wsprism.protocol.standard_webhooks import parse_secret
 from wsprism.settings.base import Secret
 
-__all__ = ["Url", "WebhookSecret", "WebhookSecrets"]
+__all__ = ["PublicUrl", "Url", "WebhookSecret", "WebhookSecrets"]
 
 
 def _url(value: str) -> str:
@@ -26,6 +27,25 @@ def _url(value: str) -> str:
 
 
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]"), AfterValidator(_url)]
+
+
+_SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+
+
+def _public_url(value: str) -> str:
+    """Of WebSocket's schemes, and of characters that may stand in a header's policy."""
+    try:
+        parts = urlsplit(value)
+        is_whole = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0 and parts.username is None
+    except ValueError:
+        is_whole = False
+    if not is_whole or not re.fullmatch(r"[A-Za-z0-9:/?=&%@._~\[\]-]+", value) or parts.query or parts.fragment:
+        raise PydanticCustomError("public_url", "must be wss://host[:port][/path] or ws://host[:port][/path]")
+    return parts._replace(scheme=_SCHEMES[parts.scheme]).geturl()
+
+
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+"""Where a client connects; http(s) is read as ws(s)."""
 
 
 def _webhook_secret(value: SecretStr) -> SecretStr:

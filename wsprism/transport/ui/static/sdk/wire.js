@@ -1,0 +1,78 @@
+/** The wire format: envelopes in JSON or MessagePack, and hot frames (docs/protocol.md). */
+import { pack, unpack } from "./msgpack.js";
+export const SEQ_PRESENT = 1;
+export const ACK_REQUESTED = 4;
+const HOT_SEQ = 0x01;
+const HOT_SENDER = 0x04;
+const HOT_ROOM = 0x08;
+const utf8 = new TextEncoder();
+/** One client's encoding of the ext lane. */
+export class Codec {
+    subprotocol;
+    #packed;
+    constructor(format) {
+        this.#packed = format === "msgpack";
+        this.subprotocol = this.#packed ? "wsprism.v1.msgpack" : "wsprism.v1";
+    }
+    encode(message) {
+        return this.#packed ? pack(message) : JSON.stringify(message);
+    }
+    /** The bytes that it takes; throws TypeError for what cannot be sent. */
+    size(message) {
+        const encoded = this.encode(message);
+        return typeof encoded === "string" ? utf8.encode(encoded).length : encoded.length;
+    }
+    /** An envelope, or a hot frame and the number of its room; null for what is neither. */
+    decode(raw) {
+        try {
+            if (typeof raw === "string")
+                return envelope(JSON.parse(raw));
+            const head = raw[0] ?? 0;
+            const packed = this.#packed && ((head & 0xf0) === 0x80 || head === 0xde || head === 0xdf);
+            return packed ? envelope(unpack(raw)) : decodeHot(raw);
+        }
+        catch {
+            return null;
+        }
+    }
+}
+const envelope = (value) => typeof value === "object" && value !== null && !Array.isArray(value) ? { message: value } : null;
+/** A frame in the compact framing; `number` stands for its room. Throws RangeError for what does not fit a byte. */
+export function encodeHot(service, opcode, payload, number) {
+    for (const value of [service, opcode]) {
+        if (!(Number.isInteger(value) && value >= 0 && value <= 255))
+            throw new RangeError("service and opcode are 0 to 255");
+    }
+    const head = number === undefined ? 3 : 7;
+    const frame = new Uint8Array(head + payload.length);
+    frame.set([service, opcode, number === undefined ? 0 : HOT_ROOM]);
+    if (number !== undefined)
+        new DataView(frame.buffer).setUint32(3, number, true);
+    frame.set(payload, head);
+    return frame;
+}
+/** A frame as a gateway sends it; RangeError when it is cut short. */
+function decodeHot(raw) {
+    const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
+    const flags = view.getUint8(2);
+    const hot = { service: view.getUint8(0), opcode: view.getUint8(1), flags, payload: raw };
+    const found = { hot };
+    let at = 3;
+    if (flags & HOT_SEQ) {
+        hot.seq = view.getUint32(at, true);
+        at += 4;
+    }
+    if (flags & HOT_ROOM) {
+        found.number = view.getUint32(at, true);
+        at += 4;
+    }
+    if (flags & HOT_SENDER) {
+        const length = view.getUint8(at);
+        hot.sender = new TextDecoder().decode(raw.subarray(at + 1, at + 1 + length));
+        at += 1 + length;
+    }
+    if (at > raw.length)
+        throw new RangeError("cut short");
+    hot.payload = raw.slice(at);
+    return found;
+}
