@@ -50,6 +50,9 @@ class RedisRegistry:
         self._owed: dict[tuple[str, Sequence[Word]], Depart] = {}
         self._numbers = 0
         self._known_as = 0
+        self._opening: dict[int, None] = {}
+        self._said_early: list[tuple[int, Callable[[], object]]] = []
+        """What the stream said while openings had no answer, with the last of those: it may be of their sessions."""
 
     # The port
 
@@ -70,9 +73,17 @@ class RedisRegistry:
         arguments: list[Word] = [self.incarnation, self._numbers, opening.user, sid]
         arguments += [opening.token_id or "", opening.about, ""]
         arguments += [limits.max_sessions_total, policy.max_sessions_per_user, policy.on_exceed.value]
-        self._add(
-            self._numbers, Open(arguments, opening.user, sid, len(opening.about), self._opened, done, self.is_current)
-        )
+        number = self._numbers
+        self._opening[number] = None
+
+        def answered(answer: Opened | Denied | Unavailable) -> None:
+            done(answer)
+            del self._opening[number]
+            if self._said_early:
+                self.later(self._say_again)
+
+        what = Open(arguments, opening.user, sid, len(opening.about), self._opened, answered, self.is_current)
+        self._add(number, what)
 
     def close(self, key: SessionKey) -> None:
         self.sessions.pop(key, None)
@@ -126,11 +137,25 @@ class RedisRegistry:
         me = b"%d" % self.incarnation
         match fields:
             case [b"kick", node, user, sid, generation, reason, by] if node == me != by:
-                self._end(SessionKey(user.decode(), sid.decode(), int(generation)), reason.decode())
+                key, why = SessionKey(user.decode(), sid.decode(), int(generation)), reason.decode()
+                self._say(lambda: self._end(key, why))
             case [b"revoke", what, name, until] if until != b"0":
-                revoked = revocable(what)
-                if revoked is not None and self.listener is not None:
-                    self.listener.revoked(revoked, name.decode())
+                revoked, listener, whose = revocable(what), self.listener, name.decode()
+                if revoked is not None and listener is not None:
+                    self._say(lambda: listener.revoked(revoked, whose))
+
+    def _say(self, what: Callable[[], object]) -> None:
+        what()
+        if self._opening:
+            self._said_early.append((self._numbers, what))
+
+    def _say_again(self) -> None:
+        oldest = next(iter(self._opening), self._numbers + 1)
+        said, self._said_early = self._said_early, []
+        for number, what in said:
+            what()
+            if number >= oldest:
+                self._said_early.append((number, what))
 
     def control_lost(self) -> None:
         self._verify(list(self.sessions))

@@ -172,6 +172,22 @@ async def test_the_oldest_gives_way_wherever_it_is_and_is_told_there(server: Red
         assert denied.reason is Reason.TOO_MANY_SESSIONS
 
 
+async def test_what_is_said_of_a_session_before_its_opening_is_answered_is_said_again(server: RedisServer) -> None:
+    async with node(server.url) as one:
+        tenant = Tenant(one)
+        openings = [tenant.opening(user) for user in ("ann", "bob")]
+        me = b"%d" % one.incarnation
+        sid = next(iter(tenant.registry._lines.values()))._calls[0].sid  # type: ignore[attr-defined]
+        tenant.registry.control([b"kick", me, b"ann", sid.encode(), b"1", b"replaced", b"99"])
+        tenant.registry.control([b"revoke", b"user", b"bob", b"4000000000000"])
+        assert tenant.told == [(Revocable.USER, "bob")]
+        opened = [(await one).key for one in openings]
+        await until(lambda: (opened[0], "replaced") in tenant.told)
+        await until(lambda: tenant.told.count((Revocable.USER, "bob")) > 1)
+        assert list(tenant.registry.sessions) == [opened[1]]
+        assert tenant.registry._said_early == []
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_it_decides_as_one_process_does(server: RedisServer, seed: int) -> None:
     """Random sessions and rooms, one after the other, against the pure policies on plain sets."""
