@@ -1,0 +1,203 @@
+"""What every ``Broker`` must do: a suite that each implementation's tests inherit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from wsprism.policy.history import HistoryBounds, Position
+from wsprism.ports import Batch, Broker, Draft, Ordered, Unavailable, Window
+
+__all__ = ["BrokerContract", "Ear"]
+
+BOUNDS = HistoryBounds(max_messages=4, max_bytes=1000, ttl_s=600.0, recover_max_messages=4)
+
+
+class Ear:
+    """A listener that notes what it is told."""
+
+    def __init__(self, broker: Broker, room: str = "a", bounds: HistoryBounds | None = BOUNDS) -> None:
+        self.told: list[Any] = []
+        self.subscription = broker.subscribe(room, bounds, self)
+        assert self.told == []
+
+    def subscribed(self) -> None:
+        self.told.append("subscribed")
+
+    def lost(self) -> None:
+        self.told.append("lost")
+
+    def ordered(self, batch: Batch) -> None:
+        self.told.append(Batch(batch.epoch, batch.first, tuple(batch.payloads)))
+
+    def hot(self, frames: Sequence[bytes]) -> None:
+        self.told.append(list(frames))
+
+
+class BrokerContract:
+    """``brokers`` are of two nodes. ``until`` has everything go its way until something holds, ``settle`` until nothing
+    is on its way. ``lose`` has a node lose its connection, ``come_again`` have one again.
+    """
+
+    async def brokers(self) -> tuple[Broker, Broker]:
+        raise NotImplementedError
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        raise NotImplementedError
+
+    async def settle(self) -> None:
+        raise NotImplementedError
+
+    async def lose(self, broker: Broker) -> None:
+        raise NotImplementedError
+
+    async def come_again(self, broker: Broker) -> None:
+        raise NotImplementedError
+
+    async def ask(self, ask: Callable[..., object], *arguments: Any) -> Any:
+        """The answer, which never comes before the call has returned, and once."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        ask(*arguments, future.set_result)
+        assert not future.done()
+        await self.until(future.done)
+        return future.result()
+
+    async def publish(self, broker: Broker, *payloads: bytes, id: str | None = None, room: str = "a") -> Ordered:
+        answer = await self.ask(broker.publish, room, [Draft(one, id) for one in payloads], BOUNDS)
+        assert isinstance(answer, Ordered)
+        return answer
+
+    async def read(self, broker: Broker, since: Position | None = None) -> Window:
+        window = await self.ask(broker.read, "a", since, BOUNDS)
+        assert isinstance(window, Window)
+        return window
+
+    async def hears(self, ear: Ear, *what: Any) -> None:
+        await self.until(lambda: len(ear.told) >= len(what))
+        assert ear.told == list(what)
+        ear.told.clear()
+
+    async def test_every_node_hears_one_order_the_publishers_own_included(self) -> None:
+        one, two = await self.brokers()
+        ears = [Ear(one), Ear(two)]
+        for ear in ears:
+            await self.hears(ear, "subscribed")
+        first = await self.publish(one, b"1", b"2")
+        second = await self.publish(two, b"3")
+        assert (first.first, list(first.offsets)) == (1, [1, 2])
+        assert second == Ordered(first.epoch, 3, [3])
+        for ear in ears:
+            await self.hears(ear, Batch(first.epoch, 1, (b"1", b"2")), Batch(first.epoch, 3, (b"3",)))
+
+    async def test_turns_that_are_handed_over_one_after_the_other_stand_so(self) -> None:
+        one, _ = await self.brokers()
+        answers: list[Any] = []
+        for n in range(20):
+            one.publish("a", [Draft(b"%d" % n)], BOUNDS, answers.append)
+        await self.until(lambda: len(answers) == 20)
+        assert [answer.offsets[0] for answer in answers] == list(range(1, 21))
+
+    async def test_what_is_known_by_its_id_is_not_published_again(self) -> None:
+        one, two = await self.brokers()
+        ear = Ear(two)
+        await self.hears(ear, "subscribed")
+        first = await self.publish(one, b"1", id="x")
+        again = await self.ask(two.publish, "a", [Draft(b"1", "x"), Draft(b"2")], BOUNDS)
+        assert again == Ordered(first.epoch, 2, [1, 2])
+        await self.publish(one, b"1", id="x")
+        await self.settle()
+        await self.hears(ear, Batch(first.epoch, 1, (b"1",)), Batch(first.epoch, 2, (b"2",)))
+        await self.publish(one, *(b"%d" % n for n in range(3, 7)))
+        assert (await self.publish(one, b"1", id="x")).offsets == [7]
+
+    async def test_a_window_ends_where_the_room_stands(self) -> None:
+        one, two = await self.brokers()
+        empty = await self.read(one)
+        assert (empty.top, list(empty.items)) == (0, [])
+        assert (await self.publish(two, *(b"%d" % n for n in range(1, 7)))).epoch == empty.epoch
+
+        async def behind(since: Position | None) -> list[tuple[int, bytes]]:
+            window = await self.read(one, since)
+            assert (window.epoch, window.top) == (empty.epoch, 6)
+            return [(item.offset, item.payload) for item in window.items]
+
+        assert await behind(None) == [(n, b"%d" % n) for n in range(3, 7)]
+        assert await behind(Position(empty.epoch, 4)) == [(5, b"5"), (6, b"6")]
+        assert await behind(Position(empty.epoch, 6)) == []
+        assert await behind(Position("another", 4)) == await behind(None)
+
+    async def test_a_room_without_history_counts_and_keeps_nothing(self) -> None:
+        one, two = await self.brokers()
+        ear = Ear(two, bounds=None)
+        await self.hears(ear, "subscribed")
+        window = await self.ask(one.read, "a", None, None)
+        answer = await self.ask(one.publish, "a", [Draft(b"1"), Draft(b"2")], None)
+        assert answer == Ordered(window.epoch, 1, [1, 2])
+        await self.hears(ear, Batch(window.epoch, 1, (b"1", b"2")))
+        window = await self.ask(two.read, "a", None, None)
+        assert (window.top, list(window.items)) == (2, [])
+
+    async def test_a_purge_begins_a_new_epoch_and_is_told_as_an_empty_batch(self) -> None:
+        one, two = await self.brokers()
+        ear = Ear(one)
+        await self.hears(ear, "subscribed")
+        first = await self.publish(one, b"1")
+        purged = await self.ask(two.purge, "a", BOUNDS)
+        assert purged.epoch != first.epoch
+        assert await self.publish(two, b"2") == Ordered(purged.epoch, 1, [1])
+        await self.hears(
+            ear, Batch(first.epoch, 1, (b"1",)), Batch(purged.epoch, 1, ()), Batch(purged.epoch, 1, (b"2",))
+        )
+
+    async def test_hot_frames_go_to_the_other_nodes(self) -> None:
+        one, two = await self.brokers()
+        ears = [Ear(one), Ear(two)]
+        for ear in ears:
+            await self.hears(ear, "subscribed")
+        await self.settle()
+        assert ears[0].subscription.others
+        one.publish_hot("a", [b"\x00x", b"y"])
+        await self.hears(ears[1], [b"\x00x", b"y"])
+        ears[1].subscription.close()
+        await self.settle()
+        assert not ears[0].subscription.others
+        assert ears[0].told == []
+
+    async def test_whoever_has_closed_hears_nothing_and_may_come_again_at_once(self) -> None:
+        one, two = await self.brokers()
+        gone = Ear(one)
+        await self.hears(gone, "subscribed")
+        gone.subscription.close()
+        gone.subscription.close()
+        again = Ear(one)
+        await self.hears(again, "subscribed")
+        answer = await self.publish(two, b"1")
+        await self.hears(again, Batch(answer.epoch, 1, (b"1",)))
+        assert gone.told == []
+
+    async def test_a_loss_is_told_and_meanwhile_everything_is_refused(self) -> None:
+        one, two = await self.brokers()
+        ear = Ear(one)
+        await self.hears(ear, "subscribed")
+        before = await self.publish(one, b"1")
+        await self.until(lambda: len(ear.told) == 1)
+        ear.told.clear()
+        await self.lose(one)
+        await self.hears(ear, "lost")
+        assert one.away
+        assert await self.ask(one.publish, "a", [Draft(b"x")], BOUNDS) is Unavailable.AWAY
+        assert await self.ask(one.read, "a", None, BOUNDS) is Unavailable.AWAY
+        assert await self.ask(one.purge, "a", BOUNDS) is Unavailable.AWAY
+        one.publish_hot("a", [b"x"])
+        late = Ear(one, "late")
+        await self.hears(late, "lost")
+        missed = await self.publish(two, b"2")
+        await self.come_again(one)
+        for listener in (ear, late):
+            await self.hears(listener, "subscribed")
+        window = await self.read(one, Position(before.epoch, 1))
+        assert [(item.offset, item.payload) for item in window.items] == [(2, b"2")]
+        assert missed.epoch == window.epoch
+        third = await self.publish(two, b"3")
+        await self.hears(ear, Batch(third.epoch, 3, (b"3",)))
