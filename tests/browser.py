@@ -1,10 +1,11 @@
-"""A headless Chromium with as many tabs as a test wants, each driven by the DevTools protocol."""
+"""A headless Chromium with as many tabs as a test wants, each driven by the DevTools protocol; Firefox, a page."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import aiohttp
 
 from tests.components import program
 
-__all__ = ["Browser", "DevToolsError", "Tab", "browser", "chromium"]
+__all__ = ["Browser", "DevToolsError", "Tab", "browser", "chromium", "firefox"]
 
 START_TIMEOUT_S = 60.0
 WAIT_TIMEOUT_S = 30.0
@@ -99,6 +100,27 @@ async def chromium(profile: Path, url: str) -> AsyncIterator[None]:
         "--remote-debugging-port=0",
         f"--user-data-dir={profile}",
         url,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def firefox(profile: Path, url: str) -> AsyncIterator[None]:
+    """Firefox, headless, with a new profile in the directory ``profile``, showing ``url``; it ends with the block."""
+    process = await asyncio.create_subprocess_exec(
+        program("firefox-esr"),
+        "--headless",
+        "--no-remote",
+        "--profile",
+        str(profile),
+        url,
+        env=os.environ | {"HOME": str(profile)},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,10 @@ import pytest
 from aiohttp import web
 
 from tests.backends import SECRET, backend
-from tests.browser import chromium
+from tests.browser import chromium, firefox
 from tests.client import Client, connect_url
 from tests.conftest import Running, StartGateway
+from wsprism.transport.websocket import farewell
 
 ORIGIN = {"Origin": "https://game.example"}
 
@@ -123,6 +127,11 @@ async def test_the_operator_may_want_it_always_or_never(start_gateway: StartGate
         assert await status(gateway, "tenant=acme&ticket=x&explain=1", ORIGIN) == 401
 
 
+HANDSHAKE = (
+    b"GET /v1/ws?tenant=acme&ticket=wrong HTTP/1.1\r\nHost: x\r\nOrigin: https://x.example\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
 PAGE = """<script>
 const socket = new WebSocket('%s', ['wsprism.v1']);
 const seen = [];
@@ -131,7 +140,57 @@ socket.onclose = (event) => fetch('/report?' + seen.join() + '-' + event.code);
 </script>"""
 
 
-async def test_a_page_in_a_browser_sees_the_code(start_gateway: StartGateway, tmp_path: Path) -> None:
+async def test_a_refused_socket_stays_until_its_peer_says_goodbye(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(HANDSHAKE)
+    told = await reader.readuntil(b"ticket")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await reader.read()
+    writer.write(b"\x88\x80\x00\x00\x00\x00")
+    async with asyncio.timeout(0.5):
+        await reader.read()
+    assert b"101 Switching" in told
+    writer.close()
+
+
+async def test_a_refused_socket_that_says_nothing_ends_in_time(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(HANDSHAKE)
+    async with asyncio.timeout(farewell.FAREWELL_S + 2):
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+    writer.close()
+
+
+async def test_of_more_refused_sockets_than_may_wait_the_oldest_goes(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(farewell, "MOST_FAREWELLS", 2)
+    gateway = await start_gateway()
+    peers = []
+    for _ in range(4):
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"ticket")
+        peers.append((reader, writer))
+    for reader, _ in peers[:2]:
+        with contextlib.suppress(ConnectionResetError):
+            async with asyncio.timeout(0.5):
+                await reader.read()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await peers[3][0].read()
+    for _, writer in peers:
+        writer.close()
+
+
+@pytest.mark.parametrize("browser", [chromium, firefox])
+async def test_a_page_in_a_browser_sees_the_code(
+    start_gateway: StartGateway, tmp_path: Path, browser: Callable[[Path, str], AbstractAsyncContextManager[None]]
+) -> None:
     gateway = await start_gateway()
     page = PAGE % connect_url(gateway.base.replace("http", "ws"), ticket="wrong")
     reported: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -146,7 +205,9 @@ async def test_a_page_in_a_browser_sees_the_code(start_gateway: StartGateway, tm
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     try:
-        async with chromium(tmp_path / "profile", url), asyncio.timeout(60):
+        profile = tmp_path / "profile"
+        profile.mkdir()
+        async with browser(profile, url), asyncio.timeout(60):
             assert await reported == "AUTH_FAILED-4502"
     finally:
         await runner.cleanup()

@@ -1,5 +1,5 @@
 """An SDK, a gateway, and what stands between them. WSPRISM_SDKS names the SDKs to test, with a comma between them:
-``python``, ``node``, ``chromium``, and ``python3.10`` and the like for the wheel on other Pythons."""
+``python``, ``node``, ``chromium``, ``firefox``, and ``python3.10`` and the like for the wheel on other Pythons."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ import yaml
 from tests.process import GatewayCommand
 from tests.sdk.fake import FakeGateway
 from tests.sdk.proxy import Proxy
-from tests.sdk.sdk import Driver, Sdk, start_driver
-
-PAGE = "chromium"
+from tests.sdk.sdk import PAGES, Driver, Sdk, start_driver
 
 KEY = "a-key-of-the-backend"
 
@@ -66,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out: list[pytest.Item] = []
     for item in items:
         callspec = getattr(item, "callspec", None)
-        in_a_page = callspec is not None and callspec.params.get("sdk") == PAGE
+        in_a_page = callspec is not None and callspec.params.get("sdk") in PAGES
         unwanted = item.get_closest_marker("not_in_a_page" if in_a_page else "only_in_a_page")
         (left_out if unwanted else kept).append(item)
     if left_out:

@@ -10,7 +10,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 __all__ = ["Connection", "FakeGateway"]
 
@@ -30,6 +30,7 @@ class Connection:
         self._transport = request.transport
         self._incoming: asyncio.Queue[dict[str, Any] | bytes] = asyncio.Queue()
         self._over = asyncio.Event()
+        self._goodbye: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
     @property
     def ticket(self) -> str:
@@ -94,7 +95,8 @@ class Connection:
         await self.say("sys", "error", seq=message["seq"], data={"code": code, "msg": "so says the test", **data})
 
     async def close(self, code: int, reason: str = "") -> None:
-        await self._socket.close(code=code, message=reason.encode())
+        self._goodbye.set_result((code, reason))
+        await self._over.wait()
 
     def cut(self) -> None:
         """Reset it."""
@@ -107,11 +109,28 @@ class Connection:
             await self._over.wait()
         return self.close_code
 
+    async def _next(self) -> WSMessage | None:
+        """What comes; None when a Close was wanted first, and both sides have said it then.
+
+        Closed while it is read in another task, aiohttp's socket would not wait for the peer's Close.
+        """
+        receiving = asyncio.ensure_future(self._socket.receive())
+        try:
+            await asyncio.wait((receiving, self._goodbye), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not receiving.done():
+                receiving.cancel()
+                await asyncio.wait((receiving,))
+        if not receiving.cancelled():
+            return receiving.result()
+        code, reason = await self._goodbye
+        await self._socket.close(code=code, message=reason.encode())
+        return None
+
     async def run(self) -> None:
         """Read until the end."""
         try:
-            while True:
-                message = await self._socket.receive()
+            while (message := await self._next()) is not None:
                 if message.type is WSMsgType.TEXT:
                     self._incoming.put_nowait(json.loads(message.data))
                 elif message.type is WSMsgType.BINARY:

@@ -1,4 +1,4 @@
-"""The SDKs as processes of their own (Node, a Python) or a page (Chromium), all driven with the same words."""
+"""The SDKs as processes of their own (Node, a Python) or a page (Chromium, Firefox), all driven with the same words."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from tests.browser import chromium
+from tests.browser import chromium, firefox
 from tests.components import program
 from tests.sdk.packages import PYTHON_CLIENT, built_js, python_with_client
 
-__all__ = ["Client", "Driver", "Room", "Sdk", "SdkError", "start_driver"]
+__all__ = ["PAGES", "Client", "Driver", "Room", "Sdk", "SdkError", "start_driver"]
 
 WAIT_S = 20.0
 START_S = 90.0
@@ -26,6 +27,8 @@ HERE = Path(__file__).parent
 
 # Short, so that a test does not wait for what is not its subject.
 QUICK: dict[str, Any] = {"backoff_base_s": 0.05, "backoff_cap_s": 0.1}
+
+PAGES = {"chromium": chromium, "firefox": firefox}
 
 PAGE = """<!doctype html><script type="module">
 import { run } from "/driver.mjs";
@@ -189,11 +192,11 @@ class Sdk:
 
     @property
     def browser(self) -> bool:
-        return self.name == "chromium"
+        return self.name in PAGES
 
     @property
     def javascript(self) -> bool:
-        return self.name in ("chromium", "node")
+        return self.browser or self.name == "node"
 
     async def client(self, url: str, *, listen: bool = True, ticket: Any = "dev:ann", **options: Any) -> Client:
         """A new client; ``ticket`` may be a list: what the ticket function gives, one after the other."""
@@ -222,9 +225,9 @@ class Sdk:
 
 @contextlib.asynccontextmanager
 async def start_driver(name: str) -> AsyncIterator[Driver]:
-    """``python`` (this one), ``python3.10`` and the like (from the wheel), ``node`` or ``chromium``."""
-    if name == "chromium":
-        start = _chromium()
+    """``python`` (this one), ``python3.10`` and the like (from the wheel), ``node``, ``chromium`` or ``firefox``."""
+    if name in PAGES:
+        start = _page(PAGES[name])
     elif name == "node":
         start = _process(program("node"), str(HERE / "driver.mjs"), (built_js() / "dist" / "index.js").as_uri())
     elif name == "python":
@@ -268,7 +271,7 @@ async def _process(*command: str, path: Path | None = None) -> AsyncIterator[Dri
 
 
 @contextlib.asynccontextmanager
-async def _chromium() -> AsyncIterator[Driver]:
+async def _page(browser: Callable[[Path, str], AbstractAsyncContextManager[None]]) -> AsyncIterator[Driver]:
     package = built_js()
     control: asyncio.Future[web.WebSocketResponse] = asyncio.get_running_loop().create_future()
     driver: Driver
@@ -299,7 +302,7 @@ async def _chromium() -> AsyncIterator[Driver]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         try:
-            async with chromium(Path(profile), f"http://127.0.0.1:{runner.addresses[0][1]}/"):
+            async with browser(Path(profile), f"http://127.0.0.1:{runner.addresses[0][1]}/"):
                 async with asyncio.timeout(START_S):
                     await control
                 yield driver

@@ -365,7 +365,7 @@ async def test_silence_is_answered_with_a_ping(sdk: Sdk, gateway: GatewayCommand
     async with asyncio.timeout(10):
         while await client.get("round_trip_s") is None:  # noqa: ASYNC110 - the SDK tells it by no event
             await asyncio.sleep(0.02)
-    assert 0 < await client.get("round_trip_s") < 5
+    assert 0 <= await client.get("round_trip_s") < 5  # a page may be told whole milliseconds only
     assert await client.get("state") == "open"
 
 
@@ -381,11 +381,11 @@ async def test_a_ticket_function_that_fails_is_asked_again(sdk: Sdk, gateway: Ga
 async def test_a_ticket_is_refreshed_before_its_end(sdk: Sdk, fake: FakeGateway) -> None:
     client = await sdk.client(fake.url, ticket=["t1", "t2"])
     connecting = client.calling("connect")
-    peer = await fake.authed(expires_at=time.time() + 2)
+    peer = await fake.authed(expires_at=time.time() + 5)
     authed_at = time.monotonic()
     await connecting
     refresh = await peer.heard("sys", "refresh")
-    assert 1.5 < time.monotonic() - authed_at < 2
+    assert 4 < time.monotonic() - authed_at < 5
     assert refresh["data"] == {"ticket": "t2"}
     await peer.say("sys", "refreshed", seq=refresh["seq"], data={"expires_at": 4_000_000_000})
     async with asyncio.timeout(10):

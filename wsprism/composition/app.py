@@ -345,6 +345,7 @@ class GatewayProcess:
         if self._drain is not None:
             self._drain.stop()
         await self._server.stop_accepting()
+        self._upgrader.farewells.end()
         for link in list(self._upgrader.links):
             link.abort()
         with contextlib.suppress(TimeoutError):

@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from wsprism.transport.websocket.link import Link
 
-__all__ = ["TakenOver", "can_detach", "take_over"]
+__all__ = ["TakenOver", "can_detach", "hand_over", "take_over"]
 
 
 class TakenOver(web.StreamResponse):
@@ -70,6 +70,13 @@ def can_detach(protocol: Any, transport: Any) -> bool:
     )
 
 
+def hand_over(protocol: Any, transport: asyncio.Transport, successor: asyncio.BaseProtocol) -> None:
+    """Have ``successor`` hear the socket from here on; aiohttp's ``protocol`` lets go of it."""
+    transport.set_protocol(successor)
+    protocol.transport = None
+    protocol.connection_lost(None)
+
+
 async def take_over(request: web.BaseRequest, link: Link, response_head: bytes) -> web.StreamResponse:
     """Answer the upgrade with ``response_head`` and hand the socket to ``link``.
 
@@ -86,9 +93,7 @@ async def take_over(request: web.BaseRequest, link: Link, response_head: bytes) 
         return await _relay(protocol, transport, link)
     rest = _Rest()
     protocol.set_parser(rest)
-    transport.set_protocol(link)
-    protocol.transport = None
-    protocol.connection_lost(None)
+    hand_over(protocol, transport, link)
     link.attach(transport)
     if rest.data:
         link.data_received(rest.data)

@@ -24,8 +24,9 @@ from wsprism.transport.admission.applicant import Applicant
 from wsprism.transport.admission.refusal import Refusal
 from wsprism.transport.http.refusals import Refusals, response_of
 from wsprism.transport.websocket.explained import explained, response_head
+from wsprism.transport.websocket.farewell import Farewells
 from wsprism.transport.websocket.link import Link
-from wsprism.transport.websocket.takeover import TakenOver, take_over
+from wsprism.transport.websocket.takeover import TakenOver, can_detach, hand_over, take_over
 
 __all__ = ["Upgrader"]
 
@@ -45,6 +46,7 @@ class Upgrader:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.links: set[Link] = set()
+        self.farewells = Farewells(loop)
         self.proxies = proxies
         self.compression = compression
         self.explain_refusals = explain_refusals
@@ -134,6 +136,8 @@ class Upgrader:
         offered = [one.strip() for one in ",".join(headers.getall("Sec-WebSocket-Protocol", ())).split(",")]
         key = headers["Sec-WebSocket-Key"].strip()
         request.transport.write(explained(refusal, key, [one for one in offered if one], new_trace_id(None)))
+        if can_detach(request.protocol, request.transport):
+            hand_over(request.protocol, request.transport, self.farewells.begin(request.transport))
         return TakenOver()
 
     def _explains(self, request: web.BaseRequest) -> bool:
