@@ -23,7 +23,7 @@ def tenant(outcome: Any) -> TenantContext:
             raise outcome
         return outcome
 
-    return cast(TenantContext, SimpleNamespace(ref=SimpleNamespace(ask=ask)))
+    return cast(TenantContext, SimpleNamespace(ref=SimpleNamespace(ask=ask), cut_off=False))
 
 
 async def test_a_number_is_the_answer() -> None:
