@@ -7,7 +7,9 @@ import contextlib
 import logging
 import os
 import resource
+import signal
 import socket
+from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from tests.certificates import make_certificate
 from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 from tests.process import GatewayCommand
-from tests.raw import RawClient
+from tests.raw import RawClient, handshake
 from wsprism.realtime.session import Session
 from wsprism.transport.http import server
 from wsprism.transport.websocket.link import Link
@@ -300,6 +302,63 @@ async def test_silent_sockets_alone_do_not_keep_health_checks_out(tmp_path: Path
                 await asyncio.sleep(0.05)
         for _, writer in sockets:
             writer.transport.abort()
+
+
+@pytest.mark.parametrize(("max_files", "at_once"), [(64, 200), (256, 1000)])
+async def test_of_a_burst_that_takes_all_descriptors_everybody_is_answered(
+    tmp_path: Path, max_files: int, at_once: int
+) -> None:
+    config = "version: 1\ngateway: {listen: '127.0.0.1:0'}\ntenants: [{id: acme, auth: {kind: dev}}]\n"
+    async with GatewayCommand(config, tmp_path, environment=same_loop(tmp_path), max_files=max_files) as gateway:
+        gateway.signal(signal.SIGSTOP)
+        sockets = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(at_once)]
+        for number, (_, writer) in enumerate(sockets):
+            writer.write(handshake(f"dev:u{number}").encode())
+        gateway.signal(signal.SIGCONT)
+        async with aiohttp.ClientSession() as http, http.get(f"{gateway.base}/readyz") as answer:
+            assert answer.status == 200
+        answers = Counter([await first_line(reader) for reader, _ in sockets])
+        assert set(answers) == {b"101", b"503"}, answers
+        assert answers[b"101"] > max_files // 4
+        await gateway.logged("handshake refused")
+        for _, writer in sockets:
+            writer.transport.abort()
+
+
+def same_loop(directory: Path) -> dict[str, str]:
+    """The environment of a gateway that has this test's kind of event loop."""
+    if type(asyncio.get_running_loop()).__module__.startswith("uvloop"):
+        return {}
+    (directory / "uvloop.py").write_text("raise ImportError\n")
+    return {"PYTHONPATH": os.pathsep.join((str(directory), os.environ.get("PYTHONPATH", "")))}
+
+
+async def first_line(reader: asyncio.StreamReader) -> bytes:
+    """The status of the answer, or how there was none."""
+    try:
+        line = await asyncio.wait_for(reader.readline(), TIMEOUT_S)
+    except ConnectionResetError:
+        return b"reset"
+    except TimeoutError:
+        return b"no answer"
+    return line.split()[1] if line else b"closed"
+
+
+async def test_without_a_descriptor_for_anybody_surplus_clients_are_told_so(tmp_path: Path) -> None:
+    config = "version: 1\ngateway: {listen: '127.0.0.1:0'}\ntenants: [{id: acme, auth: {kind: dev}}]\n"
+    async with GatewayCommand(config, tmp_path) as gateway:
+        in_use = set(map(int, os.listdir(f"/proc/{gateway.pid}/fd")))
+        lowest_free = min(set(range(len(in_use) + 1)) - in_use)
+        resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (lowest_free, lowest_free))
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            told = await asyncio.wait_for(reader.read(), TIMEOUT_S)
+            assert told.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nRetry-After: 1\r\n" in told
+            writer.close()
+        await gateway.logged("no descriptor is left for another connection")
+        await gateway.logged("handshake refused")
 
 
 def cpu_s(pid: int) -> float:

@@ -21,7 +21,7 @@ from wsprism.transport.admission.refusal import Refusal
 from wsprism.transport.http.refusals import Refusals
 from wsprism.transport.http.sockets import reset, tune
 
-__all__ = ["Gate", "HalfOpen", "HttpLimits"]
+__all__ = ["NO_DESCRIPTOR", "Gate", "HalfOpen", "HttpLimits"]
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:[ \t]*websocket", re.IGNORECASE)
@@ -32,13 +32,18 @@ LINGER_S: Final = 0.1
 _BUFFER: Final = memoryview(bytearray(READ_BYTES))
 """What every gate is read into: a loop fills it and calls ``buffer_updated`` in the same step."""
 
+SPOKEN_WITHIN_S: Final = 0.05
+"""When descriptors are scarce: so long after its accept a socket may take to say something."""
+
 _METHOD_CHARACTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 _NOT_HTTP: Final = Refusal(400, ErrorCode.BAD_REQUEST, "Bad Request", "not_http")
 _TOO_LARGE: Final = Refusal(431, ErrorCode.PAYLOAD_TOO_LARGE, "Request Header Fields Too Large", "header_too_large")
 _TIMEOUT: Final = Refusal(408, ErrorCode.TIMEOUT, "Request Timeout", "handshake_timeout")
 _TOO_MANY: Final = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "Service Unavailable", "half_open_full")
-_NO_DESCRIPTOR: Final = Refusal(503, ErrorCode.RESOURCE_EXHAUSTED, "Service Unavailable", "out_of_descriptors")
+NO_DESCRIPTOR: Final = Refusal(
+    503, ErrorCode.RESOURCE_EXHAUSTED, "Service Unavailable", "out_of_descriptors", {"Retry-After": "1"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +79,27 @@ class HalfOpen:
         return len(self._gates)
 
     def add(self, gate: Gate) -> None:
-        """From now on its deadline runs. The oldest gives way when there are too many.
-
-        When descriptors are scarce the oldest quarter does: several sockets come before the loop has closed one.
-        """
+        """From now on its deadline runs. The oldest gives way when there are too many."""
         if len(self._gates) >= self.limits.max_half_open:
             self._end(next(iter(self._gates)), _TOO_MANY)
         elif gate.descriptor >= self.first_reserved:
-            for oldest in list(islice(self._gates, (len(self._gates) + 3) // 4)):
-                self._end(oldest, _NO_DESCRIPTOR)
+            self.make_room()
         self._gates[gate] = self.scheduler.now() + self.limits.timeout_s
         if self._timer is None:
             self._timer = self.scheduler.call_later(self.limits.timeout_s, self._sweep)
+
+    def make_room(self) -> None:
+        """Descriptors are scarce: the oldest quarter gives way, but for those that may have a request on its way in."""
+        before = self.scheduler.now() + self.limits.timeout_s - SPOKEN_WITHIN_S
+        for oldest in list(islice(self._gates, (len(self._gates) + 3) // 4)):
+            if self._gates[oldest] > before:
+                return
+            if not oldest.has_unread:
+                self._end(oldest, NO_DESCRIPTOR)
+
+    def turned_away(self, address: object) -> None:
+        """Count somebody who was told that there is no descriptor, and had no gate."""
+        self._refusals.note(NO_DESCRIPTOR.reason, _address(address))
 
     def discard(self, gate: Gate) -> None:
         """It is through, or gone; idempotent."""
@@ -139,7 +153,7 @@ class Gate(asyncio.BufferedProtocol):
         self._refused = False
 
     def accepted(self, sock: socket.socket, address: object) -> None:
-        """The time runs from here, for a socket that has a TLS handshake before it."""
+        """The time runs from here: the event loop has still to take the socket, and TLS to shake hands."""
         self._accepted = sock
         self._remote = _address(address)
         self._half_open.add(self)
@@ -200,6 +214,16 @@ class Gate(asyncio.BufferedProtocol):
         sock = self._accepted or (self._transport and self._transport.get_extra_info("socket"))
         return cast(int, sock.fileno()) if sock else -1
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether its peer has said something that the event loop has not come to yet."""
+        if self._accepted is None:
+            return False
+        try:
+            return bool(self._accepted.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
     def end(self, refusal: Refusal) -> None:
         """Close: with an answer to whoever has begun a request, at once whoever has said nothing."""
         if self._transport is None or self._head is None:
@@ -235,7 +259,7 @@ class Gate(asyncio.BufferedProtocol):
             return
         upgrades = _UPGRADE.search(data, 0, data.find(_END_OF_HEAD)) is not None
         if upgrades and self.descriptor >= self._half_open.first_reserved:
-            self._refuse(_NO_DESCRIPTOR, len(data))
+            self._refuse(NO_DESCRIPTOR, len(data))
             return
         self._half_open.discard(self)
         protocol = self._pass_on()

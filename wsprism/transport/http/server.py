@@ -25,10 +25,11 @@ from wsprism.policy.proxies import UNIX_PEER
 from wsprism.protocol.codes import ErrorCode
 from wsprism.settings import ListenAddress
 from wsprism.transport.admission.refusal import Refusal
+from wsprism.transport.http.acceptor import Acceptor
 from wsprism.transport.http.gate import Gate, HalfOpen, HttpLimits
 from wsprism.transport.http.refusals import SERVER, Refusals, response_of
 from wsprism.transport.http.sockets import BACKLOG, free_unix_path, reset, taken_by_peer, tune
-from wsprism.transport.http.tls import Certificate, TlsAcceptor
+from wsprism.transport.http.tls import Certificate
 
 __all__ = ["Handler", "HttpServer", "only_get"]
 
@@ -178,7 +179,7 @@ class HttpServer:
             max_field_size=limits.max_header_bytes,
         )
         self._server: asyncio.Server | None = None
-        self._tls: TlsAcceptor | None = None
+        self._acceptor: Acceptor | None = None
         self._listen: ListenAddress
         self._unix_inode: int | None = None
 
@@ -204,10 +205,9 @@ class HttpServer:
         else:
             self._unix_inode = os.stat(address.path).st_ino
         self._server = server
-        if self._certificate is None:
-            await server.start_serving()
-        else:
-            self._tls = TlsAcceptor(server.sockets, self._gate, self._certificate, self._half_open, self._loop)
+        certificate = self._certificate
+        context = None if certificate is None else lambda: certificate.context
+        self._acceptor = Acceptor(server.sockets, self._gate, self._half_open, self._loop, context)
 
     def configure(self, limits: HttpLimits) -> None:
         """Take other limits for the sockets that come; the bytes of a head stay bounded as they were."""
@@ -225,8 +225,8 @@ class HttpServer:
 
     async def stop_accepting(self) -> None:
         """Close the listening socket; what is connected stays."""
-        if self._tls is not None:
-            self._tls.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         if self._server is not None:
             self._server.close()
         if self._unix_inode is not None and self._listen.path is not None:
@@ -239,8 +239,8 @@ class HttpServer:
         """Close everything that is still HTTP."""
         await self.stop_accepting()
         self._half_open.close()
-        if self._tls is not None:
-            await self._tls.wait_closed()
+        if self._acceptor is not None:
+            await self._acceptor.wait_closed()
         self._http.pre_shutdown()
         await self._http.shutdown(SHUTDOWN_TIMEOUT_S)
 
