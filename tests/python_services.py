@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["COUNTER", "tenant_with", "write"]
+from wsprism.plugin import Context, Effects, Service
+
+__all__ = ["COUNTER", "failing", "tenant_with", "write"]
 
 COUNTER = """
 import msgspec
@@ -66,3 +68,14 @@ def tenant_with(file: str, *, hot: Mapping[int, Any] | None = None, **options: A
         },
         "policy": {"ext_allowlist": ["room:*", "chat:*", "game:*"], "hot_allowlist": ["1:*", "3:*", "4:*"]},
     }
+
+
+def failing() -> Service:
+    """A factory: its service fails whatever it is asked."""
+    service = Service()
+
+    @service.on("fail")
+    def fail(context: Context) -> Effects:
+        raise RuntimeError(f"told by {context.user}")
+
+    return service

@@ -26,8 +26,14 @@ SETTLED_SCRAPES = 3
 
 BACKEND: dict[str, object] = {
     "backend": {"url": "http://127.0.0.1:1/", "secret": SECRET, "stream": True, "events": ["connected"]},
-    "services": {"ext": {"chat": {"kind": "chat"}, "game": {"kind": "webhook"}}},
-    "policy": {"ext_allowlist": ["room:*", "chat:*", "game:*"]},
+    "services": {
+        "ext": {
+            "chat": {"kind": "chat"},
+            "game": {"kind": "webhook"},
+            "rules": {"kind": "python", "factory": "tests.python_services:failing"},
+        }
+    },
+    "policy": {"ext_allowlist": ["room:*", "chat:*", "game:*", "rules:*"]},
 }
 """Nobody is there: its figures are, all the same."""
 
@@ -41,6 +47,8 @@ async def _converse(gateway: Running) -> None:
         assert await ann.receive() == await bob.receive()
         await ann.send("game", "move")
         await ann.expect_error("UNAVAILABLE")
+        await ann.send("rules", "fail")
+        await ann.expect_error("INTERNAL")
         await ann.ws.send_bytes(b"\x01\x01\x00hot")
         assert await bob.receive_hot() == await ann.receive_hot()
         async with Client(gateway.base, ticket="dev:ann", sid="one"):

@@ -18,6 +18,7 @@ from wsprism.cli import (
     exits,
     health,
     listing,
+    plugin,
     publish,
     removal,
     schema,
@@ -33,7 +34,7 @@ from wsprism.process.standard_streams import fill_standard_streams, let_go
 __all__ = ["build_parser", "main"]
 
 _COMMANDS = (
-    start, check, schema, ticket, connect, top, publish, listing, removal, steering, backend, health, bench,
+    start, check, schema, ticket, connect, top, publish, listing, removal, steering, backend, plugin, health, bench,
     completion,
 )  # fmt: skip
 
