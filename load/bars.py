@@ -15,7 +15,7 @@ from load.shapes import SHAPES
 
 __all__ = ["BARS", "Bar", "Verdict", "judge"]
 
-_ALL_HOT = tuple(shape.name for shape in SHAPES if "hot" in shape.lanes and "ext" in shape.lanes)
+_ALL_HOT = tuple(shape.name for shape in SHAPES if "hot" in shape.lanes and "ext" in shape.lanes and not shape.backend)
 _GROWTH_TOLERANCE = 1.1
 _NOISE = 1.1
 _TICKS_PER_S = 2.2
@@ -84,6 +84,30 @@ def _rooms_that_remember() -> Iterator[Bar]:
     yield _fixed("histories", "bytes_per_message", 350)
 
 
+def _to_ours(
+    shape: str, figure: str, limit: float, reference: str, lane: str = "ext", *, at_least: bool = False
+) -> Bar:
+    return Bar(_ours(shape, lane), figure, limit, reference=_ours(reference, lane), at_least=at_least)
+
+
+def _backend() -> Iterator[Bar]:
+    """What a tenant's backend costs, and what a dead one does not."""
+    yield _to_ours("backend-rpc", "largest_per_s", 0.7, "backend-plain", at_least=True)
+    yield _to_ours("backend-rpc-beside", "p99_ms", 1.25, "backend-rpc-quiet")
+    yield _fixed("backend-batch", "largest_per_s", 10_000, at_least=True)
+    yield _fixed("backend-batch-5k", "p99_ms", 50)
+    for dead in ("backend-refused", "backend-silent", "backend-trickle"):
+        for lane in ("ext", "hot"):
+            for figure in ("us_per_delivery", "p99_ms"):
+                yield _to_ours(dead, figure, _NOISE, "backend-live", lane)
+            yield Bar(_ours(dead, lane), "rss_growth_mib", 8)
+    yield _to_ours("backend-events-on", "cpu_share", 1.15, "backend-events-off")
+    yield _to_ours("backend-stream-rpc", "us_per_delivery", 1 / 8, "backend-rpc")
+    yield _fixed("backend-stream-added", "added_p50_ms", 0.5)
+    yield Bar(_ours("backend-stream-game", "hot"), "sustained", 1, at_least=True)
+    yield Bar(_ours("backend-stream-game", "hot"), "p99_ms", 25)
+
+
 _FLUSHED = Case("matches-20hz-flush20", "wsprism", "hot")
 _NATS_20HZ = Case("matches-20hz", "nats", "ext")
 
@@ -119,6 +143,7 @@ BARS: tuple[Bar, ...] = (
     ),
     *(Bar(_ours("slow-reader", lane), "rss_growth_mib", 8) for lane in ("ext", "hot")),
     *_hot_not_dearer(),
+    *_backend(),
 )
 
 

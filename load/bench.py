@@ -90,9 +90,8 @@ def _cases(shapes: Sequence[Shape], peers: Sequence[Peer], lanes: str, runs: int
 
 
 def _run_once(shape: Shape, peer: Peer, lane: str, timing: Timing) -> Figures:
-    flush_ms = shape.hot_flush_ms
     with (
-        serve(peer, core=_SERVER_CORE, hot_flush_ms=flush_ms) as server,
+        serve(peer, core=_SERVER_CORE, hot_flush_ms=shape.hot_flush_ms, backend=shape.backend) as server,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         gc.collect()

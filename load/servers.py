@@ -41,15 +41,26 @@ class ServerFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server."""
+    """A running server. ``backend_port``: of what stands behind it."""
 
     peer: Peer
     port: int
     pid: int
+    backend_port: int = 0
 
     def use(self) -> ProcessUse:
         """CPU and memory of all its processes."""
         return use_of(self.pid)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Different ones, each held until all are found."""
+    with contextlib.ExitStack() as held:
+        ports = []
+        for _ in range(count):
+            ports.append(free_port())
+            held.enter_context(socket.create_server((HOST, ports[-1])))
+        return ports
 
 
 def free_port() -> int:
@@ -109,14 +120,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def serve(peer: Peer, *, core: int = 0, hot_flush_ms: int = 0) -> Iterator[Server]:
+def serve(peer: Peer, *, core: int = 0, hot_flush_ms: int = 0, backend: str = "") -> Iterator[Server]:
     """A server of ``peer`` for the duration of the block. Raises ServerFailedError when it does not get ready."""
     with tempfile.TemporaryDirectory(prefix="wsprism-bench-") as name:
         directory = Path(name)
-        port = free_port()
-        with socket.create_server((HOST, port)):
-            spare_port = free_port()
-        options = Options(directory, port, spare_port, hot_flush_ms)
+        port, spare_port, backend_port, internal_port = _free_ports(4)
+        options = Options(directory, port, spare_port, hot_flush_ms, backend, backend_port, internal_port)
         log = directory / "output.log"
         with contextlib.ExitStack() as stack:
             companion = peer.companion(options)
@@ -126,6 +135,6 @@ def serve(peer: Peer, *, core: int = 0, hot_flush_ms: int = 0) -> Iterator[Serve
                 process = _start(peer.command(options), log)
             stack.callback(_stop, process)
             _await_ready(peer, port, process, log)
-            yield Server(peer, port, process.pid)
+            yield Server(peer, port, process.pid, backend_port)
             if process.poll() is not None:
                 raise ServerFailedError(peer.name, log.read_text(errors="replace")[-2000:])

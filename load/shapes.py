@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
-__all__ = ["SHAPES", "Group", "Kind", "Shape", "select"]
+__all__ = ["BACKEND_SHAPES", "SHAPES", "Group", "Kind", "Shape", "select"]
 
 
 class Kind(Enum):
@@ -21,6 +22,7 @@ class Kind(Enum):
     STORM = "storm"
     PRESENCE = "presence"
     HISTORIES = "histories"
+    PLAIN = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,12 @@ class Group:
     """Further members of the first room that join and never read; not counted."""
     room: str = "r"
     """How the names of its rooms begin: ``history-`` ones remember, ``present-`` ones know who is there."""
+    says: str = "chat"
+    """What its messages are: ``chat``, to the room; ``ask``, to the backend, whose answer comes to the sender alone;
+    ``input``, a hot frame for the backend, which tells the room its state once every member has said one; ``move``, a
+    join and a leave of another room."""
+    per_message: float | None = None
+    """Deliveries that a message brings about; None: one to each member."""
 
     @property
     def connections(self) -> int:
@@ -47,7 +55,18 @@ class Group:
     @property
     def deliveries_per_s(self) -> float:
         """What all members together should receive."""
-        return self.rate_per_s * self.members
+        return self.rate_per_s * self.per_each
+
+    @property
+    def per_each(self) -> float:
+        """Deliveries that one message brings about."""
+        return self.members if self.per_message is None else self.per_message
+
+    def expected(self, sent: int) -> int:
+        """Deliveries after ``sent`` messages. Of inputs only whole rounds of all senders count."""
+        if self.says == "input":
+            sent -= sent % (self.rooms * self.senders)
+        return int(sent * self.per_each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,8 @@ class Shape:
     lanes: tuple[str, ...] = ("ext", "hot")
     skip: frozenset[str] = frozenset()
     hot_flush_ms: int = 0
+    backend: str = ""
+    """What stands behind the gateway (``peers.wsprism``); empty: nothing."""
 
 
 _WEAK = frozenset({"naive", "nchan"})
@@ -102,6 +123,48 @@ _CROWD = Group(1, 1000, 0, 0, room="present-")
 _STAGE = Group(1, 10_000, 10, 10)
 _PAIR = Group(1, 2, 2, 50, tenant="neighbour")
 _BUSY = Group(1, 50, 50, 1000)
+
+_TALK = Group(20, 10, 10, 2000, tenant="backend")
+
+
+def _asks(rate_per_s: float, *, answered: bool = True) -> Group:
+    """200 connections that ask the backend."""
+    per_message = 1 if answered else 0
+    return Group(200, 1, 1, rate_per_s, tenant="backend", says="ask", per_message=per_message, room="ask")
+
+
+def _backend(name: str, title: str, backend: str, *groups: Group, **changes: Any) -> Shape:
+    changes = {"lanes": ("ext",), **changes}
+    return Shape(f"backend-{name}", title, groups, skip=_ONLY_OURS, backend=backend, **changes)
+
+
+_MOVES = Group(10, 10, 10, 2500, tenant="backend", says="move", per_message=0)
+_ALONE = Group(50, 1, 1, 500, tenant="backend")
+_GAME = Group(100, 10, 10, 20_000, tenant="backend", says="input", per_message=1)
+_BOTH = ("ext", "hot")
+
+BACKEND_SHAPES: tuple[Shape, ...] = (
+    _backend("plain", "what is compared with: aiohttp posts the same bodies, 64 at a time", "plain", kind=Kind.PLAIN),
+    _backend("rpc", "200 connections ask, one message a call, 64 in flight", "answers", _asks(200), kind=Kind.LARGEST),
+    _backend("rpc-quiet", "20 rooms of 10 chat, nobody asks", "answers", _TALK),
+    _backend("rpc-beside", "the same beside 500 questions/s", "answers", _TALK, _asks(500)),
+    _backend("batch", "200 connections ask, up to 32 messages a call", "batch", _asks(2000), kind=Kind.LARGEST),
+    _backend("batch-5k", "the same at 5,000/s", "batch", _asks(5000)),
+    _backend("live", "20 rooms of 10 beside 100 questions/s", "answers", _TALK, _asks(100), lanes=_BOTH),
+    *(
+        _backend(name, f"the same, {what}", name, _TALK, _asks(100, answered=False), lanes=_BOTH)
+        for name, what in (
+            ("refused", "and nobody listens"),
+            ("silent", "and nobody answers"),
+            ("trickle", "and a byte a second is answered"),
+        )
+    ),
+    _backend("events-off", "2,500 joins and leaves/s, not told", "no-events", _MOVES),
+    _backend("events-on", "the same as news, 5,000 events/s", "events", _MOVES),
+    _backend("stream-rpc", "200 connections ask over the stream", "stream", _asks(1000), kind=Kind.LARGEST),
+    _backend("stream-added", "500 questions/s over the stream, beside an echo", "stream", _asks(500), _ALONE),
+    _backend("stream-game", "100 rooms of 10 at 20 Hz, a state a tick", "stream", _GAME, lanes=("hot",)),
+)
 
 SHAPES: tuple[Shape, ...] = (
     _room("room200-40k", 200, 40_000),
@@ -147,6 +210,7 @@ SHAPES: tuple[Shape, ...] = (
     ),
     Shape("slow-control", "room of 50 at 1,000 messages/s", (_BUSY,), skip=_WEAK),
     Shape("slow-reader", "the same beside a reader at 0 bytes/s", (Group(1, 50, 50, 1000, stalled=1),), skip=_WEAK),
+    *BACKEND_SHAPES,
 )
 
 

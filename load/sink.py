@@ -10,7 +10,7 @@ import contextlib
 import re
 import sys
 
-__all__ = ["main"]
+__all__ = ["main", "serve_sink"]
 
 _HOST = "127.0.0.1"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -28,9 +28,13 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
 
 
+async def serve_sink(port: int) -> asyncio.Server:
+    """Begin to serve on the loopback."""
+    return await asyncio.start_server(_serve, _HOST, port)
+
+
 async def _run(port: int) -> None:
-    server = await asyncio.start_server(_serve, _HOST, port)
-    await server.serve_forever()
+    await (await serve_sink(port)).serve_forever()
 
 
 def main() -> None:

@@ -6,12 +6,13 @@ Each returns one run's figures; ``bench`` calls ``run_shape``.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 from load.counting import Tally
 from load.cpu import busy_s
 from load.measure import Timing, gather_audiences, run_phase, run_steady
-from load.peers.base import Member
+from load.peers.base import Member, http_get
 from load.rooms import history_memory, presence, storm
 from load.servers import Server
 from load.shapes import Kind, Shape
@@ -48,6 +49,8 @@ async def run_shape(server: Server, shape: Shape, lane: str, timing: Timing) -> 
             return await presence(server, shape, timing)
         case Kind.HISTORIES:
             return await history_memory(server, timing)
+        case Kind.PLAIN:
+            return await _plain(server, timing)
 
 
 async def _idle(server: Server, shape: Shape, lane: str, timing: Timing) -> Figures:
@@ -95,6 +98,29 @@ async def _handshakes(server: Server, lane: str, timing: Timing) -> Figures:  # 
         for connection in connections:
             connection.abort()
         await asyncio.sleep(0.1)
+
+
+async def _plain(server: Server, timing: Timing) -> Figures:
+    """The rate of a client that does nothing but call the backend, as the backend has counted it."""
+    await asyncio.sleep(timing.warm_up_s)
+    first, own, busy = server.use().cpu_s, time.process_time(), busy_s()
+    asked, started = _asked(server), time.monotonic()
+    await asyncio.sleep(timing.window_s)
+    calls, elapsed = _asked(server) - asked, time.monotonic() - started
+    cpu_s, own_s, machine_s = server.use().cpu_s - first, time.process_time() - own, busy_s() - busy
+    return {
+        "largest_per_s": calls / elapsed,
+        "us_per_delivery": cpu_s / max(calls, 1) * 1e6,
+        "cpu_share": cpu_s / elapsed,
+        "backend_cpu_share": max(0.0, machine_s - cpu_s - own_s) / elapsed,
+    }
+
+
+def _asked(server: Server) -> int:
+    status, text = http_get(server.backend_port, "/asked")
+    if status != 200:
+        raise OSError(f"the backend answers {status}")
+    return int(json.loads(text)["calls"])
 
 
 async def _largest(server: Server, shape: Shape, lane: str, timing: Timing) -> Figures:

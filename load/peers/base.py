@@ -11,28 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["HOST", "Member", "Options", "Peer", "first_line_of", "http_get"]
+__all__ = ["API_KEY", "HOST", "Member", "Options", "Peer", "first_line_of", "http_get"]
 
 HOST = "127.0.0.1"
+API_KEY = "k-benchmark-0123456789"
+"""What the backend of a shape calls the gateway with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One connection of a shape: ``number`` is unique in a run."""
+    """One connection of a shape: ``number`` is unique in a run. ``says``: what it publishes (``shapes.Group``)."""
 
     number: int
     room: str
     tenant: str
+    says: str = "chat"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to start a server: where it may write, the ports it has, and what a shape asks of it."""
+    """How to start a server: where it may write, the ports it has, and what a shape asks of it.
+
+    ``backend``: what stands behind it (``shapes.Shape``), at ``backend_port``.
+    """
 
     directory: Path
     port: int
     spare_port: int
     hot_flush_ms: int = 0
+    backend: str = ""
+    backend_port: int = 0
+    internal_port: int = 0
 
 
 class Peer(Protocol):

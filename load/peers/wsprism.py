@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from load.client_frames import binary_frame, text_frame, upgrade_request
-from load.peers.base import HOST, Member, Options, http_get
+from load.peers.base import API_KEY, HOST, Member, Options, http_get
 from load.prometheus import total_by_name
 
 __all__ = ["WsPrism"]
@@ -19,7 +19,7 @@ gateway:
   ping_interval_ms: 120000
   idle_timeout_ms: 600000
   tracing: {{endpoint: "http://{host}:{spare_port}", sample_ratio: 0.01}}
-tenants:
+{internal}tenants:
 {tenants}"""
 
 _TENANT = """\
@@ -44,7 +44,24 @@ _TENANT = """\
       - {{match: "present-*", presence: {{enabled: true}}}}
 """
 
+_BACKEND_TENANT = """\
+    services:
+      ext: {{chat: {{kind: chat}}, ask: {{kind: webhook, batch: {batch}}}}}
+      hot: {{1: echo{hot}}}
+    backend:
+      {way}
+      timeout_ms: 2000
+      max_in_flight: 64
+      max_waiting: 1024
+{events}"""
+_URL = 'url: "http://{host}:{port}/"\n      secret: whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY='
+_INTERNAL = "  internal: {{listen: {host}:{port}, api_keys: [{{name: backend, key: {key}, tenants: all}}]}}\n"
+
+_CONDUCT = {"answers": "answers", "batch": "answers", "events": "answers", "no-events": "answers", "plain": "answers"}
+"""What the backend does, by what a shape has behind the gateway; else it is called the same."""
+
 _HOT_HEADER = b"\x01\x01\x00"
+_INPUT_HEADER = b"\x09\x01\x00"
 _ACCOUNTS = ("offered", "sent", "dropped", "conflated", "discarded", "slow_disconnects", "decisions")
 
 
@@ -76,20 +93,39 @@ class WsPrism:
         return told.stdout.strip()
 
     def command(self, options: Options) -> Sequence[str]:
+        if options.backend == "plain":
+            return [sys.executable, "-m", "load.plain_client", str(options.port), str(options.backend_port)]
         tenants = "".join(
             _TENANT.format(tenant=tenant, hot_flush_ms=options.hot_flush_ms) for tenant in ("bench", "neighbour")
         )
+        if options.backend:
+            tenant = _TENANT.format(tenant="backend", hot_flush_ms=0)
+            tenants += tenant.replace('"chat:*"', '"chat:*", "ask:*"').replace('"1:*"', '"1:*", "9:*"')
+            tenants += _backend(options)
+        streams = options.backend == "stream"
         path = options.directory / "wsprism.yaml"
         path.write_text(
-            _CONFIGURATION.format(host=HOST, port=options.port, spare_port=options.spare_port, tenants=tenants)
+            _CONFIGURATION.format(
+                host=HOST,
+                port=options.port,
+                spare_port=options.spare_port,
+                internal=_INTERNAL.format(host=HOST, port=options.internal_port, key=API_KEY) if streams else "",
+                tenants=tenants,
+            )
         )
         return [*self._python, "-m", "wsprism", "--config", str(path)]
 
     def companion(self, options: Options) -> Sequence[str]:
+        if options.backend:
+            conduct = _CONDUCT.get(options.backend, options.backend)
+            ports = (options.backend_port, options.spare_port, options.internal_port)
+            return [sys.executable, "-m", "load.backend", conduct, *map(str, ports)]
         return [sys.executable, "-m", "load.sink", str(options.spare_port)]
 
     def ready(self, port: int) -> bool:
-        return http_get(port, "/readyz")[0] == 200
+        """With an internal listener the public one has no ``/readyz``."""
+        status, _ = http_get(port, "/readyz")
+        return status == 200 or (status == 404 and http_get(port, "/healthz")[0] == 200)
 
     def request(self, member: Member, port: int) -> bytes:
         target = f"/v1/ws?tenant={member.tenant}&ticket=dev:u{member.number}"
@@ -108,8 +144,15 @@ class WsPrism:
         return b'"joined"' in received
 
     def publish(self, member: Member, payload: bytes, lane: str) -> bytes:
-        if lane == "hot":
-            return binary_frame(_HOT_HEADER + payload)
+        if lane == "hot" and member.says in ("chat", "input"):
+            return binary_frame((_INPUT_HEADER if member.says == "input" else _HOT_HEADER) + payload)
+        if member.says == "ask":
+            return text_frame(b'{"v":1,"svc":"ask","type":"x","data":"%s"}' % payload)
+        if member.says == "move":
+            move = b'{"v":1,"svc":"room","type":"%s","room":"moves%d","trace":"%s"}'
+            room = member.number % 10
+            join = text_frame(move % (b"join", room, payload))
+            return join + text_frame(move % (b"leave", room, b""))
         message = b'{"v":1,"svc":"chat","type":"send","room":"%s","data":{"msg":"%s"}}'
         return text_frame(message % (member.room.encode(), payload))
 
@@ -121,3 +164,15 @@ class WsPrism:
         wanted = {name: f"wsprism_queue_{name}_total" for name in _ACCOUNTS[:5]}
         wanted |= {name: f"wsprism_{name}_total" for name in _ACCOUNTS[5:]}
         return {name: totals[metric] for name, metric in wanted.items() if metric in totals}
+
+
+def _backend(options: Options) -> str:
+    """What the tenant ``backend`` has besides what all have."""
+    streams = options.backend == "stream"
+    news = "      events: [joined, left]\n      event_batch: {max_delay_ms: 50}\n"
+    return _BACKEND_TENANT.format(
+        batch=32 if options.backend == "batch" else 1,
+        hot=", 9: {kind: backend}" if streams else "",
+        way="stream: true" if streams else _URL.format(host=HOST, port=options.backend_port),
+        events=news if options.backend == "events" else "",
+    )
