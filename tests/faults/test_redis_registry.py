@@ -46,8 +46,11 @@ class Tenant:
         del self.live[key]
         self.answers["ended"] += 1
 
-    def revoked(self, what: Revocable, name: str) -> None:
+    def revoked(self, what: Revocable, name: str, until_s: float) -> None:
         """Nobody is revoked here."""
+
+    def told(self, body: bytes) -> None:
+        """Nobody says anything."""
 
     def fenced(self) -> None:
         self.live.clear()

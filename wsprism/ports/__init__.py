@@ -18,7 +18,7 @@ from wsprism.ports.broker import (
 )
 from wsprism.ports.clock import Clock
 from wsprism.ports.hosted_services import HostedService, RoomWatcher, ServiceCounts, ServiceHost, ServiceStatus
-from wsprism.ports.registry import Opened, Registry, RegistryListener, SessionKey, SessionOpening
+from wsprism.ports.registry import Opened, Registry, RegistryListener, RoomCounts, SessionKey, SessionOpening
 from wsprism.ports.room_store import HistoryItem, KeepPublication, Kept, Mirror, RoomStore
 from wsprism.ports.services import ExtService, FilteringService, HotService, HotVerdict, ServiceContext
 from wsprism.ports.state_store import StateKind, StateStore
@@ -52,6 +52,7 @@ __all__ = [
     "Principal",
     "Registry",
     "RegistryListener",
+    "RoomCounts",
     "RoomListener",
     "RoomStore",
     "RoomWatcher",

@@ -15,7 +15,7 @@ from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import SessionPolicy
 from wsprism.ports.broker import Unavailable
 
-__all__ = ["Opened", "Registry", "RegistryListener", "SessionKey", "SessionOpening"]
+__all__ = ["Opened", "Registry", "RegistryListener", "RoomCounts", "SessionKey", "SessionOpening"]
 
 
 class SessionKey(NamedTuple):
@@ -45,6 +45,13 @@ class Opened:
     replaced: Sequence[tuple[SessionKey, str]]
 
 
+class RoomCounts(NamedTuple):
+    """Who is in a room, over all nodes."""
+
+    users: int
+    sessions: int
+
+
 class RegistryListener(Protocol):
     """A tenant on its node, as the registry tells it what others have decided about its sessions."""
 
@@ -52,8 +59,12 @@ class RegistryListener(Protocol):
         """A session of this node was ended by what happened elsewhere; it is counted no more."""
         ...
 
-    def revoked(self, what: Revocable, name: str) -> None:
-        """Sessions of this name are to be closed; none is opened until it is lifted."""
+    def revoked(self, what: Revocable, name: str, until_s: float) -> None:
+        """Sessions of this name are to be closed; none is opened until then (Unix time). 0: it was lifted."""
+        ...
+
+    def told(self, body: bytes) -> None:
+        """What a node has said to all by ``Registry.tell``, this one or another."""
         ...
 
     def fenced(self) -> None:
@@ -66,8 +77,10 @@ class Registry(Protocol):
     are one step, so that no limit is exceeded by one.
 
     ``open`` and ``join`` are answered once; what only makes room (``close``, ``leave``) is never refused and is made up
-    for when it could not be told at once.
+    for when it could not be told at once. ``listener`` is set before the first.
     """
+
+    listener: RegistryListener | None
 
     def open(
         self,
@@ -104,5 +117,20 @@ class Registry(Protocol):
         """Nobody of this name opens a session until ``until_s`` (Unix time); the answer is how many were ended.
 
         ``until_s`` 0 lifts it: 1, or 0 where there was none. Nodes hear of it by ``RegistryListener.revoked``.
+        """
+        ...
+
+    def end(self, user: str, sid: str | None, reason: str, done: Callable[[int | Unavailable], object]) -> None:
+        """End the user's session of this sid, or all of them; how many it were. Their nodes are told, this one too."""
+        ...
+
+    def counts(self, room: str, done: Callable[[RoomCounts | Unavailable], object]) -> None:
+        """Who is in a room."""
+        ...
+
+    def tell(self, body: bytes, done: Callable[[Unavailable | None], object]) -> None:
+        """Have every node of the tenant told, in the one order of all that they are told; this one too.
+
+        Once each, and at most: who was away for very long misses it. State that must not be missed is the registry's.
         """
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from wsprism.adapters.redis.call_line import Call, CallLine
 from wsprism.adapters.redis.connection import RedisConnection
@@ -12,13 +12,16 @@ from wsprism.adapters.redis.control import ControlFollower
 from wsprism.adapters.redis.protocol import Refused, Word
 from wsprism.adapters.redis.scripts import Script, call, script
 from wsprism.adapters.redis.session_calls import Depart, Join, Open, RevokeCall, revocable
+from wsprism.adapters.redis.simple_call import SimpleCall
 from wsprism.policy.decisions import Denied
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import MAX_REVOCATIONS, Revocable
 from wsprism.policy.sessions import EvictReason, SessionPolicy
-from wsprism.ports import Opened, RegistryListener, SessionKey, SessionOpening, Unavailable
+from wsprism.ports import Opened, RegistryListener, RoomCounts, SessionKey, SessionOpening, Unavailable
 
 __all__ = ["RedisRegistry", "RegistryNode"]
+
+T = TypeVar("T")
 
 MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 _VERIFIED_AT_ONCE: Final = 500
@@ -109,6 +112,27 @@ class RedisRegistry:
         arguments = (what.value, name, int(until_s * 1000), reason, MAX_REVOCATIONS)
         self._add((what, name), RevokeCall(arguments, until_s <= 0, done))
 
+    def end(self, user: str, sid: str | None, reason: str, done: Callable[[int | Unavailable], object]) -> None:
+        self._ask("end_sessions", (user, sid or "", reason), lambda answer: int(answer[1]), done)
+
+    def counts(self, room: str, done: Callable[[RoomCounts | Unavailable], object]) -> None:
+        self._ask("counts", (room,), lambda answer: RoomCounts(answer[1], answer[2]), done)
+
+    def tell(self, body: bytes, done: Callable[[Unavailable | None], object]) -> None:
+        self._numbers += 1
+        self._ask("tell", (self.incarnation, self._numbers, body), lambda _: None, done, len(body))
+
+    def _ask(
+        self,
+        name: str,
+        arguments: Sequence[Word],
+        read: Callable[[Sequence[Any]], T],
+        done: Callable[[T | Unavailable], object],
+        size_bytes: int = 0,
+    ) -> None:
+        self._numbers += 1
+        self._add(self._numbers, SimpleCall(script(name), arguments, read, done, size_bytes))
+
     # What its node tells
 
     def up(self, desk: RedisConnection, line: RedisConnection) -> None:
@@ -139,10 +163,13 @@ class RedisRegistry:
             case [b"kick", node, user, sid, generation, reason, by] if node == me != by:
                 key, why = SessionKey(user.decode(), sid.decode(), int(generation)), reason.decode()
                 self._say(lambda: self._end(key, why))
-            case [b"revoke", what, name, until] if until != b"0":
-                revoked, listener, whose = revocable(what), self.listener, name.decode()
+            case [b"revoke", what, name, until] if until.isdigit():
+                revoked, listener, whose, until_s = revocable(what), self.listener, name.decode(), int(until) / 1000
                 if revoked is not None and listener is not None:
-                    self._say(lambda: listener.revoked(revoked, whose))
+                    self._say(lambda: listener.revoked(revoked, whose, until_s))
+            case [b"tell", body]:
+                if self.listener is not None:
+                    self.listener.told(body)
 
     def _say(self, what: Callable[[], object]) -> None:
         what()

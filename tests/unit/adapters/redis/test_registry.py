@@ -19,7 +19,7 @@ from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import Admit, OnExceed, SessionPolicy
-from wsprism.ports import Opened, SessionKey, SessionOpening, Unavailable
+from wsprism.ports import Opened, RoomCounts, SessionKey, SessionOpening, Unavailable
 
 ANY = Limits()
 FREE = SessionPolicy(0, OnExceed.DENY)
@@ -39,16 +39,20 @@ class Tenant:
     def __init__(self, node: RedisNode) -> None:
         self.registry: RedisRegistry = node.registry("acme")
         self.registry.listener = self
-        self.told: list[Any] = []
+        self.heard: list[Any] = []
 
     def end(self, key: SessionKey, reason: str) -> None:
-        self.told.append((key, reason))
+        self.heard.append((key, reason))
 
-    def revoked(self, what: Revocable, name: str) -> None:
-        self.told.append((what, name))
+    def revoked(self, what: Revocable, name: str, until_s: float) -> None:
+        if name != "nobody":
+            self.heard.append((what, name) if until_s else "lifted")
+
+    def told(self, body: bytes) -> None:
+        self.heard.append(body)
 
     def fenced(self) -> None:
-        self.told.append("fenced")
+        self.heard.append("fenced")
 
     def opening(
         self,
@@ -106,7 +110,7 @@ async def test_names_are_free_text(server: RedisServer, names: tuple[str, str]) 
         assert await mine.join(key, room) is None
         assert await mine.join(await mine.open("9:other", user), room) is None
         again = await theirs.open(user, "4:user" + room)
-        await until(lambda: mine.told == [(key, "replaced")])
+        await until(lambda: mine.heard == [(key, "replaced")])
         assert again.generation > key.generation
 
 
@@ -154,7 +158,7 @@ async def test_the_oldest_gives_way_wherever_it_is_and_is_told_there(server: Red
         assert await mine.join(first, "a") is None
         third = await theirs.opening("ann", "3", policy=policy)
         assert third.replaced == [(first, "kicked_oldest")]
-        await until(lambda: mine.told == [(first, "kicked_oldest")])
+        await until(lambda: mine.heard == [(first, "kicked_oldest")])
         fourth = await theirs.opening("ann", "2", policy=policy)
         assert fourth.replaced == [(second, "replaced")]
         fifth = await theirs.opening("ann", "4", policy=SessionPolicy(1, OnExceed.KICK_OLDEST))
@@ -162,14 +166,50 @@ async def test_the_oldest_gives_way_wherever_it_is_and_is_told_there(server: Red
         assert (await theirs.opening("ann", "5", policy=SessionPolicy(1, OnExceed.DENY))).reason is (
             Reason.TOO_MANY_SESSIONS
         )
-        await until(lambda: len(mine.told) == 2)
-        assert theirs.told == []
+        await until(lambda: len(mine.heard) == 2)
+        assert theirs.heard == []
         mine.registry.close(first)  # an old session's end removes nothing that came after it
         mine.registry.close(second)
         await mine.settled()
         assert list(theirs.registry.sessions) == [fifth.key]
         denied = await mine.opening("ann", policy=SessionPolicy(1, OnExceed.DENY))
         assert denied.reason is Reason.TOO_MANY_SESSIONS
+
+
+async def test_a_user_is_ended_from_any_node_and_whoever_has_the_session_is_told(server: RedisServer) -> None:
+    async with node(server.url, "one") as one, node(server.url, "two") as two:
+        mine, theirs = Tenant(one), Tenant(two)
+        first, second = await mine.open("ann", "1"), await theirs.open("ann", "2")
+        assert await mine.join(first, "a") is None
+        assert await theirs.join(second, "a") is None
+        assert await theirs.join(await theirs.open("bob"), "a") is None
+        assert await asked(mine.registry.counts, "a") == RoomCounts(2, 3)
+        assert await asked(mine.registry.end, "ann", "2", "because") == 1
+        await until(lambda: theirs.heard == [(second, "because")])
+        assert await asked(mine.registry.end, "ann", None, "all") == 1
+        await until(lambda: mine.heard == [(first, "all")])
+        assert await asked(mine.registry.end, "ann", None, "all") == 0
+        assert await asked(theirs.registry.counts, "a") == RoomCounts(1, 1)
+        assert await asked(theirs.registry.counts, "never") == RoomCounts(0, 0)
+
+
+async def test_every_node_is_told_once_and_in_one_order_whatever_becomes_of_the_connection(
+    server: RedisServer,
+) -> None:
+    async with node(server.url, "one", answer_s=0.4) as one, node(server.url, "two", answer_s=0.4) as two:
+        mine, theirs = Tenant(one), Tenant(two)
+        bodies = [b"\x00%d" % n for n in range(20)]
+        assert await asyncio.gather(*(asked(mine.registry.tell, body) for body in bodies)) == [None] * 20
+        await until(lambda: mine.heard == theirs.heard == bodies)
+        server.signal(signal.SIGSTOP)
+        telling = asked(mine.registry.tell, b"unknown")
+        await until(lambda: one.away and two.away)
+        assert await asked(theirs.registry.tell, b"refused") is Unavailable.AWAY
+        server.signal(signal.SIGCONT)
+        async with asyncio.timeout(5):
+            assert await telling is None
+        assert await asked(mine.registry.tell, b"after") is None
+        await until(lambda: mine.heard[20:] == theirs.heard[20:] == [b"unknown", b"after"])
 
 
 async def test_what_is_said_of_a_session_before_its_opening_is_answered_is_said_again(server: RedisServer) -> None:
@@ -180,10 +220,10 @@ async def test_what_is_said_of_a_session_before_its_opening_is_answered_is_said_
         sid = next(iter(tenant.registry._lines.values()))._calls[0].sid  # type: ignore[attr-defined]
         tenant.registry.control([b"kick", me, b"ann", sid.encode(), b"1", b"replaced", b"99"])
         tenant.registry.control([b"revoke", b"user", b"bob", b"4000000000000"])
-        assert tenant.told == [(Revocable.USER, "bob")]
+        assert tenant.heard == [(Revocable.USER, "bob")]
         opened = [(await one).key for one in openings]
-        await until(lambda: (opened[0], "replaced") in tenant.told)
-        await until(lambda: tenant.told.count((Revocable.USER, "bob")) > 1)
+        await until(lambda: (opened[0], "replaced") in tenant.heard)
+        await until(lambda: tenant.heard.count((Revocable.USER, "bob")) > 1)
         assert list(tenant.registry.sessions) == [opened[1]]
         assert tenant.registry._said_early == []
 
@@ -260,7 +300,7 @@ async def test_a_revoked_user_is_ended_everywhere_and_opens_nowhere(server: Redi
         await theirs.open("ann", "2")
         await theirs.open("bob", "1", token_id="t2")
         assert await asked(mine.registry.revoke, Revocable.USER, "ann", FAR, "rude") == 2
-        await until(lambda: mine.told == theirs.told == [(Revocable.USER, "ann")])
+        await until(lambda: mine.heard == theirs.heard == [(Revocable.USER, "ann")])
         for tenant in (mine, theirs):
             assert (await tenant.opening("ann")).reason is Reason.REVOKED
         assert await asked(mine.registry.revoke, Revocable.TOKEN_ID, "t2", FAR, "") == 1
@@ -270,7 +310,8 @@ async def test_a_revoked_user_is_ended_everywhere_and_opens_nowhere(server: Redi
         assert await asked(theirs.registry.revoke, Revocable.USER, "ann", 0.0, "") == 1
         assert await asked(theirs.registry.revoke, Revocable.USER, "ann", 0.0, "") == 0
         await mine.open("ann")
-        assert len(mine.told) == 3
+        await until(lambda: len(mine.heard) == 4)
+        assert mine.heard[1:] == [(Revocable.TOKEN_ID, "t2"), (Revocable.SID, "7"), "lifted"]
 
 
 async def test_an_opening_whose_outcome_was_unknown_is_counted_once(server: RedisServer) -> None:
@@ -311,7 +352,7 @@ async def test_what_makes_room_is_made_up_for_when_redis_was_away() -> None:
                 await asyncio.sleep(0.05)
                 assert await other.ask("HLEN", f"{T}s") == 1
                 assert await other.ask("HLEN", f"{T}rooms") == 0
-            assert tenant.told == []
+            assert tenant.heard == []
 
 
 async def test_a_dead_nodes_sessions_make_room_and_if_it_lives_it_is_told(server: RedisServer) -> None:
@@ -327,7 +368,7 @@ async def test_a_dead_nodes_sessions_make_room_and_if_it_lives_it_is_told(server
         assert await other.ask("HLEN", f"{T}rooms") == 0
         await tenant.open("x", limits=limits)
         assert await frozen.opening("y") is Unavailable.AWAY
-        await until(lambda: "fenced" in frozen.told)
+        await until(lambda: "fenced" in frozen.heard)
         assert len(frozen.registry.sessions) == 0
         await frozen.open("y", limits=limits)
         assert two.figures.reaped == 370
@@ -342,7 +383,7 @@ async def test_what_was_said_while_a_node_could_not_hear_is_read_and_a_gap_is_lo
         await other.ask("CLIENT", "KILL", "TYPE", "pubsub")
         await until(lambda: not (one.away or two.away))
         await theirs.open("u0", "1")
-        await until(lambda: mine.told == [(keys[0], "replaced")])
+        await until(lambda: mine.heard == [(keys[0], "replaced")])
         # Something that nobody ever heard, and can read no more.
         await theirs.settled()
         one.channels.pop(mine.registry.follower.channel)
@@ -350,6 +391,6 @@ async def test_what_was_said_while_a_node_could_not_hear_is_read_and_a_gap_is_lo
         await theirs.settled()
         await other.ask("DEL", f"{T}ctl")
         one.channels[mine.registry.follower.channel] = mine.registry.follower
-        await theirs.settled()
-        await until(lambda: mine.told[1:] == [(keys[1], "replaced")])
+        await asked(theirs.registry.tell, b"x")
+        await until(lambda: mine.heard[1:] == [(keys[1], "replaced")])
         assert list(mine.registry.sessions) == [keys[2]]

@@ -42,5 +42,7 @@ if ends > now then
     end
   end
 end
-control({'revoke', ARGV[1], ARGV[2], ARGV[3]})
+if before or ends > now then
+  control({'revoke', ARGV[1], ARGV[2], ARGV[3]})
+end
 return {'OK', before and 1 or 0, ended}
