@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import signal
 import socket
 import sqlite3
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.api import ADMIN, Backend
-from tests.client import Client
+from tests.client import Client, until
 from tests.components import free_port
 from tests.process import GatewayCommand
 
@@ -90,6 +94,47 @@ async def test_after_a_planned_restart_everybody_recovers_and_nothing_is_publish
         back = await join(ann, since={"epoch": place["epoch"], "offset": 3})
         assert (back["recovered"], back["count"], back["offset"]) == (False, 0, 0)
         assert back["epoch"] != place["epoch"]
+
+
+async def test_what_was_acknowledged_while_it_ended_is_there_again_once(start: Start) -> None:
+    busy = "history: {max_messages: 10000, max_bytes: 4194304, recover_max_messages: 10000}"
+    acked: dict[str, int] = {}
+    texts = map(str, count())
+
+    async def publish(client: Client) -> None:
+        with contextlib.suppress(AssertionError, ConnectionError):  # the drain has closed it
+            while True:
+                text = next(texts)
+                acked[text] = await say(client, text, id=text)
+
+    async def call(backend: Backend) -> None:
+        with contextlib.suppress(aiohttp.ClientError):
+            while True:
+                text = next(texts)
+                body = {"svc": "chat", "type": "msg", "data": {"msg": text}, "id": text}
+                answer = await backend.post(PUBLISH, body)
+                if answer.status != 202:
+                    return
+                acked[text] = answer.json["offset"]
+
+    async with (
+        start(busy) as gateway,
+        Backend(gateway.internal_base) as backend,
+        Client(gateway.base, ticket="dev:ann") as ann,
+    ):
+        place = await join(ann)
+        both = asyncio.gather(publish(ann), call(backend))
+        await until(lambda: len(acked) > 50)
+        await end(gateway, signal.SIGTERM)
+        await both
+    async with start(busy) as gateway, Client(gateway.base, ticket="dev:bob") as bob:
+        back = await join(bob, since={"epoch": place["epoch"], "offset": 0})
+        assert back["recovered"] is True
+        heard = [await bob.receive() for _ in range(back["count"])]
+        assert [one["offset"] for one in heard] == list(range(1, back["offset"] + 1))
+        there = {one["data"]["msg"]: one["offset"] for one in heard}
+        assert len(there) == len(heard)
+        assert acked.items() <= there.items()
 
 
 async def test_a_start_that_fails_loses_nothing_either(start: Start) -> None:
