@@ -42,7 +42,9 @@ _MOVES_PER_S = 100
 
 _HISTORY_ROOMS_PER_S = 1000
 _HISTORY_MESSAGES = 100
-_HISTORY_MESSAGE_BYTES = 100
+_HISTORY_DATA_BYTES = 100
+_ROUND_TEXT_BYTES = len('{"from":"user:u10","msg":""}')
+"""What the chat service puts around a text."""
 _HISTORY_PUBLISHERS = 20
 
 
@@ -242,7 +244,7 @@ def _diffs(server: Server) -> float:
 async def history_memory(server: Server, timing: Timing) -> Figures:
     """Memory of rooms in which something is kept and nobody is: 1,000 rooms for each second of the window."""
     rooms = int(timing.window_s * _HISTORY_ROOMS_PER_S)
-    payload = b"." * (_HISTORY_MESSAGE_BYTES - len(MARK)) + MARK
+    payload = b"." * (_HISTORY_DATA_BYTES - _ROUND_TEXT_BYTES - len(MARK)) + MARK
     await _publish_and_leave(server, range(rooms, rooms + _HISTORY_PUBLISHERS), payload)  # what is made once is there
     await asyncio.sleep(_FREED_S)
     before, first = _totals(server), _moment(server)
