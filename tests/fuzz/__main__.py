@@ -17,7 +17,15 @@ atheris: Any = importlib.import_module("atheris")
 """Untyped, and not on every platform."""
 
 with atheris.instrument_imports(
-    include=["wsprism.protocol", "wsprism.settings", "wsprism.realtime", "wsprism.transport.websocket.link", "qos"]
+    include=[
+        "wsprism.protocol",
+        "wsprism.effects",
+        "wsprism.adapters.wasm",
+        "wsprism.settings",
+        "wsprism.realtime",
+        "wsprism.transport.websocket.link",
+        "qos",
+    ]
 ):
     from tests.fuzz.corpus import seeds
     from tests.fuzz.targets import TARGETS

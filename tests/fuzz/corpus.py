@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tests.fuzz.guests import HEAD, answers
 from tests.fuzz.machine import record
 
 __all__ = ["findings", "seeds"]
@@ -62,6 +63,13 @@ def _effects() -> Iterator[bytes]:
         yield b"\x00" + (body if isinstance(body, str) else json.dumps(body)).encode()
 
 
+def _guest() -> Iterator[bytes]:
+    yield from answers()
+    at = 4096 + HEAD.size
+    for seed in _effects():
+        yield HEAD.pack((at << 32) | len(seed[1:]), 1024, at, 16) + seed[1:]
+
+
 def _settings() -> Iterator[bytes]:
     for path in sorted((ROOT / "config").glob("**/*.yaml")):
         text = path.read_bytes()
@@ -102,4 +110,11 @@ def _connection() -> Iterator[bytes]:
             yield bytes((8 if vector.get("framing") == "versioned" else 0,)) + script
 
 
-_SEEDS = {"envelope": _envelope, "hot": _hot, "effects": _effects, "settings": _settings, "connection": _connection}
+_SEEDS = {
+    "envelope": _envelope,
+    "hot": _hot,
+    "effects": _effects,
+    "guest": _guest,
+    "settings": _settings,
+    "connection": _connection,
+}

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from tests.fuzz.guests import call
 from tests.fuzz.machine import connection
 from wsprism.effects import (
     MAX_EFFECTS,
@@ -175,6 +176,7 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "envelope": envelope,
     "hot": hot,
     "effects": effects,
+    "guest": call,
     "settings": settings,
     "connection": connection,
 }

@@ -18,7 +18,7 @@ VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "effects.json").re
 
 
 def shown(effect: Any) -> dict[str, Any]:
-    fields = {name: getattr(effect, name) for name in effect.__struct_fields__ if name != "wants"}
+    fields = {name: getattr(effect, name) for name in effect.__struct_fields__ if name not in ("wants", "echo")}
     for name, value in fields.items():
         if isinstance(value, msgspec.Raw):
             fields[name] = json.loads(bytes(value))

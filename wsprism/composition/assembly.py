@@ -10,10 +10,9 @@ from qos import Pacer
 from wsprism import __version__
 from wsprism.adapters.memory.room_store import MemoryRoomStore
 from wsprism.adapters.tickets.authenticators import build_authenticator
-from wsprism.composition.service_code import PythonServices, ServiceCode
-from wsprism.errors import InternalError
+from wsprism.composition.service_code import ServiceCode
 from wsprism.policy.handshake import HandshakeLimiter, HandshakeRates
-from wsprism.ports import ExtService, HotService
+from wsprism.ports import ExtService, HostedService, HotService
 from wsprism.realtime.rules import ServiceRegistry, TenantContext, TenantRules, compile_rules
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.one_time import OneTimeTickets
@@ -30,7 +29,7 @@ from wsprism.services import (
     WebhookService,
 )
 from wsprism.settings import FlushSettings, HandshakeLimitSettings, HttpLimitsSettings, TenantSettings
-from wsprism.settings.tenants import ExtServiceSettings, HotServiceSettings
+from wsprism.settings.tenants import BuiltInExtSettings, BuiltInHotSettings
 from wsprism.transport.http.gate import HttpLimits
 
 __all__ = [
@@ -70,38 +69,49 @@ def build_services(
 ) -> ServiceRegistry:
     """What a tenant's messages can reach; ``room`` is always there."""
     python = code.python_services(settings, before)
+    hosted: list[HostedService] = [*python.ext.values(), *python.hot.values()]
     ext: dict[str, ExtService] = {"room": RoomService()}
     for name, ext_settings in settings.services.ext.items():
-        ext[name] = python.ext[name] if ext_settings.kind == "python" else _built_in(name, ext_settings)
+        if ext_settings.kind == "python":
+            ext[name] = python.ext[name]
+        elif ext_settings.kind == "wasm":
+            module = ext[name] = code.wasm.ext(name, ext_settings, before)
+            hosted.append(module)
+        else:
+            ext[name] = _built_in(name, ext_settings)
     hot: dict[int, HotService] = {}
     for service_id, hot_settings in settings.services.hot.items():
-        hot[service_id] = _hot_service(service_id, hot_settings, python)
-    return ServiceRegistry(ext, hot, (*python.ext.values(), *python.hot.values()), python.engines)
+        if hot_settings.kind == "python":
+            hot[service_id] = python.hot[service_id]
+        elif hot_settings.kind == "wasm":
+            looks = hot[service_id] = code.wasm.hot(service_id, hot_settings, before)
+            hosted.append(looks)
+        else:
+            hot[service_id] = _built_in_hot(hot_settings)
+    return ServiceRegistry(ext, hot, hosted, python.engines)
 
 
 def ext_types(settings: TenantSettings) -> dict[str, frozenset[str] | None]:
     """The types that each ext service answers, as far as it is known without running code; None: any."""
     types: dict[str, frozenset[str] | None] = {"room": RoomService.types}
     for name, one in settings.services.ext.items():
-        types[name] = None if one.kind == "python" else _built_in(name, one).types
+        types[name] = None if one.kind == "python" or one.kind == "wasm" else _built_in(name, one).types
     return types
 
 
-def _hot_service(service_id: int, settings: HotServiceSettings, python: PythonServices) -> HotService:
+def _built_in_hot(settings: BuiltInHotSettings) -> HotService:
     match settings.kind:
         case "backend":
             return BackendHotService()
         case "echo":
             return EchoService(include_sender=settings.include_sender)
-        case "python":
-            return python.hot[service_id]
         case "relay":
             return RelayService(include_sender=settings.include_sender)
         case _:
             assert_never(settings.kind)
 
 
-def _built_in(name: str, settings: ExtServiceSettings) -> ExtService:
+def _built_in(name: str, settings: BuiltInExtSettings) -> ExtService:
     match settings.kind:
         case "chat":
             return ChatService(name)
@@ -113,8 +123,6 @@ def _built_in(name: str, settings: ExtServiceSettings) -> ExtService:
             return StateService()
         case "webhook":
             return WebhookService()
-        case "python":
-            raise InternalError("it is code, and not built in")
         case _:
             assert_never(settings.kind)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from wsprism.errors import OperatorError
+from wsprism.composition.code_fault import CodeFault
+from wsprism.composition.wasm_code import WasmCode
 from wsprism.realtime.rules import ServiceRegistry
 from wsprism.services.python import (
     Engine,
@@ -27,15 +28,6 @@ Key = tuple[str, str]
 """Lane and name."""
 
 
-class CodeFault(OperatorError):
-    """A service of the configuration that is none; ``path`` is its key's within its tenant."""
-
-    def __init__(self, path: tuple[str, ...], fault: LoadFault) -> None:
-        super().__init__(str(fault))
-        self.path = path
-        self.fault = fault
-
-
 @dataclass(frozen=True, slots=True)
 class PythonServices:
     """Those of one tenant, by name and id; ``engines`` are what is behind them, each once."""
@@ -46,11 +38,12 @@ class PythonServices:
 
 
 class ServiceCode:
-    """Loaded services by tenant and place in its configuration."""
+    """Loaded services by tenant and place in its configuration. ``wasm`` has the modules."""
 
     def __init__(self) -> None:
         self._loaded: dict[tuple[str, Key], LoadedService] = {}
         self._replaced: list[LoadedService] = []
+        self.wasm = WasmCode()
 
     def check(self, tenant: TenantSettings) -> Iterator[CodeFault]:
         """Load what is new or has changed; what is wrong with it."""
@@ -59,6 +52,7 @@ class ServiceCode:
                 self._load(tenant.id, key, source.value)
             except CodeFault as fault:
                 yield fault
+        yield from self.wasm.check(tenant)
 
     def python_services(self, tenant: TenantSettings, before: ServiceRegistry | None = None) -> PythonServices:
         """The services in Python of a tenant. Whatever of ``before`` is the same still goes on. Raises CodeFault."""
@@ -86,6 +80,8 @@ class ServiceCode:
 
     def keep_only(self, tenants: Iterable[TenantSettings]) -> None:
         """These are in force: forget what they do not have."""
+        tenants = list(tenants)
+        self.wasm.keep_only(tenants)
         wanted = {(tenant.id, key) for tenant in tenants for key, _ in _places(tenant).values()}
         for place in [one for one in self._loaded if one not in wanted]:
             self._replaced.append(self._loaded.pop(place))

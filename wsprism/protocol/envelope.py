@@ -16,7 +16,7 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.faults import DataFault, EnvelopeFault
 from wsprism.protocol.frames import binary_frame, text_frame
 from wsprism.protocol.msgpack_nesting import msgpack_before_nesting, msgpack_nests_too_deep
-from wsprism.protocol.nesting import MAX_DEPTH, is_portable, json_nests_too_deep
+from wsprism.protocol.nesting import MAX_DEPTH, is_portable, json_nests_too_deep, may_hold_large_numbers
 
 __all__ = [
     "ACK_REQUESTED",
@@ -116,7 +116,7 @@ class ExtCodec(Protocol):
         """Reads the `data` of an envelope that this codec decoded, as `type` (default: anything that JSON can say).
 
         Absent data is None when no type is asked for, else a fault. Every value returned without a type can be encoded
-        by every codec.
+        by every codec. As ``msgspec.Raw`` it is JSON, whatever the codec.
         """
 
     def encode(self, message: object) -> bytes:
@@ -196,6 +196,8 @@ class _Codec:
             if type is Any:
                 value = self._decode_any(raw)
                 return value if is_portable(value) else _DATA_NOT_PORTABLE
+            if type is msgspec.Raw:
+                return self._as_json(raw)
             decode = self._decode_typed.get(type)
             if decode is None:
                 decode = self._decode_typed[type] = self._new_decoder(type).decode
@@ -204,6 +206,10 @@ class _Codec:
             return DataFault(faults.describe_data_error(str(error), type))
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return _DATA_NOT_PORTABLE
+
+    def _as_json(self, raw: msgspec.Raw) -> msgspec.Raw | DataFault:
+        value = self._decode_any(raw)
+        return msgspec.Raw(msgspec.json.encode(value)) if is_portable(value) else _DATA_NOT_PORTABLE
 
     def _explain(self, error: msgspec.ValidationError, payload: str | bytes) -> EnvelopeFault:
         """The fault of a message with a wrong field; another version is told as such, whatever else is wrong."""
@@ -266,6 +272,11 @@ class JsonCodec(_Codec):
 
     def frame(self, payload: bytes) -> bytes:
         return text_frame(payload)
+
+    def _as_json(self, raw: msgspec.Raw) -> msgspec.Raw | DataFault:
+        if may_hold_large_numbers(bytes(raw)) and not is_portable(self._decode_any(raw)):
+            return _DATA_NOT_PORTABLE
+        return raw
 
 
 class MsgpackCodec(_Codec):

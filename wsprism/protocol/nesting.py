@@ -9,7 +9,7 @@ import re
 from itertools import accumulate, chain
 from typing import Any, TypeVar
 
-__all__ = ["MAX_DEPTH", "is_portable", "json_nests_too_deep"]
+__all__ = ["MAX_DEPTH", "is_portable", "json_nests_too_deep", "may_hold_large_numbers"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,14 @@ for _bracket in b"[{":
     _STEP[_bracket] = 1
 for _bracket in b"]}":
     _STEP[_bracket] = -1
+
+
+_large_number = re.compile(rb"[0-9]{19}|[0-9][eE]").search
+
+
+def may_hold_large_numbers(json: bytes) -> bool:
+    """Of well-formed JSON: its parser has seen everything of it but how large its numbers are."""
+    return len(json.translate(None, b"0123456789")) < len(json) and _large_number(json) is not None
 
 
 def json_nests_too_deep(text: str, max_depth: int = MAX_DEPTH) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from wsprism.settings.changes import Change
 from wsprism.settings.models import Settings
 from wsprism.settings.python_services import PythonHotSettings, PythonServiceSettings
+from wsprism.settings.wasm import WasmHotSettings, WasmServiceSettings
 
 __all__ = ["Digests", "changed_files", "code_files", "file_digests", "named_files"]
 
@@ -35,10 +36,10 @@ def code_files(settings: Settings) -> Iterator[tuple[Key, str]]:
     """Every key that names a file with a service's code, with the file."""
     for tenant in settings.tenants:
         for name, one in tenant.services.ext.items():
-            if isinstance(one, PythonServiceSettings) and one.file is not None:
+            if isinstance(one, PythonServiceSettings | WasmServiceSettings) and one.file is not None:
                 yield (tenant.id, f"services.ext.{name}.file"), one.file
         for number, hot in tenant.services.hot.items():
-            if isinstance(hot, PythonHotSettings) and hot.file is not None:
+            if isinstance(hot, PythonHotSettings | WasmHotSettings) and hot.file is not None:
                 yield (tenant.id, f"services.hot.{number}.file"), hot.file
 
 

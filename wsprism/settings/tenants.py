@@ -25,6 +25,7 @@ from wsprism.settings.base import Count, Model, to_tuple
 from wsprism.settings.builtin import ExtRelaySettings, ReplySettings, StateSettings
 from wsprism.settings.python_services import PythonHotSettings, PythonServiceSettings
 from wsprism.settings.rooms import RoomSettings
+from wsprism.settings.wasm import WasmHotSettings, WasmServiceSettings
 
 __all__ = ["LimitsSettings", "PolicySettings", "QosSettings", "ServicesSettings", "SessionsSettings", "TenantSettings"]
 
@@ -177,15 +178,15 @@ def _expand_ids(value: Any) -> Any:
     }
 
 
+BuiltInExtSettings = ChatSettings | ExtRelaySettings | ReplySettings | StateSettings | WebhookServiceSettings
+BuiltInHotSettings = EchoSettings | RelaySettings | BackendHotSettings
 ExtServiceSettings = Annotated[
-    ChatSettings | ExtRelaySettings | PythonServiceSettings | ReplySettings | StateSettings | WebhookServiceSettings,
+    BuiltInExtSettings | PythonServiceSettings | WasmServiceSettings,
     Discriminator("kind"),
 ]
 ExtKind = Literal["chat", "relay", "reply", "state", "webhook"]
 HotId = Annotated[int, Field(ge=0, le=255)]
-HotServiceSettings = Annotated[
-    EchoSettings | RelaySettings | BackendHotSettings | PythonHotSettings, Discriminator("kind")
-]
+HotServiceSettings = Annotated[BuiltInHotSettings | PythonHotSettings | WasmHotSettings, Discriminator("kind")]
 
 
 class ServicesSettings(Model):
@@ -196,7 +197,7 @@ class ServicesSettings(Model):
         BeforeValidator(_expand, json_schema_input_type=dict[str, ExtServiceSettings | ExtKind]),
     ] = Field(
         {"chat": ChatSettings(kind="chat")},
-        description="name of the service to its kind (`chat`, `python`, `relay`, `reply`, `state`, `webhook`)",
+        description="name of the service to its kind (`chat`, `python`, `relay`, `reply`, `state`, `wasm`, `webhook`)",
     )
     hot: Annotated[
         dict[HotId, HotServiceSettings],
@@ -204,7 +205,8 @@ class ServicesSettings(Model):
             _expand_ids, json_schema_input_type=dict[str, HotServiceSettings | Literal["echo", "relay", "backend"]]
         ),
     ] = Field(
-        {1: EchoSettings(kind="echo")}, description="service id to its kind (`echo`, `relay`, `backend`, `python`)"
+        {1: EchoSettings(kind="echo")},
+        description="service id to its kind (`echo`, `relay`, `backend`, `python`, `wasm`)",
     )
 
     @field_validator("ext")

@@ -192,7 +192,7 @@ TENANT_FAULTS = [
     (
         "services: {ext: {chat: nope}}",
         "services.ext.chat",
-        "the kind must be one of chat, relay, python, reply, state, webhook, found 'nope'",
+        "the kind must be one of chat, relay, reply, state, webhook, python, wasm, found 'nope'",
     ),
     (
         "services: {ext: {game: {kind: python}}}",
@@ -221,12 +221,12 @@ TENANT_FAULTS = [
     (
         "services: {hot: {1: nope}}",
         "services.hot.1",
-        "the kind must be one of echo, relay, backend, python, found 'nope'",
+        "the kind must be one of echo, relay, backend, python, wasm, found 'nope'",
     ),
     (
         "services: {hot: {1: {kind: nope}}}",
         "services.hot.1.kind",
-        "the kind must be one of echo, relay, backend, python, found 'nope'",
+        "the kind must be one of echo, relay, backend, python, wasm, found 'nope'",
     ),
     ("services: {hot: {1: 5}}", "services.hot.1", "must be a mapping, found 5"),
     (

@@ -24,6 +24,7 @@ from wsprism.settings.auth import AuthSettings
 from wsprism.settings.builtin import ReplySettings, StateSettings
 from wsprism.settings.loader import settings_in
 from wsprism.settings.shape import models_in
+from wsprism.settings.wasm import WasmHotSettings, WasmServiceSettings
 
 KeyPath = tuple[str | int, ...]
 
@@ -35,8 +36,10 @@ _EXT: dict[str, type[BaseModel]] = {
     "python": PythonServiceSettings,
     "reply": ReplySettings,
     "state": StateSettings,
+    "wasm": WasmServiceSettings,
     "webhook": WebhookServiceSettings,
 }
+_HOT: dict[str, type[BaseModel]] = {"python": PythonHotSettings, "wasm": WasmHotSettings}
 
 
 def whole() -> dict[str, Any]:
@@ -101,12 +104,14 @@ def whole() -> dict[str, Any]:
                         "game": {"kind": "python", "file": "game.py"},
                         "rules": {"kind": "python", "factory": "rules:make"},
                         "physics": {"kind": "python", "entry_point": "physics"},
+                        "guest": {"kind": "wasm", "file": "rules.wasm"},
                         "orders": {"kind": "webhook", "url": "https://orders/", "timeout_ms": 50},
                     },
                     "hot": {
                         "1": {"kind": "echo"},
                         "2": {"kind": "relay"},
                         "3": {"kind": "python", "file": "moves.py"},
+                        "4": {"kind": "wasm", "file": "moves.wasm"},
                     },
                 },
             }
@@ -133,8 +138,8 @@ def _fill(data: dict[str, Any], model: type[BaseModel]) -> None:
         if ext["kind"] in _EXT:
             _fill(ext, _EXT[ext["kind"]])
     for hot in data.get("hot", {}).values():
-        if hot["kind"] == "python":
-            _fill(hot, PythonHotSettings)
+        if hot["kind"] in _HOT:
+            _fill(hot, _HOT[hot["kind"]])
         elif hot["kind"] != "backend":
             hot.setdefault("include_sender", False)
 

@@ -24,8 +24,9 @@ def engine() -> Engine:
     config.cranelift_nan_canonicalization = True
     config.parallel_compilation = False  # a reload leaves the other cores to others
     config.max_wasm_stack = _STACK_BYTES
-    config.memory_reservation = MAX_MEMORY_BYTES  # a memory never moves while it grows: growing copies nothing
+    config.memory_reservation = MAX_MEMORY_BYTES
     config.memory_reservation_for_growth = 0
+    config.memory_may_move = False  # growing copies nothing, and where a memory is never changes
     config.memory_guard_size = _GUARD_BYTES
     config.gc_support = False
     config.wasm_gc = False

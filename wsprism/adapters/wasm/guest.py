@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from wsprism.adapters.wasm.bounds import Bounds, GuestFault
 from wsprism.adapters.wasm.instance import Instance
 from wsprism.policy.ratelimit import TokenBucket
 from wsprism.policy.suspension import Suspension
 from wsprism.services.conduct import LONGEST_HOLD_S, Conduct
 
 if TYPE_CHECKING:
+    from wsprism.adapters.wasm.bounds import Bounds, GuestFault
     from wsprism.adapters.wasm.module import GuestModule
     from wsprism.ports import ServiceHost, ServiceStatus
 
@@ -25,6 +24,8 @@ __all__ = ["Guest", "Terms"]
 FAULTS: Final = 10
 WITHIN_S: Final = 60.0
 _LINES_PER_S: Final = 10
+_LOOKS_SELDOM: Final = 63
+"""At how much memory it has: once in so many calls, and one."""
 _LEVELS: Final = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 
 _log = logging.getLogger("wsprism.services")
@@ -59,6 +60,8 @@ class Guest:
         self.host: ServiceHost | None = None
         self.conduct = Conduct(lane, name, "wasm", terms.module.version, Suspension(FAULTS, WITHIN_S))
         self._instance: Instance | None = None
+        self._calls = 0
+        self._memory_bytes = 0
         self._lines = TokenBucket(_LINES_PER_S, _LINES_PER_S, time.monotonic())
         self._left_out = 0
 
@@ -73,42 +76,39 @@ class Guest:
         self.conduct.start(host)
 
     def stop(self) -> None:
-        """It is called no more. Idempotent."""
+        """It is called no more; nothing of it is ever under way. Idempotent."""
         self.throw_away()
         self.conduct.stop()
         self.host = None
 
-    def ask(self, pass_: int, call: Callable[[Instance, ServiceHost], tuple[Any, int]]) -> Any:
-        """What ``call`` makes of an instance's answer, with the number of effects in it. A fault is settled, and None.
-
-        A call that is asked for has its ``pass_`` already.
-        """
-        host = self.host
-        if host is None:
-            self.conduct.withdrawn(pass_)
-            return None
-        began = time.perf_counter()
+    def instance(self) -> Instance:
+        """The one that has not failed yet, made now if there is none. Raises GuestFault."""
         instance = self._instance
-        try:
-            if instance is None:
-                terms = self.terms
-                instance = self._instance = Instance(terms.module, terms.bounds, terms.options, self._say)
-            gave, effects = call(instance, host)
-        except GuestFault as fault:
-            if instance is not None:
-                self.conduct.used(instance.fuel_used, 0)
-            self.throw_away()
-            self.conduct.failed(pass_, fault.cause.value, fault.words)
-            return None
+        if instance is None:
+            terms = self.terms
+            instance = self._instance = Instance(terms.module, terms.bounds, terms.options, self._say)
+        return instance
+
+    def worked(self, pass_: int, instance: Instance, effects: int, began: float) -> None:
+        """A call that began at ``began`` (``time.perf_counter``) gave so many effects."""
         took_s = time.perf_counter() - began
-        self.conduct.used(instance.fuel_used, instance.memory_bytes)
+        if not self._calls & _LOOKS_SELDOM:
+            self._memory_bytes = instance.memory_bytes
+        self._calls += 1
+        self.conduct.used(instance.fuel_used, self._memory_bytes)
         self.conduct.worked(pass_, effects, took_s)
         if took_s > LONGEST_HOLD_S:
-            self.conduct.held(took_s, "wsprism_handle")
-        return gave
+            self.conduct.held(took_s, "wsprism_handle" if self.conduct.lane == "ext" else "wsprism_hot")
+
+    def failed(self, pass_: int, fault: GuestFault) -> None:
+        """A call gave nothing: what it ran in is thrown away."""
+        self.conduct.used(0 if self._instance is None else self._instance.fuel_used, 0)
+        self.throw_away()
+        self.conduct.failed(pass_, fault.cause.value, fault.words)
 
     def throw_away(self) -> None:
         """Its instance, with all that it knows; the next call gets a new one."""
+        self._calls = 0
         instance, self._instance = self._instance, None
         if instance is not None:
             instance.close()

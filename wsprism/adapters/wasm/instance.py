@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from ctypes import memmove, string_at
 from typing import TYPE_CHECKING, Any, Final
 
 from wsprism.adapters.wasm.bounds import MAX_TABLE_ELEMENTS, Bounds, Cause, GuestFault
@@ -53,8 +54,6 @@ Say = Callable[[int, str], object]
 class Instance:
     """``options`` is JSON for `wsprism_init`. Making one runs the module's start function and `wsprism_init`, each with
     the fuel of a call; raises GuestFault.
-
-    ``fuel_used`` is of the last call.
     """
 
     def __init__(self, module: GuestModule, bounds: Bounds, options: bytes, say: Say, native: Native = native) -> None:
@@ -64,8 +63,12 @@ class Instance:
         self._say = say
         self._module = module  # its code lives as long as its instances
         self._stopped: str | None = None
-        self._has_memory = False
-        self.fuel_used = 0
+        self._base = 0
+        self._size = 0
+        self._set_fuel = native.context_set_fuel
+        self._get_fuel = native.context_get_fuel
+        self._memory_size = native.memory_data_size
+        self._call_function = native.func_call_unchecked
         self._values = RawValues()
         self._at = at = ctypes.addressof(self._values)
         self._first = ctypes.c_uint32.from_address(at)
@@ -127,10 +130,16 @@ class Instance:
         return result if result in (DROP, PASS) else self._output(result)
 
     @property
+    def fuel_used(self) -> int:
+        """By the last call."""
+        self._get_fuel(self._context, self._fuel_at)
+        return self._bounds.fuel - self._fuel.value
+
+    @property
     def memory_bytes(self) -> int:
         """What it has now."""
-        size: int = self._native.memory_data_size(self._context, self._memory_at)
-        return size
+        self._size = self._memory_size(self._context, self._memory_at)
+        return self._size
 
     def close(self) -> None:
         """Give everything back; nothing may be called afterwards. Idempotent."""
@@ -145,30 +154,35 @@ class Instance:
     # Calls
 
     def _refuel(self) -> None:
-        self._native.context_set_fuel(self._context, self._bounds.fuel)
+        self._set_fuel(self._context, self._bounds.fuel)
 
     def _call_with(self, function: int, data: bytes) -> None:
         """Put ``data`` where the guest wants it, and call ``function`` with it."""
-        self._first.value = length = len(data)
+        first = self._first
+        first.value = length = len(data)
         self._call(self._alloc, 1)
-        pointer: int = self._first.value
-        native, context = self._native, self._context
-        size = native.memory_data_size(context, self._memory_at)
-        if not pointer or pointer + length > size:
-            words = f"wsprism_alloc({length}) gave {pointer}, where it has no memory for that (it has {size} bytes)"
+        pointer: int = first.value
+        if not pointer or not self._has(pointer, length):
+            words = (
+                f"wsprism_alloc({length}) gave {pointer}, where it has no memory for that (it has {self._size} bytes)"
+            )
             raise GuestFault(Cause.MEMORY, words)
-        ctypes.memmove(native.memory_data(context, self._memory_at) + pointer, data, length)
-        self._first.value = pointer
+        memmove(self._base + pointer, data, length)
+        first.value = pointer
         self._second.value = length
         self._call(function, 2)
 
     def _call(self, function: int, arguments: int) -> None:
-        native = self._native
-        error = native.func_call_unchecked(self._context, function, self._at, arguments or 1, self._trap_at)
-        native.context_get_fuel(self._context, self._fuel_at)
-        self.fuel_used = self._bounds.fuel - self._fuel.value
+        error = self._call_function(self._context, function, self._at, arguments or 1, self._trap_at)
         if error or self._trap.value or self._stopped is not None:
             self._raise_any(error)
+
+    def _has(self, pointer: int, length: int) -> bool:
+        """Whether its memory, which only grows, has this piece now."""
+        if pointer + length <= self._size:
+            return True
+        self._size = self._memory_size(self._context, self._memory_at)
+        return pointer + length <= self._size
 
     def _output(self, result: int) -> bytes:
         pointer, length = result >> 32, result & 0xFFFFFFFF
@@ -206,42 +220,37 @@ class Instance:
         self._native.instance_export_get(
             self._context, ctypes.addressof(self._handle), b"memory", 6, ctypes.addressof(self._memory)
         )
-        self._has_memory = True
+        self._base = self._native.memory_data(self._context, self._memory_at) or 0
 
     # What it asks of its host
 
     def enter(self, caller: Any) -> bool:
         """It calls into the host: whether it can pay. Before it is whole (its start function), memory is found by
         ``caller``."""
-        if not self._has_memory:
+        if not self._base:
             found = caller.get("memory")
             if found is None:
                 return False
-            ctypes.memmove(self._memory_at, ctypes.addressof(found._memory), ctypes.sizeof(found._memory))
-            self._has_memory = True
+            memmove(self._memory_at, ctypes.addressof(found._memory), ctypes.sizeof(found._memory))
+            self._base = self._native.memory_data(self._context, self._memory_at) or 0
         return self._stopped is None and self.charge(HOST_CALL_FUEL)
 
     def charge(self, fuel: int) -> bool:
         """Take ``fuel`` from it; False: it has not so much, and has none from now on."""
-        native = self._native
-        native.context_get_fuel(self._context, self._fuel_at)
+        self._get_fuel(self._context, self._fuel_at)
         left = self._fuel.value - fuel
-        native.context_set_fuel(self._context, max(left, 0))
+        self._set_fuel(self._context, max(left, 0))
         return left >= 0
 
     def read(self, pointer: int, length: int) -> bytes | None:
         """A piece of its memory; None: it does not have it."""
-        native, context = self._native, self._context
-        if pointer + length > native.memory_data_size(context, self._memory_at):
-            return None
-        return ctypes.string_at(native.memory_data(context, self._memory_at) + pointer, length)
+        return string_at(self._base + pointer, length) if self._has(pointer, length) else None
 
     def write(self, pointer: int, data: bytes) -> bool:
         """Put ``data`` into its memory; False: it does not have so much there."""
-        native, context = self._native, self._context
-        if pointer + len(data) > native.memory_data_size(context, self._memory_at):
+        if not self._has(pointer, len(data)):
             return False
-        ctypes.memmove(native.memory_data(context, self._memory_at) + pointer, data, len(data))
+        memmove(self._base + pointer, data, len(data))
         return True
 
     def say(self, level: int, text: bytes) -> None:
@@ -251,7 +260,7 @@ class Instance:
     def stop_with(self, words: str) -> None:
         """It is done for: it stops at its next instruction."""
         self._stopped = words
-        self._native.context_set_fuel(self._context, 0)
+        self._set_fuel(self._context, 0)
 
 
 def _code_of(trap: Any) -> str:

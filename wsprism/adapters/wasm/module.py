@@ -94,6 +94,10 @@ class Modules:
             pass
         return self.read(file)
 
+    def has(self, module: GuestModule) -> bool:
+        """Whether one of the files has it."""
+        return any(known is module for _, known in self._by_file.values())
+
     def keep(self, files: set[str]) -> None:
         """Forget all other files."""
         self._by_file = {file: known for file, known in self._by_file.items() if file in files}

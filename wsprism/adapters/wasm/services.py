@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from wsprism.adapters.wasm.bounds import Cause, GuestFault
 from wsprism.adapters.wasm.guest import Guest, Terms
-from wsprism.adapters.wasm.instance import DROP, PASS
+from wsprism.adapters.wasm.instance import PASS
 from wsprism.adapters.wasm.messages import encode_message
 from wsprism.effects import Answer, Effect, Fail, Refuse, read_effects
 from wsprism.ports import HotVerdict
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault
 from wsprism.protocol.hot import HotFault, decode_hot
-from wsprism.services.conduct import FAULT, SUSPENDED
+from wsprism.services.conduct import ENDED, FAULT, SUSPENDED
 
 if TYPE_CHECKING:
     from wsprism.adapters.wasm.bounds import Bounds
-    from wsprism.adapters.wasm.instance import Instance
     from wsprism.ports import ServiceContext, ServiceHost, ServiceStatus
     from wsprism.protocol.envelope import Envelope
     from wsprism.protocol.hot import Framing, HotFrame
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["WasmExtService", "WasmHotService", "effects_of"]
 
 
-def effects_of(instance: Instance, message: bytes, bounds: Bounds, framing: Framing, max_bytes: int) -> list[Effect]:
-    """What ``instance`` answers ``message``. Raises GuestFault."""
-    answer = instance.handle(message)
+def effects_of(answer: bytes | None, bounds: Bounds, framing: Framing, max_bytes: int) -> list[Effect]:
+    """What a guest's ``answer`` says; None is a yes with nothing to do. Raises GuestFault."""
     if answer is None:
         return []
     effects = read_effects(answer, framing=framing, max_bytes=max_bytes, max_effects=bounds.effects)
@@ -61,10 +60,10 @@ class WasmExtService:
         guest = self._guest
         host = guest.host
         if host is None:
-            return SUSPENDED
+            return ENDED
         data: Any = msgspec.UNSET
         if envelope.data is not None:
-            data = context.decode_data(envelope)
+            data = context.decode_data(envelope, msgspec.Raw)
             if type(data) is DataFault:
                 return Refuse(ErrorCode.BAD_REQUEST, data.msg)
         pass_ = guest.conduct.begin(host.now())
@@ -81,13 +80,15 @@ class WasmExtService:
             envelope.seq,
             data,
         )
-
-        def call(instance: Instance, host: ServiceHost) -> tuple[list[Effect], int]:
-            effects = effects_of(instance, message, self.terms.bounds, host.framing, host.max_bytes)
-            return effects, len(effects)
-
-        effects = guest.ask(pass_, call)
-        return FAULT if effects is None else Answer(effects)
+        began = perf_counter()
+        try:
+            instance = guest.instance()
+            effects = effects_of(instance.handle(message), self.terms.bounds, host.framing, host.max_bytes)
+        except GuestFault as fault:
+            guest.failed(pass_, fault)
+            return FAULT
+        guest.worked(pass_, instance, len(effects), began)
+        return Answer(effects)
 
 
 class WasmHotService:
@@ -116,24 +117,28 @@ class WasmHotService:
     def filter(self, context: ServiceContext, room: str | None, frame: HotFrame) -> bytes | HotVerdict:  # noqa: ARG002
         guest = self._guest
         host = guest.host
-        pass_ = None if host is None else guest.conduct.begin(host.now())
+        if host is None:
+            return HotVerdict.SUSPENDED
+        pass_ = guest.conduct.begin(host.now())
         if pass_ is None:
-            return HotVerdict.DROP
-        raw = frame.raw
+            return HotVerdict.SUSPENDED
+        began = perf_counter()
+        try:
+            instance = guest.instance()
+            verdict = _verdict(instance.judge(frame.raw), host)
+        except GuestFault as fault:
+            guest.failed(pass_, fault)
+            return HotVerdict.FAILED
+        guest.worked(pass_, instance, int(verdict is not HotVerdict.DROP), began)
+        return verdict
 
-        def call(instance: Instance, host: ServiceHost) -> tuple[bytes | HotVerdict, int]:
-            verdict = instance.judge(raw)
-            if verdict == DROP:
-                return HotVerdict.DROP, 0
-            if verdict == PASS:
-                return HotVerdict.PASS, 1
-            assert isinstance(verdict, bytes)
-            if len(verdict) > host.max_bytes:
-                raise GuestFault(Cause.ANSWER, f"its frame has {len(verdict)} bytes; {host.max_bytes} are allowed")
-            read = decode_hot(verdict, host.framing)
-            if isinstance(read, HotFault):
-                raise GuestFault(Cause.ANSWER, f"its frame is none: {read.reason}")
-            return verdict, 1
 
-        gave: bytes | HotVerdict | None = guest.ask(pass_, call)
-        return HotVerdict.DROP if gave is None else gave
+def _verdict(gave: bytes | int, host: ServiceHost) -> bytes | HotVerdict:
+    if not isinstance(gave, bytes):
+        return HotVerdict.PASS if gave == PASS else HotVerdict.DROP
+    if len(gave) > host.max_bytes:
+        raise GuestFault(Cause.ANSWER, f"its frame has {len(gave)} bytes; {host.max_bytes} are allowed")
+    read = decode_hot(gave, host.framing)
+    if isinstance(read, HotFault):
+        raise GuestFault(Cause.ANSWER, f"its frame is none: {read.reason}")
+    return gave

@@ -34,7 +34,7 @@ def started(content: bytes, bounds: Bounds = BOUNDS, say: Callable[[int, str], o
 def asked(content: bytes, bounds: Bounds = BOUNDS, message: bytes = b'{"type":"x"}', **options: Any) -> Any:
     instance = started(content, bounds, **options)
     try:
-        return effects_of(instance, message, bounds, Framing.COMPACT, 65_536)
+        return effects_of(instance.handle(message), bounds, Framing.COMPACT, 65_536)
     finally:
         instance.close()
 
