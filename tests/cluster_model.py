@@ -7,6 +7,7 @@ may be lost with what is on its way; what became of a publication is found out w
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,26 @@ from typing import Any
 from actors.testing import ManualScheduler
 from tests.realtime_support import Peer, World
 from wsprism.adapters.memory.mirror import MirrorStore
+from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.history import History, HistoryBounds, Position
-from wsprism.ports import Batch, Draft, Ordered, RoomListener, Unavailable, Window, WindowItem
+from wsprism.policy.limits import Limits
+from wsprism.policy.revocation import Revocable
+from wsprism.policy.sessions import Deny, SessionPolicy
+from wsprism.ports import (
+    Batch,
+    Draft,
+    Opened,
+    Ordered,
+    RegistryListener,
+    RoomCounts,
+    RoomListener,
+    SessionKey,
+    SessionOpening,
+    Unavailable,
+    Window,
+    WindowItem,
+)
+from wsprism.protocol.codes import ErrorCode
 
 __all__ = ["Cluster", "ModelBroker", "ModelRedis"]
 
@@ -37,6 +56,11 @@ class ModelRedis:
     nodes: list[ModelBroker] = field(default_factory=list)
     log: list[tuple[str, str, int, bytes]] = field(default_factory=list)
     epochs: int = 0
+    sessions: dict[tuple[str, str], tuple[SessionKey, ModelRegistry]] = field(default_factory=dict)
+    members: dict[str, set[SessionKey]] = field(default_factory=dict)
+    revoked: set[tuple[Revocable, str]] = field(default_factory=set)
+    registries: list[ModelRegistry] = field(default_factory=list)
+    generations: int = 0
 
     def room(self, name: str, bounds: HistoryBounds | None) -> History[bytes]:
         if name not in self.rooms:
@@ -117,6 +141,7 @@ class ModelBroker:
         self._to_node: deque[tuple[Callable[[], object], bool, bool]] = deque()
         self._unresolved: list[_Publication] = []
         self._asked: list[Callable[[Any], object]] = []
+        self.registry: ModelRegistry | None = None
         redis.nodes.append(self)
 
     # The port
@@ -162,10 +187,10 @@ class ModelBroker:
         bounds: HistoryBounds | None,
         done: Callable[[Window | Unavailable], object],
     ) -> None:
-        self._ask(lambda: self.redis.read(room, since, bounds), done)
+        self.ask(lambda: self.redis.read(room, since, bounds), done)
 
     def purge(self, room: str, bounds: HistoryBounds | None, done: Callable[[Position | Unavailable], object]) -> None:
-        self._ask(lambda: self.redis.begin_anew(room, bounds), done)
+        self.ask(lambda: self.redis.begin_anew(room, bounds), done)
 
     # What a test does
 
@@ -208,6 +233,8 @@ class ModelBroker:
         if not self.away:
             return
         self.away = False
+        if self.registry is not None:
+            self.registry.pay()
         for subscription in self.listening.values():
             self._subscribe(subscription)
         unresolved, self._unresolved = self._unresolved, []
@@ -271,7 +298,7 @@ class ModelBroker:
             self._unresolved.remove(publication)
             publication.done(publication.answer)
 
-    def _ask(self, command: Callable[[], Any], done: Callable[[Any], object]) -> None:
+    def ask(self, command: Callable[[], Any], done: Callable[[Any], object]) -> None:
         if self.away:
             self._local(lambda: done(Unavailable.AWAY))
             return
@@ -298,10 +325,159 @@ class _Publication:
     answer: Ordered | None = None
 
 
-class Cluster:
-    """Nodes with a tenant each, as ``World`` makes them, on one clock. ``settings`` are the tenant's."""
+class ModelRegistry:
+    """One node's ``Registry``, over the connection of its broker."""
 
-    def __init__(self, nodes: int = 2, **settings: Any) -> None:
+    def __init__(self, broker: ModelBroker) -> None:
+        self.listener: RegistryListener | None = None
+        self.redis = broker.redis
+        self._broker = broker
+        self._owed: list[Callable[[], object]] = []
+        broker.redis.registries.append(self)
+
+    def open(
+        self, opening: SessionOpening, limits: Limits, policy: SessionPolicy, done: Callable[[Any], object]
+    ) -> None:
+        self._broker.ask(lambda: self._open(opening, limits, policy), done)
+
+    def close(self, key: SessionKey) -> None:
+        self._depart(lambda: self._remove(key))
+
+    def join(self, key: SessionKey, room: str, limits: Limits, done: Callable[[Any], object]) -> None:
+        self._broker.ask(lambda: self._join(key, room, limits), done)
+
+    def leave(self, key: SessionKey, room: str) -> None:
+        self._depart(lambda: self.redis.members.get(room, set()).discard(key))
+
+    def revoke(
+        self,
+        what: Revocable,
+        name: str,
+        until_s: float,
+        reason: str,  # noqa: ARG002
+        done: Callable[[Any], object],
+    ) -> None:
+        def carry_out() -> int:
+            redis = self.redis
+            was = (what, name) in redis.revoked
+            (redis.revoked.add if until_s else redis.revoked.discard)((what, name))
+            meant = [key for key, _ in redis.sessions.values() if what is Revocable.USER and key.user == name]
+            for key in meant if until_s else ():
+                self._remove(key)
+            for one in redis.registries:
+                one.say(lambda listener: listener.revoked(what, name, until_s))
+            return len(meant) if until_s else int(was)
+
+        self._broker.ask(carry_out, done)
+
+    def counts(self, room: str, done: Callable[[Any], object]) -> None:
+        def carry_out() -> RoomCounts:
+            some = self.redis.members.get(room, set())
+            return RoomCounts(len({one.user for one in some}), len(some))
+
+        self._broker.ask(carry_out, done)
+
+    def end(self, user: str, sid: str | None, reason: str, done: Callable[[Any], object]) -> None:
+        def carry_out() -> int:
+            meant = [one for one in self.redis.sessions.values() if one[0].user == user and sid in (None, one[0].sid)]
+            for key, registry in meant:
+                self._remove(key)
+                registry.say(lambda listener, key=key: listener.end(key, reason))  # type: ignore[misc]
+            return len(meant)
+
+        self._broker.ask(carry_out, done)
+
+    def tell_all(self, body: bytes) -> None:
+        for one in self.redis.registries:
+            one.say(lambda listener: listener.told(body))
+
+    def tell(self, body: bytes, done: Callable[[Any], object]) -> None:
+        self._broker.ask(lambda: self.tell_all(body), done)
+
+    def pay(self) -> None:
+        """Connected again: what only makes room is made up for."""
+        owed, self._owed = self._owed, []
+        for command in owed:
+            self._broker.say(command)
+
+    def reap(self) -> None:
+        """Others take this node for dead, and clean up after it."""
+        for key, registry in list(self.redis.sessions.values()):
+            if registry is self:
+                self._remove(key)
+
+    def fence(self) -> None:
+        """It hears that it was taken for dead."""
+        self.say(lambda listener: listener.fenced())
+
+    def say(self, what: Callable[[RegistryListener], object]) -> None:
+        def told() -> None:
+            assert self.listener is not None
+            what(self.listener)
+
+        self._broker.come_back(told)
+
+    def _depart(self, command: Callable[[], object]) -> None:
+        if self._broker.away:
+            self._owed.append(command)
+        else:
+            self._broker.say(command)
+
+    def _open(self, opening: SessionOpening, limits: Limits, policy: SessionPolicy) -> Opened | Denied:
+        redis, user = self.redis, opening.user
+        sid = opening.sid or f"sid-{redis.generations}"
+        if (Revocable.USER, user) in redis.revoked:
+            return Denied(Reason.REVOKED, ErrorCode.AUTH_FAILED)
+        of_user = {key.sid: key for key, _ in redis.sessions.values() if key.user == user}
+        verdict = policy.decide(of_user, sid)
+        if isinstance(verdict, Deny):
+            return verdict.denied
+        full = limits.may_open_session(len(redis.sessions) - len(verdict.evict))
+        if full is not None:
+            return full
+        replaced = [(of_user[old], reason.value) for old, reason in verdict.evict]
+        for key, reason in replaced:
+            registry = redis.sessions[key.user, key.sid][1]
+            self._remove(key)
+            if registry is not self:
+                registry.say(lambda one, key=key, reason=reason: one.end(key, reason))  # type: ignore[misc]
+        redis.generations += 1
+        new = SessionKey(user, sid, redis.generations)
+        redis.sessions[user, sid] = new, self
+        return Opened(new, replaced)
+
+    def _join(self, key: SessionKey, room: str, limits: Limits) -> Denied | Unavailable | None:
+        redis = self.redis
+        if redis.sessions.get((key.user, key.sid), (None, None))[0] != key:
+            return Unavailable.AWAY
+        of_user = {name for name, some in redis.members.items() if any(one.user == key.user for one in some)}
+        denied = limits.may_join(
+            rooms_total=sum(bool(some) for some in redis.members.values()),
+            room_exists=bool(redis.members.get(room)),
+            users_in_room=len({one.user for one in redis.members.get(room, ())}),
+            user_in_room=room in of_user,
+            rooms_of_user=len(of_user),
+        )
+        if denied is None:
+            redis.members.setdefault(room, set()).add(key)
+        return denied
+
+    def _remove(self, key: SessionKey) -> None:
+        redis = self.redis
+        if redis.sessions.get((key.user, key.sid), (None, None))[0] == key:
+            del redis.sessions[key.user, key.sid]
+            for some in redis.members.values():
+                some.discard(key)
+
+
+class Cluster:
+    """Nodes with a tenant each, as ``World`` makes them, on one clock. ``settings`` are the tenant's.
+
+    ``registry``: they count their sessions and memberships together.
+    """
+
+    def __init__(self, nodes: int = 2, *, registry: bool = False, **settings: Any) -> None:
+        self._has_registry = registry
         self.scheduler = ManualScheduler()
         self.redis = ModelRedis(self.scheduler.now)
         self.worlds: list[World] = []
@@ -315,9 +491,13 @@ class Cluster:
         settings: dict[str, Any] = {
             key: dict(value) if isinstance(value, dict) else value for key, value in self._settings.items()
         }
-        world = World(scheduler=self.scheduler, **settings)
         broker = ModelBroker(self.redis)
-        world.tenant.share(broker, MirrorStore(self.scheduler.now))
+        registry = ModelRegistry(broker) if self._has_registry else None
+        broker.registry = registry
+        mirror = MirrorStore(self.scheduler.now)
+        world = World(
+            scheduler=self.scheduler, prepare=lambda tenant: tenant.share(broker, mirror, registry), **settings
+        )
         self.worlds.append(world)
         self.brokers.append(broker)
         return world
@@ -329,9 +509,20 @@ class Cluster:
         while any(one.redis_does() or (one not in deaf and one.node_hears()) for one in self.brokers):
             self.scheduler.run_until_idle()
 
+    async def open(self, node: int, user: str, sid: str | None = None) -> Peer | Denied:
+        """A client of one node, or why there is none; everything arrives."""
+        world = self.worlds[node]
+        opening = asyncio.ensure_future(world.ask(user, sid))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            self.settle()
+        answer = await opening
+        return answer if isinstance(answer, Denied) else world.attach(answer.session)
+
     async def connect(self, node: int, user: str, sid: str | None = None) -> Peer:
         """A client of one node; what it has heard so far is forgotten."""
-        peer = await self.worlds[node].connect(user, sid)
+        peer = await self.open(node, user, sid)
+        assert isinstance(peer, Peer), peer
         peer.heard()
         return peer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -189,6 +189,7 @@ class World:
         hot: Mapping[int, HotService] | None = None,
         pacer: Pacer | None = None,
         sampler: Sampler | None = None,
+        prepare: Callable[[TenantContext], object] = lambda _: None,
         **settings: Any,
     ) -> None:
         self.scheduler: Any = scheduler or ManualScheduler()
@@ -219,6 +220,7 @@ class World:
         self.tenant = TenantContext(
             "t", rules, authenticator or Nobody(), now, unix_now=now, sampler=sampler, store=store
         )
+        prepare(self.tenant)
         self.gateway = self.system.spawn(lambda: Gateway([self.tenant], self.flusher), name="gateway")
 
     def _stall(self, outlet: Outlet) -> None:

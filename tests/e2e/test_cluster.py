@@ -131,6 +131,40 @@ async def test_while_redis_is_away_clients_are_told_and_afterwards_nothing_is_mi
         assert [(await peer.receive())["data"]["msg"] for peer in (ann, bob)] == ["again", "again"]
 
 
+async def test_limits_hold_over_both_nodes_and_a_user_is_kicked_and_revoked_on_either(
+    start_gateway: StartGateway, redis: RedisServer
+) -> None:
+    nodes = [
+        await start_with_api(
+            start_gateway,
+            acme={
+                "limits": {"max_users_per_room": 2},
+                "policy": {"sessions": {"max_sessions_per_user": 1, "on_exceed": "kick_oldest"}},
+            },
+            gateway={"broker": {"url": redis.url}},
+        )
+        for _ in range(2)
+    ]
+    (one, _), (two, api_two) = nodes
+    async with Client(one.base, ticket="dev:ann") as ann, Client(two.base, ticket="dev:bob") as bob:
+        await join(ann, "a")
+        await join(bob, "a")
+        async with Client(two.base, ticket="dev:cora") as cora:
+            await cora.send("room", "join", room="a")
+            assert (await cora.receive())["data"]["code"] == "RESOURCE_EXHAUSTED"
+        async with Client(two.base, ticket="dev:ann") as again:
+            assert await ann.expect_close() == (4500, "kicked_oldest")
+            await join(again, "a")
+            async with Backend(api_two) as backend:
+                answer = await backend.post(f"{ACME}/revoke", {"user": "user:ann"})
+                assert (answer.status, answer.json) == (200, {"sessions": 1}), answer
+            assert await again.expect_close() == (4502, "ticket revoked")
+        for node, _ in nodes:
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await Client(node.base, ticket="dev:ann").open()
+            assert refused.value.status == 401
+
+
 async def test_a_node_without_redis_waits_and_is_not_ready(start_nodes: StartNodes, redis: RedisServer) -> None:
     redis.kill()
     ((_, api),) = await start_nodes(1)

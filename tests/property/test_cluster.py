@@ -76,10 +76,10 @@ class ClusterMachine(RuleBasedStateMachine):
     def run(self, coro: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(coro)
 
-    @initialize(nodes=st.integers(2, 3))
-    def start(self, nodes: int) -> None:
+    @initialize(nodes=st.integers(2, 3), registry=st.booleans())
+    def start(self, nodes: int, registry: bool) -> None:
         history = {"max_messages": MOST_KEPT, "recover_max_messages": MOST_RECOVERED}
-        self.cluster = Cluster(nodes, rooms=[{"match": KEEPING, "history": history}])
+        self.cluster = Cluster(nodes, registry=registry, rooms=[{"match": KEEPING, "history": history}])
         self.dead: set[int] = set()
         for node in range(nodes):
             self.connect(node)
@@ -97,8 +97,10 @@ class ClusterMachine(RuleBasedStateMachine):
     @rule(pick=PICK)
     def connect(self, pick: int) -> None:
         node, number = self.node(pick), next(self.numbers)
-        peer = self.run(self.cluster.connect(node, f"u{number % 2}", f"s{number}"))
-        self.clients.append(Client(peer, node))
+        peer = self.run(self.cluster.open(node, f"u{number % 2}", f"s{number}"))
+        if isinstance(peer, Peer):
+            peer.heard()
+            self.clients.append(Client(peer, node))
 
     @precondition(lambda self: self.clients)
     @rule(pick=PICK, room=ROOM, place=PICK, back=st.integers(0, 3), asks=st.booleans())
@@ -220,6 +222,8 @@ class ClusterMachine(RuleBasedStateMachine):
         broker = self.cluster.brokers[node]
         broker.lose(executed)
         broker.listening.clear()
+        if broker.registry is not None:
+            broker.registry.reap()
         self.dead.add(node)
 
     @rule(seconds=st.sampled_from([0.05, 0.3, 2.5]))
@@ -348,7 +352,18 @@ class ClusterMachine(RuleBasedStateMachine):
         by_id = {self.ids[text] for text in texts if text in self.ids}
         assert all(text in texts or self.ids.get(text) in by_id for text in self.acked)
         assert not self.refused & set(texts), "what was refused is not in the log"
+        if cluster.redis.registries:
+            self.counts_are_exact()
         assert all("_Crash" in str(one) for one in cluster.failures()), cluster.failures()
+
+    def counts_are_exact(self) -> None:
+        """The registry has who is connected and who is a member, and nobody else."""
+        redis = self.cluster.redis
+        alive = [world for node, world in enumerate(self.cluster.worlds) if node not in self.dead]
+        sessions = [session for world in alive for session in world.tenant.registry]
+        assert {key for key, _ in redis.sessions.values()} == {session.key for session in sessions}
+        members = {(room, session.key) for session in sessions for room in session.rooms}
+        assert {(room, key) for room, some in redis.members.items() for key in some} == members
 
 
 TestCluster = ClusterMachine.TestCase

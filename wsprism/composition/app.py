@@ -215,7 +215,7 @@ class GatewayProcess:
             if tenant.mirror is not None:
                 tenant.mirror.sweep()
         if self.node is not None:
-            self.node.forget_removed()
+            self.node.sweep()
 
     async def start(self) -> None:
         """Serve. Raises OperatorError when the address or the state file cannot be had."""

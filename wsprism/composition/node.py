@@ -72,11 +72,14 @@ class ClusterNode:
     def join(self, tenant: TenantContext) -> TenantContext:
         """Have a tenant's rooms live on all nodes."""
         self._joined.append(tenant)
-        tenant.share(self.redis.broker(tenant.id), MirrorStore(self._scheduler.now))
+        tenant.share(self.redis.broker(tenant.id), MirrorStore(self._scheduler.now), self.redis.registry(tenant.id))
         return tenant
 
-    def forget_removed(self) -> None:
-        """Tenants that are no more need nothing of the others."""
+    def sweep(self) -> None:
+        """Tenants follow how many nodes there are; those that are no more need nothing of the others."""
+        live = max(1, self.redis.live_nodes)
+        for tenant in self._joined:
+            tenant.divide_among(live)
         for tenant in [one for one in self._joined if one.removed and not (hasattr(one, "ref") and one.ref.alive)]:
             self._joined.remove(tenant)
             if all(one.id != tenant.id for one in self._joined):

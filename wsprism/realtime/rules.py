@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         HostedService,
         HotService,
         Mirror,
+        Registry,
         RoomStore,
         RoomWatcher,
         ServiceHost,
@@ -110,6 +111,7 @@ class TenantContext:
     """
 
     __slots__ = (
+        "_nodes",
         "_reserved_generation",
         "authenticator",
         "backend",
@@ -129,6 +131,7 @@ class TenantContext:
         "revocations",
         "rules",
         "sampler",
+        "shared",
         "state",
         "store",
         "tails",
@@ -151,6 +154,7 @@ class TenantContext:
         self.id = tenant_id
         self.broker: Broker | None = None
         self.mirror: Mirror | None = None
+        self.shared: Registry | None = None
         self.authenticator = authenticator
         self.now = now
         self.unix_now = unix_now
@@ -163,6 +167,7 @@ class TenantContext:
         self.tails: dict[str, list[KeyedSession]] = {}
         self.values = ValueTable()
         self.generations = 0
+        self._nodes = 1
         self._reserved_generation = 0
         self.state: TenantState | None = None
         self.backend: BackendPort | None = None
@@ -195,9 +200,12 @@ class TenantContext:
         """Entries of presence now; a session has one in each of its rooms that have presence."""
         return self.presences.entries
 
-    def share(self, broker: Broker, mirror: Mirror) -> None:
-        """Before anybody comes: have its rooms live on all nodes, but for those of one node."""
-        self.broker, self.mirror = broker, mirror
+    def share(self, broker: Broker, mirror: Mirror, registry: Registry | None = None) -> None:
+        """Before anybody comes: have its rooms live on all nodes, but for those of one node.
+
+        With a ``registry`` its sessions and who is in these rooms are counted over all nodes.
+        """
+        self.broker, self.mirror, self.shared = broker, mirror, registry
         broker.configure(self.rules.max_history_rooms, self.rules.max_history_bytes)
 
     @property
@@ -253,7 +261,17 @@ class TenantContext:
         for kept in (self.store, self.broker):
             if kept is not None:
                 kept.configure(rules.max_history_rooms, rules.max_history_bytes)
-        self.bucket.configure(rules.rate_limit_rps, rules.rate_limit_burst, self.now())
+        self._configure_bucket()
+
+    def divide_among(self, nodes: int) -> None:
+        """Each of so many nodes has its share of the tenant's own message rate."""
+        if nodes != self._nodes:
+            self._nodes = nodes
+            self._configure_bucket()
+
+    def _configure_bucket(self) -> None:
+        rules, nodes = self.rules, self._nodes
+        self.bucket.configure(rules.rate_limit_rps / nodes, max(1.0, rules.rate_limit_burst / nodes), self.now())
 
     def start_services(self) -> None:
         """Those of the rules, which may have been started already."""

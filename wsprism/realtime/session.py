@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from actors import ActorRef
-    from wsprism.ports import Principal
+    from wsprism.ports import Principal, SessionKey
     from wsprism.protocol.backend import ConnectAnswer
     from wsprism.protocol.traces import ConnectionTrace
     from wsprism.realtime.outbound.outlet import Outlet
@@ -34,6 +34,8 @@ class Session:
     ``ended_with`` are the code and reason of its end, once its connection knows; ``superseded``: a newer session of
     this user and sid has been opened since.
 
+    ``key`` is its name in the registry of all nodes, where there is one.
+
     ``muted`` says that something of what it says may no longer be heard, and that ``ended`` or ``may_say_in`` is to be
     asked: it was ended by the backend or the operator, put out of rooms by them, or its new ticket allows less. It is
     one look for each message, so that from the moment of their answer nothing that waits anywhere gets through.
@@ -47,6 +49,7 @@ class Session:
         "ended_with",
         "generation",
         "info",
+        "key",
         "muted",
         "narrowing",
         "opened_at",
@@ -100,6 +103,7 @@ class Session:
         self.ended = False
         self.ended_with = (1006, "")
         self.superseded = False
+        self.key: SessionKey | None = None
         self.narrowing = 0
         self.put_out_of: set[ActorRef] | None = None
         self.read_only_rooms: set[str] | None = None

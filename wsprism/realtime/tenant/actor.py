@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from actors import Actor, ActorRef, Directive, MailboxSpec, Supervision, Terminated
+from actors import Actor, ActorRef, Deferred, Directive, MailboxSpec, Supervision, Terminated
 from qos import OutboundQueue
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.sessions import Deny
 from wsprism.policy.values import ValueTable
-from wsprism.ports import Principal
+from wsprism.ports import Principal, SessionKey
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode, may_reconnect
 from wsprism.realtime.connection.actor import Connection
@@ -45,6 +45,7 @@ from wsprism.realtime.tenant.effects import carry_out_for_others
 from wsprism.realtime.tenant.histories import HISTORY_HANDLERS, forget_unruled, tell_evicted
 from wsprism.realtime.tenant.isolation import ISOLATION_HANDLERS
 from wsprism.realtime.tenant.news import News
+from wsprism.realtime.tenant.over_registry import REGISTRY_HANDLERS, OverRegistry
 from wsprism.realtime.tenant.presence_table import Presences
 from wsprism.realtime.tenant.presences import PRESENCE_HANDLERS, tell_rooms_of_rules
 from wsprism.realtime.tenant.registry import SessionRegistry
@@ -88,9 +89,12 @@ class Tenant(Actor):
         self.news = News(tenant)
         self.rooms = TenantRooms(self)
         self.unattached = Unattached(self)
+        self.shared: OverRegistry | None = None
 
     def on_start(self) -> None:
         self.tenant.ref = self.context.ref
+        if self.tenant.shared is not None:
+            self.shared = OverRegistry(self, self.tenant.shared)
         self.slices = ActorSlices(self.context)
         self._backend = BackendCalls(self)
         self._streams = Streams(self.tenant, self.context, self.flusher)
@@ -109,7 +113,9 @@ class Tenant(Actor):
 
     # Sessions
 
-    def _open_session(self, message: OpenSession) -> SessionOpened | Denied:
+    def _open_session(self, message: OpenSession) -> SessionOpened | Denied | Deferred:
+        if self.shared is not None:
+            return self.shared.open(message)
         rules, registry = self.tenant.rules, self.registry
         user = message.principal.user
         sid = message.sid or os.urandom(8).hex()
@@ -129,19 +135,24 @@ class Tenant(Actor):
                 self.tenant.counters.decisions.count(full.reason)
                 return full
         for session, reason in evicted:
-            self._kick(session, reason)
-        session = self._connect(message, sid, refused)
+            self.kick(session, reason)
+        session = self.connect(message, sid, refused)
         if refused is not None:
             self.tenant.counters.decisions.count(refused.reason)
         else:
-            self.tenant.counters.sessions_opened += 1
-            self.registry.add(session)
-            if self.tenant.backend is not None:
-                self._ending[session.connection] = session
-                self.news.connected(session)
+            self.admit(session)
         return SessionOpened(session)
 
-    def _connect(self, message: OpenSession, sid: str, refused: Denied | None) -> Session:
+    def admit(self, session: Session) -> None:
+        """It is one of the tenant's."""
+        self.tenant.counters.sessions_opened += 1
+        self.registry.add(session)
+        if self.tenant.backend is not None:
+            self._ending[session.connection] = session
+            self.news.connected(session)
+
+    def connect(self, message: OpenSession, sid: str, refused: Denied | None, key: SessionKey | None = None) -> Session:
+        """A session and its connection; ``key``: how all nodes know it. One that is ``refused`` says so itself."""
         tenant = self.tenant
         rules = tenant.rules
         queue = OutboundQueue(rules.queue_limits, tenant.counters.lanes, hold_hot=rules.hot_flush_s > 0)
@@ -153,12 +164,13 @@ class Tenant(Actor):
             trace_id=message.trace_id,
             remote_address=message.remote_address,
             opened_at=tenant.now(),
-            generation=self._generation_of(message, sid),
+            generation=self._generation_of(message, sid) if key is None else message.generation or key.generation,
             origin=message.origin,
             user_agent=message.user_agent,
             trace=message.trace,
             decision=message.decision,
         )
+        session.key = key
         self._names += 1
         kind = EchoConnection if message.echo else Connection
         session.connection = self.context.spawn(
@@ -180,7 +192,8 @@ class Tenant(Actor):
             return message.generation
         return self.tenant.next_generation()
 
-    def _kick(self, session: Session, reason: str) -> None:
+    def kick(self, session: Session, reason: str) -> None:
+        """It gives way to others."""
         self.tenant.counters.kicked[reason] += 1
         self.disconnect(session, CloseCode.KICKED, reason)
 
@@ -202,6 +215,8 @@ class Tenant(Actor):
     def _forget(self, session: Session, *, lost: bool = False) -> None:
         """Its place is free at once. Of many rooms it leaves some at a time: that delays nobody."""
         self.registry.remove(session)
+        if self.shared is not None and session.key is not None:
+            self.shared.registry.close(session.key)
         rooms = list(session.rooms)
 
         def leave(some: Sequence[str]) -> int:
@@ -306,6 +321,7 @@ _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     **HISTORY_HANDLERS,
     **ISOLATION_HANDLERS,
     **PRESENCE_HANDLERS,
+    **REGISTRY_HANDLERS,
     **REVOCATION_HANDLERS,
     **ROOM_HANDLERS,
     **UNATTACHED_HANDLERS,

@@ -7,6 +7,7 @@ is done in slices. Knows nothing of HTTP; the tenant hands its messages in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors import DEFERRED
@@ -144,6 +145,8 @@ class BackendCalls:
         sessions = _open(sessions)
         if not sessions:
             return 0
+        if not self._tenant.rooms.is_counted(sessions[0], message.room):
+            return self._join_over_nodes(message, sessions)
         first, *others = sessions  # all are one user's, who counts once: the first decides
         denied = self._tenant.rooms.join(first, message.room, None, active=message.active)
         if denied is not None:
@@ -157,6 +160,32 @@ class BackendCalls:
             )
 
         return self._slices.answer(others, join, done=1)
+
+    def _join_over_nodes(self, message: JoinForBackend, sessions: Sequence[Session]) -> Deferred:
+        """Each is counted by the registry; the answer is how many have entered, or why none has."""
+        tenant, reply = self._tenant, self._tenant.context.reply_to
+        assert tenant.shared is not None
+        waiting, entered = len(sessions), 0
+        refused: Denied | None = None
+
+        def decide(session: Session, denied: Denied | None) -> None:
+            nonlocal waiting, entered, refused
+            waiting -= 1
+            if denied is None:
+                entered += 1
+                tenant.rooms.enter(session, message.room, None, active=message.active)
+            else:
+                refused = denied
+                tenant.tenant.counters.decisions.count(denied.reason)
+            if not waiting and reply is not None and reply.waiting:
+                reply.answer(refused if refused is not None and not entered else entered)
+
+        for session in sessions:
+            if tenant.rooms.is_counted(session, message.room):
+                decide(session, None)
+            else:
+                tenant.shared.join(session, message.room, partial(decide, session))
+        return DEFERRED
 
     def _remove(self, message: RemoveForBackend) -> int | Deferred | AmbiguousSid:
         sessions = self._sessions_of(message.who)

@@ -89,7 +89,28 @@ class TenantRooms:
         )
         if denied is not None:
             return denied
-        entry = entry or self._reopen(name) or self._open(name)
+        self.enter(session, name, seq, token, answer, wants, active=active)
+        return None
+
+    def is_counted(self, session: Session, name: str) -> bool:
+        """Whether no registry of all nodes is to be asked before ``session`` enters the room, or enters it again."""
+        shared = self._tenant.shared
+        return shared is None or name in session.rooms or self._tenant.tenant.broker_of(name) is None
+
+    def enter(
+        self,
+        session: Session,
+        name: str,
+        seq: int | None,
+        token: Decision | None = None,
+        answer: JoinAnswer | None = None,
+        wants: JoinData | None = None,
+        *,
+        active: bool = True,
+    ) -> None:
+        """A join that the limits allow."""
+        registry = self._tenant.registry
+        entry = registry.rooms.get(name) or self._reopen(name) or self._open(name)
         comes = session not in entry.sessions
         if comes:
             registry.join(session, name)
@@ -99,7 +120,6 @@ class TenantRooms:
         entry.ref.tell_control(RoomJoin(session, seq, token, answer, wants, active))
         if comes and self._tenant.tenant.rules.services.watchers:
             tell_joined(self._tenant.tenant, session, name)
-        return None
 
     def _reopen(self, name: str) -> RoomEntry | None:
         entry = self._tenant.registry.reopen_room(name)
@@ -148,9 +168,12 @@ class TenantRooms:
         lost: bool = False,
     ) -> None:
         """Take a session out of a room that it is in. ``announce``: it stays connected and is told."""
-        entry = self._tenant.registry.leave(session, room)
+        registry, shared = self._tenant.registry, self._tenant.shared
+        entry = registry.leave(session, room)
         if entry is None:
             return
+        if shared is not None and session.key is not None and registry.of_connection(session.connection) is session:
+            shared.registry.leave(session.key, room)
         entry.ref.tell_control(RoomLeave(session, seq, announce, token, lost))
         self._tenant.news.left(session, room, entry, why)
         if self._tenant.tenant.rules.services.watchers:
@@ -166,9 +189,20 @@ def _join(tenant: Tenant, message: JoinRequest) -> None:
     session = message.session
     if tenant.registry.of_connection(session.connection) is None:
         return
-    denied = tenant.rooms.join(session, message.room, message.seq, message.token, message.answer, message.wants)
+    room, seq, token = message.room, message.seq, message.token
+
+    def decided(denied: Denied | None) -> None:
+        if denied is None:
+            tenant.rooms.enter(session, room, seq, token, message.answer, message.wants)
+        else:
+            session.connection.tell_control(JoinDenied(room, denied, seq, token))
+
+    if tenant.shared is not None and not tenant.rooms.is_counted(session, room):
+        tenant.shared.join(session, room, decided)
+        return
+    denied = tenant.rooms.join(session, room, seq, token, message.answer, message.wants)
     if denied is not None:
-        session.connection.tell_control(JoinDenied(message.room, denied, message.seq, message.token))
+        decided(denied)
 
 
 def _undo_join(tenant: Tenant, message: JoinUndone) -> None:

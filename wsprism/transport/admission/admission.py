@@ -207,6 +207,8 @@ class Admission:
         except (AskTimeoutError, MailboxFullError, ActorStoppedError):
             return _OVERLOADED
         if isinstance(answer, Denied):
+            if answer.reason is Reason.BROKER_AWAY:
+                return _CUT_OFF
             if answer.reason is Reason.REVOKED:
                 return replace(_TICKET, reason=answer.reason.value)
             headers = {"Retry-After": str(_TENANT_FULL_RETRY_AFTER_S)}

@@ -106,10 +106,10 @@ async def test_who_saw_more_on_another_node_waits_until_the_room_has_it_here(mak
     cluster = make(rooms=HISTORY)
     ann, bob = await cluster.member(0, "ann", "r"), await cluster.member(1, "bob", "r")
     ann.heard(), bob.heard()
+    cora = await cluster.connect(1, "cora")
     ann.chat("early", room="r")
     cluster.settle(but=[cluster.brokers[1]])
     assert chats(ann) == [("early", 1)]
-    cora = await cluster.connect(1, "cora")
     cora.say({"v": 1, "svc": "room", "type": "join", "room": "r", "data": {"since": {"epoch": "epoch-1", "offset": 1}}})
     assert cora.heard() == []
     cluster.settle()

@@ -1,0 +1,193 @@
+"""Sessions and memberships that are counted over all nodes: limits, kicks, revocations, and a node taken for dead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from tests.cluster_model import Cluster
+from tests.realtime_support import Peer
+from wsprism.policy.decisions import Denied, Reason
+from wsprism.policy.revocation import Revocable
+from wsprism.protocol.codes import CloseCode
+from wsprism.realtime.messages import LiftRevocation, Revoke
+from wsprism.realtime.tenant.backend_messages import JoinForBackend, Who
+
+Make = Callable[..., Cluster]
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
+    made: list[Cluster] = []
+
+    def make_cluster(nodes: int = 2, **settings: Any) -> Cluster:
+        made.append(Cluster(nodes, registry=True, **settings))
+        return made[-1]
+
+    yield make_cluster
+    for cluster in made:
+        await cluster.stop()
+
+
+async def ask(cluster: Cluster, node: int, question: object) -> Any:
+    answer = asyncio.ensure_future(cluster.worlds[node].tenant.ref.ask(question, 5.0))
+    await asyncio.sleep(0)
+    cluster.settle()
+    return await answer
+
+
+def counted(cluster: Cluster) -> tuple[int, int]:
+    """Sessions and memberships of the registry."""
+    return len(cluster.redis.sessions), sum(map(len, cluster.redis.members.values()))
+
+
+async def test_the_tenants_sessions_are_bounded_over_all_nodes_and_leave_their_place(make: Make) -> None:
+    cluster = make(limits={"max_sessions_total": 2})
+    ann = await cluster.connect(0, "ann")
+    await cluster.connect(1, "bob")
+    full = await cluster.open(1, "cora")
+    assert isinstance(full, Denied)
+    assert full.reason is Reason.TENANT_FULL
+    ann.vanish()
+    cluster.settle()
+    await cluster.connect(1, "cora")
+    assert counted(cluster) == (2, 0)
+
+
+async def test_a_users_oldest_session_gives_way_on_whatever_node_it_is(make: Make) -> None:
+    policy = {"sessions": {"max_sessions_per_user": 1, "on_exceed": "kick_oldest"}}
+    cluster = make(policy=policy)
+    old = await cluster.member(0, "ann", "a")
+    await cluster.connect(1, "ann")
+    assert old.closed_with() == (CloseCode.KICKED, "kicked_oldest")
+    assert counted(cluster) == (1, 0)
+    assert cluster.worlds[0].connections() == 0
+
+
+async def test_the_same_sid_is_replaced_on_another_node_and_on_the_same(make: Make) -> None:
+    cluster = make()
+    first = await cluster.connect(0, "ann", "s")
+    second = await cluster.connect(1, "ann", "s")
+    assert first.closed_with() == (CloseCode.KICKED, "replaced")
+    await cluster.connect(1, "ann", "s")
+    assert second.closed_with() == (CloseCode.KICKED, "replaced")
+    assert counted(cluster) == (1, 0)
+
+
+async def test_one_session_too_many_is_told_so_where_it_is_not_to_replace_another(make: Make) -> None:
+    cluster = make(policy={"sessions": {"max_sessions_per_user": 1, "on_exceed": "deny"}})
+    await cluster.connect(0, "ann")
+    refused = await cluster.open(1, "ann")
+    assert isinstance(refused, Peer)
+    assert refused.closed_with() == (CloseCode.TOO_MANY_SESSIONS, "too many sessions")
+    assert counted(cluster) == (1, 0)
+
+
+async def test_a_room_is_full_over_all_nodes(make: Make) -> None:
+    cluster = make(limits={"max_users_per_room": 1, "max_rooms_per_user": 1})
+    ann = await cluster.member(0, "ann", "a")
+    bob = await cluster.member(1, "bob", "a")
+    assert bob.errors() == [("RESOURCE_EXHAUSTED", None)]
+    again = await cluster.member(1, "ann", "a")
+    assert again.types() == ["joined"], "a user counts once"
+    cluster.join(again, "b")
+    assert again.errors() == [("RESOURCE_EXHAUSTED", None)]
+    for peer in (ann, again):
+        peer.say({"v": 1, "svc": "room", "type": "leave", "room": "a"})
+    cluster.settle()
+    cluster.join(bob, "a")
+    assert bob.types() == ["joined"]
+    assert counted(cluster) == (3, 1)
+
+
+async def test_what_is_said_behind_a_join_waits_for_the_registry(make: Make) -> None:
+    cluster = make()
+    ann = await cluster.connect(0, "ann")
+    ann.say(
+        {"v": 1, "svc": "room", "type": "join", "room": "a"},
+        {"v": 1, "svc": "chat", "type": "send", "room": "a", "data": {"msg": "hi"}},
+    )
+    cluster.settle()
+    assert ann.types() == ["joined", "msg"]
+
+
+async def test_a_session_that_ends_while_it_joins_leaves_nothing_behind(make: Make) -> None:
+    cluster = make()
+    ann = await cluster.connect(0, "ann")
+    ann.say({"v": 1, "svc": "room", "type": "join", "room": "a"})
+    ann.vanish()
+    cluster.settle()
+    cluster.scheduler.advance(5.0)
+    cluster.settle()
+    assert counted(cluster) == (0, 0)
+    assert not cluster.worlds[0].tenant.registry.rooms
+
+
+async def test_ends_while_the_registry_is_away_are_made_up_for(make: Make) -> None:
+    cluster = make()
+    ann = await cluster.member(0, "ann", "a")
+    cluster.brokers[0].lose()
+    cluster.settle()
+    ann.vanish()
+    cluster.settle()
+    assert counted(cluster) == (1, 1)
+    refused = await cluster.open(0, "bob")
+    assert isinstance(refused, Denied)
+    assert refused.reason is Reason.BROKER_AWAY
+    cluster.brokers[0].come_again()
+    cluster.settle()
+    assert counted(cluster) == (0, 0)
+
+
+async def test_a_revoked_user_is_out_on_every_node_and_comes_in_on_none(make: Make) -> None:
+    cluster = make()
+    peers = [await cluster.connect(node, "ann") for node in (0, 1)]
+    assert await ask(cluster, 1, Revoke(Revocable.USER, "ann", 1e9)) == 2
+    assert [peer.closed_with() for peer in peers] == [(CloseCode.TICKET, "ticket revoked")] * 2
+    for node in (0, 1):
+        refused = await cluster.open(node, "ann")
+        assert isinstance(refused, Denied)
+        assert refused.reason is Reason.REVOKED
+    assert await ask(cluster, 0, LiftRevocation(Revocable.USER, "ann")) == 1
+    await cluster.connect(1, "ann")
+
+
+async def test_a_node_that_was_taken_for_dead_counts_its_sessions_anew_and_ends_what_no_longer_fits(make: Make) -> None:
+    cluster = make(limits={"max_sessions_total": 2, "max_users_per_room": 1})
+    ann, bob = await cluster.member(0, "ann", "a"), await cluster.member(0, "bob", "b")
+    cluster.redis.registries[0].reap()
+    await cluster.member(1, "cora", "a")
+    cluster.redis.registries[0].fence()
+    cluster.settle()
+    ends = [peer.closed_with() for peer in (ann, bob)]
+    assert ends.count(None) == 1, "one place was left"
+    assert counted(cluster)[0] == 2
+    assert [len(cluster.redis.members[room]) for room in ("a", "b")] == [1, 0]
+    assert "left" in ann.types()
+
+
+async def test_a_room_that_filled_meanwhile_is_left(make: Make) -> None:
+    cluster = make(limits={"max_users_per_room": 1})
+    ann = await cluster.member(0, "ann", "a")
+    ann.heard()
+    registry = cluster.redis.registries[0]
+    registry.reap()
+    await cluster.member(1, "cora", "a")
+    registry.fence()
+    cluster.settle()
+    assert ann.types() == ["left"]
+    assert ann.closed_with() is None
+
+
+async def test_the_backends_join_is_counted_too(make: Make) -> None:
+    cluster = make(limits={"max_users_per_room": 1})
+    ann, bob = await cluster.connect(0, "ann"), await cluster.connect(1, "bob")
+    assert await ask(cluster, 0, JoinForBackend("a", Who("ann"), active=True)) == 1
+    assert ann.types() == ["joined"]
+    denied = await ask(cluster, 1, JoinForBackend("a", Who("bob"), active=True))
+    assert isinstance(denied, Denied)
+    assert denied.reason is Reason.ROOM_FULL
+    assert bob.heard() == []

@@ -1,0 +1,279 @@
+"""A tenant whose sessions and memberships are counted over all nodes: what the tenant actor does while it must ask.
+
+A session is opened and a room joined when the registry has counted it; what only makes room is told and not awaited.
+What others decide about its sessions comes as messages. Functions and messages of the tenant actor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from actors import DEFERRED
+from wsprism.policy.decisions import Denied, Reason
+from wsprism.policy.sessions import EvictReason
+from wsprism.ports import Opened, SessionOpening, Unavailable
+from wsprism.protocol.codes import CloseCode, ErrorCode
+from wsprism.protocol.envelope import JSON
+from wsprism.realtime.messages import SessionOpened
+from wsprism.realtime.tenant.over_nodes import AWAY
+from wsprism.realtime.tenant.revocations import end_revoked
+
+if TYPE_CHECKING:
+    from actors import ActorRef, Deferred, Reply
+    from wsprism.policy.revocation import Revocable
+    from wsprism.ports import Registry, SessionKey
+    from wsprism.realtime.messages import LiftRevocation, OpenSession, Revoke
+    from wsprism.realtime.session import Session
+    from wsprism.realtime.tenant.actor import Tenant
+
+__all__ = ["REGISTRY_HANDLERS", "OverRegistry"]
+
+_ASSERTED_AT_ONCE: Final = 50
+_ASK_AGAIN_S: Final = 1.0
+_ENDS: Final = {
+    Reason.TOO_MANY_SESSIONS: (CloseCode.TOO_MANY_SESSIONS, "too many sessions"),
+    Reason.REVOKED: (CloseCode.TICKET, "ticket revoked"),
+}
+"""How a session ends that does not fit any more once it is counted anew; others may try again."""
+
+Decided = Callable[[Denied | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The registry's answer to a new session."""
+
+    reply: Reply | None
+    question: OpenSession
+    answer: Opened | Denied | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class _CountedIn:
+    """The registry's answer to a join."""
+
+    session: Session
+    decided: Decided
+    answer: Denied | Unavailable | None
+
+
+@dataclass(frozen=True, slots=True)
+class _CountedAnew:
+    """The registry's answer to a session that was there before."""
+
+    session: Session
+    answer: Opened | Denied | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class _EndedElsewhere:
+    key: SessionKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _RevokedEverywhere:
+    """``until_s`` 0: lifted."""
+
+    what: Revocable
+    name: str
+    until_s: float
+
+
+class _CountAnew:
+    """Nothing of this node is counted any more; ``sessions`` None: all of them."""
+
+    def __init__(self, sessions: Sequence[Session] | None = None) -> None:
+        self.sessions = sessions
+
+
+class _Listener:
+    """A ``RegistryListener``."""
+
+    def __init__(self, tenant: ActorRef) -> None:
+        self._tenant = tenant
+
+    def end(self, key: SessionKey, reason: str) -> None:
+        self._tenant.tell_control(_EndedElsewhere(key, reason))
+
+    def revoked(self, what: Revocable, name: str, until_s: float) -> None:
+        self._tenant.tell_control(_RevokedEverywhere(what, name, until_s))
+
+    def told(self, body: bytes) -> None:
+        """Nothing is said to all nodes."""
+
+    def fenced(self) -> None:
+        self._tenant.tell_control(_CountAnew())
+
+
+class OverRegistry:
+    """One tenant actor's, where there is a ``registry``."""
+
+    def __init__(self, tenant: Tenant, registry: Registry) -> None:
+        self.registry = registry
+        self._tenant = tenant
+        self._ref = tenant.context.ref
+        registry.listener = _Listener(self._ref)
+
+    def open(self, question: OpenSession) -> Deferred:
+        """Have a session counted; the ask at hand is answered later, as one in a single process is at once."""
+        reply, ref = self._tenant.context.reply_to, self._ref
+        principal, rules = question.principal, self._tenant.tenant.rules
+        about = _about(question.remote_address)
+        opening = SessionOpening(principal.user, question.sid, principal.token_id, about)
+
+        def done(answer: Opened | Denied | Unavailable) -> None:
+            ref.tell_control(_Counted(reply, question, answer))
+
+        self.registry.open(opening, rules.limits, rules.sessions, done)
+        return DEFERRED
+
+    def open_anew(self, session: Session) -> None:
+        """Have a session counted that has been there for a while."""
+        ref, rules = self._ref, self._tenant.tenant.rules
+        opening = SessionOpening(session.user, session.sid, session.principal.token_id, _about(session.remote_address))
+
+        def done(answer: Opened | Denied | Unavailable) -> None:
+            ref.tell_control(_CountedAnew(session, answer))
+
+        self.registry.open(opening, rules.limits, rules.sessions, done)
+
+    def join(self, session: Session, room: str, decided: Decided) -> None:
+        """Have a session counted into a room; ``decided`` is called in a later turn of the tenant."""
+        ref, key = self._ref, session.key
+        assert key is not None, "whoever is registered is counted"
+
+        def done(answer: Denied | Unavailable | None) -> None:
+            ref.tell_control(_CountedIn(session, decided, answer))
+
+        self.registry.join(key, room, self._tenant.tenant.rules.limits, done)
+
+    def revoke(self, message: Revoke | LiftRevocation, until_s: float, reason: str) -> Deferred:
+        """Lock a name out on every node, or let it in again with ``until_s`` 0; the ask at hand is answered later."""
+        reply = self._tenant.context.reply_to
+
+        def done(answer: int | Denied | Unavailable) -> None:
+            if reply is not None and reply.waiting:
+                reply.answer(AWAY if isinstance(answer, Unavailable) else answer)
+
+        self.registry.revoke(message.what, message.name, until_s, reason, done)
+        return DEFERRED
+
+
+def _about(remote_address: str) -> bytes:
+    return JSON.encode({"remote_address": remote_address})
+
+
+def _counted(tenant: Tenant, message: _Counted) -> None:
+    answer, question, reply = message.answer, message.question, message.reply
+    decisions = tenant.tenant.counters.decisions
+    if isinstance(answer, Opened):
+        _end_replaced(tenant, answer)
+        session = tenant.connect(question, answer.key.sid, None, answer.key)
+        tenant.admit(session)
+    elif isinstance(answer, Unavailable):
+        decisions.count(Reason.BROKER_AWAY)
+        if reply is not None:
+            reply.answer(AWAY)
+        return
+    else:
+        decisions.count(answer.reason)
+        if answer.code is not ErrorCode.TOO_MANY_SESSIONS:
+            if reply is not None:
+                reply.answer(answer)
+            return
+        session = tenant.connect(question, question.sid or "", answer)
+    if reply is None or not reply.answer(SessionOpened(session)):
+        session.connection.stop()  # whoever has asked waits no more
+
+
+def _end_replaced(tenant: Tenant, opened: Opened) -> None:
+    """Those of this node that gave way: it was decided already."""
+    of_user = tenant.registry.by_sid(opened.key.user)
+    for key, reason in opened.replaced:
+        session = of_user.get(key.sid)
+        if session is not None and session.key == key:
+            tenant.kick(session, reason)
+    before = of_user.get(opened.key.sid)
+    if before is not None and before.key != opened.key:
+        tenant.kick(before, EvictReason.REPLACED.value)
+
+
+def _counted_in(tenant: Tenant, message: _CountedIn) -> None:
+    answer = message.answer
+    here = tenant.registry.of_connection(message.session.connection) is message.session
+    message.decided(AWAY if isinstance(answer, Unavailable) or not here else answer)
+
+
+def _ended_elsewhere(tenant: Tenant, message: _EndedElsewhere) -> None:
+    session = tenant.registry.by_sid(message.key.user).get(message.key.sid)
+    if session is not None and session.key == message.key:
+        tenant.kick(session, message.reason)
+
+
+def _revoked_everywhere(tenant: Tenant, message: _RevokedEverywhere) -> None:
+    context, now_s = tenant.tenant, tenant.tenant.unix_now()
+    if message.until_s <= now_s:
+        context.revocations.lift(message.what, message.name, now_s)
+    else:
+        context.revocations.revoke(message.what, message.name, message.until_s, now_s)
+        end_revoked(tenant, message.what, message.name)
+
+
+def _count_anew(tenant: Tenant, message: _CountAnew) -> None:
+    """Some at a time: others do the same at this moment."""
+
+    def again(some: Sequence[Session]) -> int:
+        assert tenant.shared is not None
+        for session in tenant.still_here(some):
+            tenant.shared.open_anew(session)
+        return len(some)
+
+    sessions = list(tenant.registry) if message.sessions is None else message.sessions
+    tenant.slices.begin(sessions, again, most=_ASSERTED_AT_ONCE)
+
+
+def _counted_anew(tenant: Tenant, message: _CountedAnew) -> None:
+    """It goes on, with its rooms as far as they have room; or it ends as a new one would not have begun."""
+    session, answer, shared = message.session, message.answer, tenant.shared
+    assert shared is not None
+    here = tenant.registry.of_connection(session.connection) is session
+    if isinstance(answer, Opened):
+        if not here:
+            shared.registry.close(answer.key)
+            return
+        session.key = answer.key
+        _end_replaced(tenant, answer)
+        for room in [one for one in session.rooms if tenant.tenant.broker_of(one) is not None]:
+            _join_anew(tenant, session, room)
+    elif not here:
+        return
+    elif isinstance(answer, Unavailable):
+        tenant.context.call_later(_ASK_AGAIN_S, _CountAnew([session]))
+    else:
+        code, reason = _ENDS.get(answer.reason, (CloseCode.TRY_LATER, "tenant is full"))
+        tenant.disconnect(session, code, reason)
+
+
+def _join_anew(tenant: Tenant, session: Session, room: str) -> None:
+    shared = tenant.shared
+    assert shared is not None
+
+    def decided(denied: Denied | None) -> None:
+        if denied is not None and denied is not AWAY and room in session.rooms:
+            tenant.rooms.leave(session, room, None, announce=True, why="limits")
+
+    shared.join(session, room, decided)
+
+
+REGISTRY_HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
+    _CountAnew: _count_anew,
+    _Counted: _counted,
+    _CountedAnew: _counted_anew,
+    _CountedIn: _counted_in,
+    _EndedElsewhere: _ended_elsewhere,
+    _RevokedEverywhere: _revoked_everywhere,
+}
+"""By the message's type, for the tenant."""
