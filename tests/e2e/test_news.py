@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -143,6 +144,34 @@ async def test_what_a_message_is_answered_with_is_a_publication_of_its_sender_an
             assert [(one["message"]["svc"], one["offset"]) for one in events] == [("ref", 1), ("ref", 2), ("chat", 3)]
             assert events[0]["message"] == {"svc": "ref", "type": "moved", "data": 7}
             assert all(session.items() <= one["session"].items() and one["room"] == "match:1" for one in events)
+
+
+async def test_an_answer_that_outlives_its_connection_is_told_as_its_sender_s(start_gateway: StartGateway) -> None:
+    async with backend() as there:
+        gone = asyncio.Event()
+
+        async def answer(question: dict[str, Any]) -> Any:
+            if question["kind"] == "message":
+                await gone.wait()
+            return {"effects": [{"publish": {"room": "r", "type": "last", "data": 1}}]}
+
+        there.answer = answer
+        news = {"url": there.url, "secret": SECRET, "events": ["publication"], "event_batch": {"max_delay_ms": 10}}
+        services = {"ext": {"game": {"kind": "webhook"}, "chat": {"kind": "chat"}}}
+        policy = {"ext_allowlist": ["room:*", "game:*"]}
+        gateway = await start_gateway(acme={"backend": news, "services": services, "policy": policy})
+        async with Client(gateway.base, ticket="dev:bob") as bob:
+            await bob.join("r")
+            async with Client(gateway.base, ticket="dev:ann") as ann:
+                await ann.send("game", "bye")
+                await until(lambda: bool(there.of_kind("message")))
+            tenant = gateway.process.tenant("acme")
+            assert tenant is not None
+            await until(lambda: tenant.sessions == 1)
+            gone.set()
+            assert (await bob.receive())["type"] == "last"
+            [event] = await told(there, 1)
+            assert (event["session"]["user"], event["message"]["type"]) == ("user:ann", "last")
 
 
 async def test_what_the_backend_publishes_by_itself_is_no_news(start_gateway: StartGateway) -> None:

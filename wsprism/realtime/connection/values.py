@@ -14,6 +14,7 @@ from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import ACK_REQUESTED, Envelope
 from wsprism.realtime.connection.core import ROOM_OVERLOADED, Core
+from wsprism.realtime.room.outbox import ROOM_AWAY
 from wsprism.realtime.room.values import changed_value, values_message
 
 if TYPE_CHECKING:
@@ -69,8 +70,14 @@ def list_values(connection: Core, effect: ListValues, origin: Envelope | Origin)
     return True
 
 
-def _acknowledge(session: Session, seq: int | None, offset: int | None, *, lost: bool = False) -> None:
-    if not lost and not session.ended:
+def _acknowledge(
+    session: Session, seq: int | None, offset: int | None, *, lost: bool = False, away: bool = False
+) -> None:
+    if lost or session.ended:
+        return
+    if away:
+        session.outlet.send(sysmsg.error(ErrorCode.UNAVAILABLE, ROOM_AWAY, session.trace_id, seq))
+    else:
         session.outlet.send(sysmsg.ack(seq, session.trace_id, offset))
 
 

@@ -57,10 +57,10 @@ def answer_when_ordered(
     waiting = len(lasts) + also
     refused = False
 
-    def told(offset: int | None, *, away: bool = False) -> None:
+    def told(offset: int | None, *, lost: bool = False, away: bool = False) -> None:
         nonlocal waiting, refused
         waiting -= 1
-        refused = refused or away
+        refused = refused or away or lost
         if not waiting and reply.waiting:
             reply.answer(AWAY if refused else value(offset))
 

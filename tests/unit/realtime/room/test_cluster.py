@@ -11,12 +11,14 @@ import pytest
 
 from tests.cluster_model import Cluster
 from tests.realtime_support import Peer
+from wsprism.effects import Publish, Reply
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.room_rules import RoomRules, RoomTable
 from wsprism.ports import Draft
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.hot import encode_hot
-from wsprism.realtime.messages import ExtPublication, PublicationList
+from wsprism.realtime.connection.values import _acknowledge
+from wsprism.realtime.messages import Answered, ExtPublication, Origin, PublicationList
 from wsprism.realtime.room.cluster import HOT_TICK_S, JOINS_WAIT_S
 from wsprism.realtime.tenant.backend_messages import PublishForBackend, PublishToRooms
 from wsprism.realtime.tenant.histories import HistoryForBackend, HistoryRefusal, PublishedAt, PurgeForBackend
@@ -233,6 +235,40 @@ async def test_while_the_broker_is_away_joins_wait_and_are_then_refused_and_publ
     ann.chat("yes", room="r")
     cluster.settle()
     assert texts(ann) == texts(cora) == ["yes"]
+
+
+@pytest.mark.parametrize("member", [True, False])
+async def test_what_a_backend_answers_is_acknowledged_with_its_offset_once_and_refused_while_the_broker_is_away(
+    make: Make, member: bool
+) -> None:
+    cluster = make(rooms=HISTORY)
+    bob = await cluster.member(1, "bob", "r")
+    ann = await (cluster.member(0, "ann", "r") if member else cluster.connect(0, "ann"))
+    ann.heard(), bob.heard()
+
+    def answered(id: str) -> list[Any]:
+        origin = Origin("game", "move", 7, ACK, None, id=id)
+        ann.event(Answered(ann.session, origin, [Publish("r", None, "moved", 1), Reply(1)]))
+        cluster.settle()
+        return [(one["type"], one.get("data")) for one in ann.heard() if isinstance(one, dict)]
+
+    assert ("ack", {"offset": 1}) in answered("one")
+    assert answered("two")[-1] == ("ack", {"offset": 2})
+    assert answered("one") == [("move", 1), ("ack", {"offset": 1})]
+    assert bob.types() == ["moved", "moved"]
+    cluster.brokers[0].lose()
+    cluster.settle()
+    assert "ack" not in [kind for kind, _ in answered("three")]
+    assert bob.types() == []
+
+
+async def test_a_shared_value_that_cannot_be_ordered_is_refused(make: Make) -> None:
+    cluster = make(1)
+    ann = await cluster.member(0, "ann", "a")
+    ann.heard()
+    _acknowledge(ann.session, 3, None, away=True)
+    cluster.settle()
+    assert ann.errors() == [("UNAVAILABLE", 3)]
 
 
 async def test_a_join_of_a_room_that_cannot_be_reached_leaves_nothing_behind(make: Make) -> None:
