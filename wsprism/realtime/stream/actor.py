@@ -17,6 +17,7 @@ from qos import Lane
 from wsprism.policy.decisions import Reason
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.stream import Fields, HotFromBackend, StreamCodec, StreamFault
+from wsprism.protocol.websocket import size_in_bytes
 from wsprism.realtime.keyed.actor import KeyedSocket
 from wsprism.realtime.room.publications import hot_publication
 
@@ -72,17 +73,18 @@ class BackendStream(KeyedSocket["StreamSession"]):
 
     def hear(self, message: str | bytes) -> None:
         counters = self._counters
+        size_bytes = size_in_bytes(message)
         counters.received += 1
-        counters.received_bytes += len(message)
+        counters.received_bytes += size_bytes
         said = self._codec.read(message)
         if isinstance(said, StreamFault):
             self._refuse(said.reason)
         elif isinstance(said, HotFromBackend):
             self._publish(said)
         elif isinstance(said, list):
-            self._hear_calls(said, len(message))
+            self._hear_calls(said, size_bytes)
         elif "call" in said:
-            self._hear_calls([said], len(message))
+            self._hear_calls([said], size_bytes)
         else:
             wrong = self._hub.answered(self._session, said)
             if wrong is not None:
