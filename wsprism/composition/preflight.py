@@ -43,7 +43,7 @@ def shown_fault(file: str, document: Document | None, path: tuple[str | int, ...
     """In the line of the code's own file where there is one, else in the configuration's."""
     shown = render_path(path)
     if fault.file is not None:
-        return Fault(fault.file, fault.line, shown, fault.problem)
+        return Fault(fault.file, fault.line, shown, fault.problem, elsewhere=True)
     return Fault(file, 0 if document is None else document.line_of(path), shown, fault.problem)
 
 

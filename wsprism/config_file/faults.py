@@ -12,12 +12,16 @@ __all__ = ["Fault", "SettingsError"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: ``path`` is the key's (``tenants[0].limits.max_frame_bytes``), ``line`` counts from 1 (0: unknown)."""
+    """One fault: ``path`` is the key's (``tenants[0].limits.max_frame_bytes``), ``line`` counts from 1 (0: unknown).
+
+    ``elsewhere``: ``file`` is not the configuration's own but one that it names, and ``line`` is one of that.
+    """
 
     file: str
     line: int
     path: str
     problem: str
+    elsewhere: bool = False
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file

@@ -206,7 +206,8 @@ def _explained(error: BaseException, file: str | None) -> LoadFault:
     own = [one for one in frames if one.filename == file]
     if file is None:
         ours = (__file__, importlib.__file__, importlib.metadata.__file__)
-        own = [one for one in frames if one.filename not in ours and not one.filename.startswith("<")]
+        theirs = [one for one in frames if one.filename not in ours and not one.filename.startswith("<")]
+        own = [one for one in theirs if one.filename == theirs[0].filename]
     if own:
         return LoadFault(words_of(error), own[-1].filename, own[-1].lineno or 0)
     return LoadFault(words_of(error), file)

@@ -9,7 +9,7 @@ from typing import Final
 
 from wsprism import __version__, is_compiled
 from wsprism.errors import OperatorError
-from wsprism.settings import SettingsError, masked
+from wsprism.settings import Fault, SettingsError, masked
 from wsprism.transport.api import answers
 from wsprism.transport.api.calls import Call
 from wsprism.transport.api.problems import Problem
@@ -96,7 +96,7 @@ async def reload(call: Call) -> answers.ReloadAnswer | Problem:
     try:
         report = await call.gateway.reload()
     except SettingsError as error:
-        faults = tuple(("", f"line {fault.line}: {fault.path}: {fault.problem}") for fault in error.faults)
+        faults = tuple(("", _shown(fault)) for fault in error.faults)
         return Problem(422, _REFUSED, errors=faults)
     except OperatorError as error:
         return Problem(422, _REFUSED, errors=(("", str(error)),))
@@ -123,3 +123,8 @@ def _set_level(component: str | None, level: str) -> bool:
         return False
     (logging.getLogger() if component is None else logging.getLogger(name)).setLevel(level.upper())
     return True
+
+
+def _shown(fault: Fault) -> str:
+    """The configuration is meant unless the fault says that it is in another file."""
+    return str(fault) if fault.elsewhere else f"line {fault.line}: {fault.path}: {fault.problem}"
