@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.realtime_support import Peer, World
+from wsprism.adapters.memory.room_store import MemoryRoomStore
+from wsprism.adapters.memory.saved_histories import give_back, saved
 from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.realtime.messages import ExtPublication
 from wsprism.realtime.outbound.wire import wire_format
@@ -82,13 +84,22 @@ class RoomsThatRemember(RuleBasedStateMachine):
     @initialize(most_kept=st.integers(1, 5), most_recovered=st.integers(1, 5))
     def start(self, most_kept: int, most_recovered: int) -> None:
         self.most_kept, self.most_recovered = most_kept, most_recovered
-        history = {"max_messages": most_kept, "recover_max_messages": most_recovered, "ttl_s": int(TTL_S)}
-        self.world = World(
+        self.world = self.new_world()
+        self.now = self.world.scheduler.now
+
+    def new_world(self, **options: Any) -> World:
+        """A gateway that remembers nothing yet."""
+        history = {
+            "max_messages": self.most_kept,
+            "recover_max_messages": self.most_recovered,
+            "ttl_s": int(TTL_S),
+        }
+        return World(
             rooms=[{"match": "*", "history": history}],
             limits={"max_history_rooms": MOST_HISTORIES},
             qos={"reliable_max_messages": 16},
+            **options,
         )
-        self.now = self.world.scheduler.now
 
     def teardown(self) -> None:
         self.loop.close()
@@ -322,6 +333,38 @@ class RoomsThatRemember(RuleBasedStateMachine):
             entry.ref.tell_control(object())
         self.world.settle()
         self.world.scheduler.advance(2.0)
+
+    @rule(planned=st.booleans(), away_s=st.sampled_from([0.0, 30.0, 61.0]))
+    def restart(self, planned: bool, away_s: float) -> None:
+        for client in list(self.live):
+            if client.blocked:
+                self.unblock_all(client)
+        self.every_client_hears_what_the_model_says()
+        for client in list(self.live):
+            self.gone(client)
+        self.given_out.clear()
+        before = self.world.tenant
+        assert isinstance(before.store, MemoryRoomStore)
+        self.run(self.world.system.stop(1.0))
+        entries = sorted(saved(before.store, before.now(), before.unix_now()))
+        self.world.scheduler.advance(away_s)
+        self.world = self.new_world(scheduler=self.world.scheduler)
+        if planned:
+            tenant = self.world.tenant
+            assert isinstance(tenant.store, MemoryRoomStore)
+            for key, value in entries:
+                give_back(
+                    tenant.store,
+                    key,
+                    value,
+                    lambda room: tenant.rules.rooms.of(room).history,
+                    tenant.now(),
+                    tenant.unix_now(),
+                )
+        else:
+            self.stored.clear()
+        for room in list(self.stored):
+            self.epoch_of(room)
 
     # What is heard
 
