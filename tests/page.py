@@ -171,7 +171,9 @@ class Page:
         scheme = "dark" if dark else "light"
         await self.tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
-    async def screenshot(self) -> bytes:
-        """What is to be seen, as a PNG."""
-        shot = await self.tab.call("Page.captureScreenshot", format="png")
+    async def screenshot(self, width: int, height: int, scale: float = 1.0) -> bytes:
+        """What is to be seen at the top left of the window, as a PNG."""
+        x, y = await self.tab.run("[scrollX, scrollY]")
+        clip = {"x": x, "y": y, "width": width, "height": height, "scale": scale}
+        shot = await self.tab.call("Page.captureScreenshot", format="png", clip=clip)
         return base64.b64decode(shot["data"])

@@ -22,6 +22,9 @@ def test_the_wheel_holds_the_three_packages_with_their_types_and_nothing_else(tm
     assert {f"{package}/py.typed" for package in packages} <= files
     sources = {str(path.relative_to(ROOT)) for package in packages for path in (ROOT / package).rglob("*.py")}
     assert {name for name in files if name.endswith(".py")} == sources
+    page = {str(path.relative_to(ROOT)) for path in (ROOT / "wsprism/transport/ui/static").rglob("*") if path.is_file()}
+    assert len(page) > 20
+    assert page <= files
 
 
 def test_the_source_archive_builds_the_same_wheel(tmp_path: Path) -> None:

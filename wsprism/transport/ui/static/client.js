@@ -1,7 +1,7 @@
 /** One client of the playground: its fields, its SDK client, and a log of what went over the wire. */
 
 import { Client } from "./sdk/index.js";
-import { button, field, h } from "./dom.js";
+import { button, field, h, show } from "./dom.js";
 import { bytes, clock, json, milliseconds, parseData, size } from "./format.js";
 import { HELP, hex, parseFrame, takeApart } from "./frames.js";
 import { Log } from "./live.js";
@@ -26,7 +26,7 @@ export class PlaygroundClient {
     const list = h("ul", { class: "log", role: "list", "aria-label": "Log", tabindex: 0 });
     this.#log = new Log(list);
     this.state = h("span", { class: "state", role: "status" }, "idle");
-    this.wrong = h("p", { role: "alert" });
+    this.wrong = h("div", {});
     const helpers = ["u8", "u16", "f32"].map((one) =>
       button(one, () => {
         frame.value = `${frame.value.trimEnd()} ${one} 0`.trimStart();
@@ -78,11 +78,12 @@ export class PlaygroundClient {
   }
 
   async #try(doIt) {
-    this.wrong.textContent = "";
+    show(this.wrong);
     try {
       await doIt();
     } catch (error) {
-      this.wrong.textContent = error.code ? `${error.code}: ${error.message}` : error.message;
+      const text = error.code ? `${error.code}: ${error.message}` : error.message;
+      show(this.wrong, h("p", { role: "alert" }, text));
     }
   }
 

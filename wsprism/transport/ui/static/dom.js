@@ -30,7 +30,7 @@ export const button = (label, onclick, attributes = {}) => h("button", { type: "
 export function table(label, columns, rows) {
   const head = h("tr", {}, columns.map((one) => h("th", { scope: "col" }, one)));
   const body = rows.map((cells) =>
-    h("tr", {}, cells.map((cell, at) => h("td", { "data-label": columns[at] }, cell))),
+    h("tr", {}, cells.map((cell, at) => h("td", { "data-label": columns[at] }, h("div", {}, cell)))),
   );
   return h("table", { "aria-label": label }, h("thead", {}, head), h("tbody", {}, body));
 }

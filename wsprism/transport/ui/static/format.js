@@ -33,7 +33,11 @@ export const milliseconds = (ms) => `${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} 
 export const clock = (date = new Date()) =>
   `${date.toTimeString().slice(0, 8)}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 
-export const when = (text) => new Date(text).toLocaleString();
+/** The time, with the day where it is not today's. */
+export function when(text) {
+  const date = new Date(text);
+  return date.toDateString() === new Date().toDateString() ? date.toLocaleTimeString() : date.toLocaleString();
+}
 
 const MOST_SHOWN = 2000;
 

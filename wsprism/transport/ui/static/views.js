@@ -43,9 +43,11 @@ export function again(ms, left, look) {
 export function update(parent, data, make, force = false) {
   const text = JSON.stringify(data);
   if (parent.shownData === text) return;
-  if (!force && parent.contains(document.activeElement)) return;
+  const hasFocus = parent.contains(document.activeElement);
+  if (hasFocus && !force) return;
   parent.shownData = text;
   show(parent, make());
+  if (hasFocus) parent.querySelector("a, button")?.focus();
 }
 
 /** The tenant that a view is about: the address's, the last one, or the key's first. Null: there is none. */
