@@ -19,6 +19,7 @@ __all__ = ["Browser", "DevToolsError", "Tab", "browser", "chromium", "firefox"]
 
 START_TIMEOUT_S = 60.0
 WAIT_TIMEOUT_S = 30.0
+TRIES_WHILE_LOADING = 100
 
 
 class DevToolsError(Exception):
@@ -36,7 +37,16 @@ class Tab:
     async def run(self, script: str) -> Any:
         """What ``script``, an expression, gives (a promise: once it has)."""
         given = {"expression": script, "returnByValue": True, "awaitPromise": True}
-        answer = await self.call("Runtime.evaluate", **given)
+        for _ in range(TRIES_WHILE_LOADING):
+            try:
+                answer = await self.call("Runtime.evaluate", **given)
+                break
+            except DevToolsError as error:
+                if "context" not in str(error):
+                    raise
+                await asyncio.sleep(0.05)
+        else:
+            raise DevToolsError("the page is never there")
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 

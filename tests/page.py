@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import time
 from typing import Any
 
@@ -70,9 +71,10 @@ class Page:
         """The first (or ``at``) of them, once it is there."""
         until_s = time.monotonic() + WAIT_S
         while time.monotonic() < until_s:
-            found = await self.all(role, name, within)
-            if len(found) > at:
-                return found[at]
+            with contextlib.suppress(DevToolsError):  # drawn anew, or loaded, at this moment
+                found = await self.all(role, name, within)
+                if len(found) > at:
+                    return found[at]
             await asyncio.sleep(0.05)
         raise AssertionError(f"no {role} {name!r}\n{await self.text()}")
 
@@ -87,9 +89,10 @@ class Page:
         """The row of a table that shows ``text`` as one of its words."""
         until_s = time.monotonic() + WAIT_S
         while time.monotonic() < until_s:
-            for row in await self.all("row", None, within):
-                if text in (await self.text_of(row)).split():
-                    return row
+            with contextlib.suppress(DevToolsError):
+                for row in await self.all("row", None, within):
+                    if text in (await self.text_of(row)).split():
+                        return row
             await asyncio.sleep(0.05)
         raise AssertionError(f"no row with {text!r}\n{await self.text()}")
 
@@ -103,6 +106,16 @@ class Page:
             except DevToolsError:
                 await asyncio.sleep(0.1)
         raise AssertionError(f"{role} {name!r} does not keep still")
+
+    async def click_in_row(self, name: str, text: str) -> None:
+        """A button in the row that shows ``text``."""
+        until_s = time.monotonic() + WAIT_S
+        while time.monotonic() < until_s:
+            with contextlib.suppress(DevToolsError):
+                if found := await self.all("button", name, await self.row(text)):
+                    return await self.click_on(found[0])
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"no button {name!r} in the row of {text!r}\n{await self.text()}")
 
     async def click_on(self, node: Node) -> None:
         await self.tab.call("DOM.scrollIntoViewIfNeeded", backendNodeId=node)

@@ -109,7 +109,7 @@ async def test_a_room_shows_who_is_there_and_what_is_said_and_takes_messages(tmp
         await page.click("button", "Publish frame")
         assert "hex" in await page.alert()
 
-        await page.click("button", "Remove from room", await page.row("phone"))
+        await page.click_in_row("Remove from room", "phone")
         await page.confirm()
         assert (await ann.receive())["type"] == "left"
         await page.shows("1 users with 1 sessions")
@@ -136,14 +136,14 @@ async def test_sessions_are_found_ended_and_kept_out(tmp_path: Path) -> None:
             await page.press("Enter")
             await page.tab.until("document.querySelector('.pager').textContent.startsWith('2 sessions')")
 
-            await page.click("button", "Disconnect", await page.row("phone"))
+            await page.click_in_row("Disconnect", "phone")
             await page.confirm("Cancel")
-            await page.click("button", "Disconnect", await page.row("phone"))
+            await page.click_in_row("Disconnect", "phone")
             await page.confirm()
             assert (await ann.receive())["type"] == "kicked"
             await page.tab.until("document.querySelector('.pager').textContent.startsWith('1 sessions')")
 
-            await page.click("button", "Revoke", await page.row("web"))
+            await page.click_in_row("Revoke", "web")
             await page.confirm()
             assert (await web.expect_close())[0] == 4502
             await page.shows("There are no sessions.")

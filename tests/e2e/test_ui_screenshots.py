@@ -76,7 +76,7 @@ async def test_every_view_has_its_picture(tmp_path: Path) -> None:
         await ui.look_at("Sessions")
         await page.row("phone-eda")
         await take(ui, "sessions", 560)
-        await page.click("button", "Revoke", await page.row("phone-eda"))
+        await page.click_in_row("Revoke", "phone-eda")
         await page.find("dialog")
         await take(ui, "question", 560)
         await page.confirm("Cancel")
