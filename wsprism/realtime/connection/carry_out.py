@@ -158,7 +158,7 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
         publication.author = session
     if origin.id is not None:
         publication.id = origin.id if whole is None or whole.ids is None else whole.ids.next_in(room)
-    token = _token_of_offset(connection, room, publication, whole)
+    token = None if whole is None else _token_of_offset(connection, room, publication, whole)
     inbox = connection.rooms.get(room)
     if (session.muted and not session.may_say_in(room)) or (whole is not None and whole.moved):
         inbox = None
@@ -286,9 +286,9 @@ def _token_of_name(whole: _List | None) -> Decision | None:
     return None if whole is None or whole.acknowledgement is None else _token(whole)
 
 
-def _token_of_offset(connection: Core, room: str, publication: ExtPublication, whole: _List | None) -> Decision | None:
+def _token_of_offset(connection: Core, room: str, publication: ExtPublication, whole: _List) -> Decision | None:
     """Of the publication whose offset stands in its list's acknowledgement: the first into a room that gives any."""
-    if whole is None or whole.acknowledgement is None or whole.placed:
+    if whole.acknowledgement is None or whole.placed:
         return None
     if not connection.tenant_context.keeps_history(room):
         return None
