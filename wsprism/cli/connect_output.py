@@ -23,6 +23,7 @@ _MEANINGS: Final[Mapping[int, str]] = {
     CloseCode.INVALID_DATA: "text that is not UTF-8",
     CloseCode.TOO_BIG: "a message larger than the tenant's max_frame_bytes",
     CloseCode.INTERNAL_ERROR: "the gateway failed",
+    CloseCode.SERVICE_RESTART: "this node has lost the others: another one takes over",
     CloseCode.SLOW_CONSUMER: "slow consumer: this client did not read fast enough",
     CloseCode.IDLE: "idle: neither a pong nor a message in time",
     CloseCode.RATE_LIMITED: "the rate limit kept being exceeded",
