@@ -33,7 +33,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 Component = Literal[
     "actors", "api", "backend", "connection", "gateway", "handshake",
-    "http", "redis", "reload", "telemetry", "tenant", "tickets", "tls",
+    "http", "redis", "reload", "service", "services", "telemetry", "tenant", "tickets", "tls",
 ]  # fmt: skip
 """What logs: component ``x`` is the logger ``wsprism.x``."""
 
