@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from wsprism.cli.arguments import Commands, complete_files
+from wsprism.cli.plugin_wasm import add_limits, run_module
 
 __all__ = ["add"]
 
@@ -28,8 +29,9 @@ def add(commands: Commands) -> None:
         " ({user, sid, generation}), room, seq, data and now_ms. One line of JSON out for each: its effects, or a"
         " fault. Exit code 1: there is no service.",
     )
-    complete_files(run.add_argument("file", metavar="FILE", help="the service's file"))
+    complete_files(run.add_argument("file", metavar="FILE", help="the service: in Python, or a module (.wasm)"))
     run.add_argument("--options", default="{}", metavar="JSON", help="what the service is told (default: %(default)s)")
+    add_limits(run)
     run.set_defaults(run=_run)
 
 
@@ -40,6 +42,8 @@ def _new(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from wsprism.cli.plugin_run import run_python
+    from wsprism.cli.plugin_run import read_options, run_python
 
+    if arguments.file.endswith(".wasm"):
+        return run_module(arguments, read_options(arguments.options))
     return run_python(arguments.file, arguments.options)

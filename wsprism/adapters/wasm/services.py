@@ -66,6 +66,7 @@ class WasmExtService:
             data = context.decode_data(envelope, msgspec.Raw)
             if type(data) is DataFault:
                 return Refuse(ErrorCode.BAD_REQUEST, data.msg)
+            data = msgspec.Raw(msgspec.json.format(data, indent=-1))  # compact: a guest's reader may be simple
         pass_ = guest.conduct.begin(host.now())
         if pass_ is None:
             return SUSPENDED

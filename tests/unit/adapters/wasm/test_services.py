@@ -85,6 +85,10 @@ async def test_a_guest_is_told_who_says_what_where_and_when(binary: bool) -> Non
         "seq": 7,
         "data": {"x": [1, None, "ä"]},
     }
+    if not binary:
+        ann.say('{"v":1,"svc":"rules","type":"spaced","data": { "x" : [ 1 , "a b" ] } }')
+        assert b'"data":{"x":[1,"a b"]}}' in ann.transport.written
+        ann.heard()
     stranger = await world.connect("bob", wire=wire)
     stranger.heard()
     [reply] = ask(stranger, "look")
