@@ -321,7 +321,9 @@ def read_effects(
         effects = [_one(number, raw, framing, max_bytes) for number, raw in enumerate(answer.effects)]
     except _Fault as fault:
         return str(fault)
-    if len(effects) > 1 and any(isinstance(one, Refuse) for one in effects):
+    if len(effects) < 2:
+        return effects
+    if any(isinstance(one, Refuse) for one in effects):
         return "refuse stands alone in its list"
     if any(isinstance(one, Disconnect) for one in effects):  # it comes after all the others
         effects.sort(key=lambda one: isinstance(one, Disconnect))
