@@ -34,9 +34,9 @@ def figures(tenant: TenantContext) -> dict[str, object]:
     counted: dict[str, object] = {
         name: msgspec.to_builtins(getattr(counters, name))
         for name in fields(counters)
-        if name not in ("lanes", "decisions", "stream", "tails")
+        if name not in ("lanes", "decisions", "stream", "tails", "broker")
     }
-    for name in ("stream", "tails"):
+    for name in ("stream", "tails", "broker"):
         part = getattr(counters, name)
         counted[name] = {field: getattr(part, field) for field in fields(part) if field != "lanes"}
     lanes = counters.lanes
