@@ -97,5 +97,6 @@ async def with_stream(_: web.Application) -> AsyncIterator[None]:
 
 app = web.Application()
 app.add_routes([web.get("/", page)])
-app.cleanup_ctx.append(with_stream)
+if os.environ.get("GAME_AUTHORITY") != "gateway":  # else service.py is the game
+    app.cleanup_ctx.append(with_stream)
 web.run_app(app, host="127.0.0.1", port=PORT, shutdown_timeout=1, print=None)

@@ -1,4 +1,7 @@
-"""Starts the game: the gateway and its backend. Ctrl-C ends both. A backend that dies is started again."""
+"""Starts the game: the gateway and its backend. Ctrl-C ends both. A backend that dies is started again.
+
+``--service``: the gateway decides, by service.py, and the backend serves the page only.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 RESTART_PAUSE_S = 1.0
 KEY = secrets.token_urlsafe(32)
+IN_GATEWAY = "--service" in sys.argv[1:]
 
 
 async def start(*arguments: str) -> Process:
     """In a session of its own: Ctrl-C in the terminal is for this process, which ends the others in their order."""
-    environment = {"GAME_KEY": KEY} | os.environ
+    environment = {"GAME_KEY": KEY} | os.environ | {"GAME_AUTHORITY": "gateway" if IN_GATEWAY else "backend"}
     return await asyncio.create_subprocess_exec(sys.executable, *arguments, env=environment, start_new_session=True)
 
 
@@ -42,7 +46,9 @@ async def main() -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    gateway = await start("-m", "wsprism", "--config", str(HERE / "wsprism.yaml"))
+    gateway = await start(
+        "-m", "wsprism", "--config", str(HERE / ("wsprism-service.yaml" if IN_GATEWAY else "wsprism.yaml"))
+    )
     backend, asked = asyncio.create_task(keep_backend()), asyncio.create_task(stopped.wait())
     ended = asyncio.create_task(gateway.wait())
     print(f"open http://127.0.0.1:{os.environ.get('GAME_PORT', '9000')}/ in two tabs", flush=True)

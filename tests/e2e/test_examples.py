@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.browser import Tab, browser
 from tests.components import free_port, running
@@ -54,7 +55,7 @@ class Product:
 
 
 @contextlib.asynccontextmanager
-async def product(example: Path, directory: Path, **variables: str) -> AsyncIterator[Product]:
+async def product(example: Path, directory: Path, *options: str, **variables: str) -> AsyncIterator[Product]:
     port = free_port()
     name = example.name.upper()
     environment = {
@@ -64,7 +65,9 @@ async def product(example: Path, directory: Path, **variables: str) -> AsyncIter
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
     output = directory / "output.log"
-    async with running(*command_of(example), port=port, output=output, env=environment | variables) as process:
+    async with running(
+        *command_of(example), *options, port=port, output=output, env=environment | variables
+    ) as process:
         yield Product(f"http://127.0.0.1:{port}", output)
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(15):
@@ -76,8 +79,8 @@ def chat(directory: Path) -> contextlib.AbstractAsyncContextManager[Product]:
     return product(CHAT, directory, CHAT_DATABASE=str(directory / "chat.sqlite"))
 
 
-def game(directory: Path) -> contextlib.AbstractAsyncContextManager[Product]:
-    return product(GAME, directory, GAME_INTERNAL_PORT=str(free_port()))
+def game(directory: Path, *options: str) -> contextlib.AbstractAsyncContextManager[Product]:
+    return product(GAME, directory, *options, GAME_INTERNAL_PORT=str(free_port()))
 
 
 async def say(tab: Tab, text: str) -> None:
@@ -159,8 +162,11 @@ async def hold(tab: Tab, key: str, *, down: bool = True) -> None:
     await tab.run(f"dispatchEvent(new KeyboardEvent('key{'down' if down else 'up'}', {{key: '{key}'}}))")
 
 
-async def test_two_tabs_of_the_game_play_in_one_world_that_the_backend_decides(tmp_path: Path) -> None:
-    async with game(tmp_path) as there, browser(tmp_path) as chromium:
+@pytest.mark.parametrize("options", [(), ("--service",)], ids=["backend", "service"])
+async def test_two_tabs_of_the_game_play_in_one_world_that_nobody_else_decides(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    async with game(tmp_path, *options) as there, browser(tmp_path) as chromium:
         ann = await chromium.open(there.base + "/?name=ann")
         bob = await chromium.open(there.base + "/?name=bob")
         for tab in (ann, bob):
