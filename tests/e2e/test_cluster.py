@@ -57,6 +57,13 @@ async def ready(base: str) -> int:
         return answer.status
 
 
+async def redis_is_away(base: str) -> bool:
+    async with aiohttp.ClientSession() as session, session.get(f"{base}/metrics") as answer:
+        text = await answer.text()
+    (line,) = [line for line in text.splitlines() if line.startswith("wsprism_redis_away")]
+    return float(line.split()[-1]) == 1
+
+
 async def until_ready(base: str, status: int) -> None:
     async with asyncio.timeout(15):
         while await ready(base) != status:  # noqa: ASYNC110 (another process's doing)
@@ -122,6 +129,7 @@ async def test_while_redis_is_away_clients_are_told_and_afterwards_nothing_is_mi
         async with Backend(api) as backend:
             answer = await backend.post(f"{ACME}/rooms/chat:1/publish", {"svc": "a", "type": "b", "data": 1})
             assert (answer.status, answer.json["code"]) == (503, "UNAVAILABLE")
+        assert await redis_is_away(api)
         redis.start()
         for peer in (ann, bob):
             heard = [await peer.receive(), await peer.receive()]
@@ -129,6 +137,7 @@ async def test_while_redis_is_away_clients_are_told_and_afterwards_nothing_is_mi
             assert {"degraded": False} in [message["data"] for message in heard]
         await bob.send("chat", "send", {"msg": "again"}, room="chat:1")
         assert [(await peer.receive())["data"]["msg"] for peer in (ann, bob)] == ["again", "again"]
+    assert not await redis_is_away(api)
 
 
 async def test_limits_hold_over_both_nodes_and_a_user_is_kicked_and_revoked_on_either(

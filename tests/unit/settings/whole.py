@@ -69,6 +69,7 @@ def whole() -> dict[str, Any]:
     data = {
         "version": 1,
         "gateway": {
+            "public_url": "wss://rt.example.org",
             "state_file": "state.db",
             "broker": {"url": "redis://redis:6379/0", "prefix": "p", "epoch_survives_failover": True},
             "node": {"name": "n1", "lease_ms": 5000, "on_isolation": "keep"},
