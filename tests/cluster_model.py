@@ -325,26 +325,34 @@ class _Publication:
     answer: Ordered | None = None
 
 
+@dataclass(eq=False)
+class _Call:
+    command: Callable[[], Any]
+    done: Callable[[Any], object]
+    carried_out: bool = False
+    answer: Any = None
+
+
 class ModelRegistry:
-    """One node's ``Registry``, over the connection of its broker."""
+    """One node's ``Registry``, over the connection of its broker; what became of a call is found out later."""
 
     def __init__(self, broker: ModelBroker) -> None:
         self.listener: RegistryListener | None = None
         self.redis = broker.redis
         self._broker = broker
-        self._owed: list[Callable[[], object]] = []
+        self._calls: list[_Call] = []
         broker.redis.registries.append(self)
 
     def open(
         self, opening: SessionOpening, limits: Limits, policy: SessionPolicy, done: Callable[[Any], object]
     ) -> None:
-        self._broker.ask(lambda: self._open(opening, limits, policy), done)
+        self._call(lambda: self._open(opening, limits, policy), done)
 
     def close(self, key: SessionKey) -> None:
         self._depart(lambda: self._remove(key))
 
     def join(self, key: SessionKey, room: str, limits: Limits, done: Callable[[Any], object]) -> None:
-        self._broker.ask(lambda: self._join(key, room, limits), done)
+        self._call(lambda: self._join(key, room, limits), done)
 
     def leave(self, key: SessionKey, room: str) -> None:
         self._depart(lambda: self.redis.members.get(room, set()).discard(key))
@@ -368,14 +376,14 @@ class ModelRegistry:
                 one.say(lambda listener: listener.revoked(what, name, until_s))
             return len(meant) if until_s else int(was)
 
-        self._broker.ask(carry_out, done)
+        self._call(carry_out, done)
 
     def counts(self, room: str, done: Callable[[Any], object]) -> None:
         def carry_out() -> RoomCounts:
             some = self.redis.members.get(room, set())
             return RoomCounts(len({one.user for one in some}), len(some))
 
-        self._broker.ask(carry_out, done)
+        self._call(carry_out, done)
 
     def end(self, user: str, sid: str | None, reason: str, done: Callable[[Any], object]) -> None:
         def carry_out() -> int:
@@ -385,20 +393,19 @@ class ModelRegistry:
                 registry.say(lambda listener, key=key: listener.end(key, reason))  # type: ignore[misc]
             return len(meant)
 
-        self._broker.ask(carry_out, done)
+        self._call(carry_out, done)
 
     def tell_all(self, body: bytes) -> None:
         for one in self.redis.registries:
             one.say(lambda listener: listener.told(body))
 
     def tell(self, body: bytes, done: Callable[[Any], object]) -> None:
-        self._broker.ask(lambda: self.tell_all(body), done)
+        self._call(lambda: self.tell_all(body), done)
 
     def pay(self) -> None:
-        """Connected again: what only makes room is made up for."""
-        owed, self._owed = self._owed, []
-        for command in owed:
-            self._broker.say(command)
+        """Connected again: what has no answer yet is asked once more, and carried out once."""
+        for call in list(self._calls):
+            self._send(call)
 
     def reap(self) -> None:
         """Others take this node for dead, and clean up after it."""
@@ -417,11 +424,30 @@ class ModelRegistry:
 
         self._broker.come_back(told)
 
-    def _depart(self, command: Callable[[], object]) -> None:
+    def _call(self, command: Callable[[], Any], done: Callable[[Any], object]) -> None:
         if self._broker.away:
-            self._owed.append(command)
+            self._broker.ask(command, done)  # refused
         else:
-            self._broker.say(command)
+            self._calls.append(_Call(command, done))
+            self._send(self._calls[-1])
+
+    def _depart(self, command: Callable[[], object]) -> None:
+        """It is owed while there is nobody to tell."""
+        self._calls.append(_Call(command, lambda _: None))
+        self._send(self._calls[-1])
+
+    def _send(self, call: _Call) -> None:
+        def carry_out() -> None:
+            if not call.carried_out:
+                call.carried_out, call.answer = True, call.command()
+            self._broker.come_back(lambda: self._resolve(call))
+
+        self._broker.say(carry_out)
+
+    def _resolve(self, call: _Call) -> None:
+        if call in self._calls:
+            self._calls.remove(call)
+            call.done(call.answer)
 
     def _open(self, opening: SessionOpening, limits: Limits, policy: SessionPolicy) -> Opened | Denied:
         redis, user = self.redis, opening.user
