@@ -244,12 +244,15 @@ class Client:
             goodbye = None if code == ABNORMAL else code
             return End(code, reason, of_close(code, authed=self._opened_at is not None))
         finally:
-            self._socket = None
             self._too_late.cancel()
             if self._watching is not None:
                 self._watching.cancel()
                 self._watching = None
-            await socket.close(1000 if goodbye in _NOT_SENT else goodbye)
+            # Until the state says that it is lost, calls are still made on it: they are sent again, or end, with it.
+            try:
+                await socket.close(1000 if goodbye in _NOT_SENT else goodbye)
+            finally:
+                self._socket = None
 
     async def _watch(self, socket: Socket) -> None:
         """Liveness and the ticket's end: one task a connection."""
