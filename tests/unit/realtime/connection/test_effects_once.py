@@ -6,9 +6,11 @@ from typing import Any, cast
 
 import pytest
 
+from tests.native import is_native
 from tests.realtime_support import Peer, World
 from wsprism.effects import Effect, JoinRoom, Publish, Reply, Send
 from wsprism.protocol.envelope import ACK_REQUESTED
+from wsprism.realtime.connection import carry_out
 from wsprism.realtime.messages import Answered, Origin
 from wsprism.realtime.room.publications import ListIds
 
@@ -119,6 +121,7 @@ async def test_in_a_plain_room_an_id_says_nothing_and_the_acknowledgement_has_no
     assert all("data" not in one for one in heard if one["type"] == "ack")
 
 
+@pytest.mark.skipif(is_native(carry_out), reason="compiled code refuses the type that makes the room crash here")
 async def test_a_room_that_is_restarted_acknowledges_nothing_and_says_so() -> None:
     world = World(rooms=ROOMS)
     ann = await connected(world, "ann", "chat:1")
