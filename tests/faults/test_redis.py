@@ -161,7 +161,8 @@ async def test_a_failover_by_sentinel_is_a_new_epoch_unless_it_survives(survives
                 ear = Ear(broker, "a", log)
                 await until(lambda: ear.live)
                 before = [await publish(broker, b"%d" % n) for n in range(10)]
-                await asyncio.sleep(0.3)
+                async with operator(primary) as other:
+                    assert await other.ask("WAIT", 1, 20_000) >= 1
                 await _knows_replica(sentinel)
                 primary.kill()
                 await until(lambda: one.figures.connected == 2, within_s=40)

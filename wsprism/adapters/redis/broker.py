@@ -46,6 +46,8 @@ class RedisBroker:
         self.line: RedisConnection | None = None
         self.held_as = 0
         """The incarnation that the node has a lease as, for this tenant."""
+        self.control_at = 0
+        """Where the stream of what every node is to hear stood when it took that lease."""
         self.subscriptions = Subscriptions(self)
         self.max_histories = 10_000
         self.max_history_bytes = 67_108_864

@@ -38,8 +38,12 @@ class ControlFollower:
         self._listener = listener
         self._strange = strange
         self._line: RedisConnection | None = None
-        self._last: int | None = None
+        self._last = 0
         self._reads = False
+
+    def begin(self, at: int) -> None:
+        """Follow from behind this offset on: nothing before it is this incarnation's business."""
+        self._last = at
 
     def up(self, line: RedisConnection) -> None:
         """Follow over this connection."""
@@ -58,7 +62,7 @@ class ControlFollower:
     def heard(self, message: bytes, _: bytes) -> None:
         """Something was said in the channel."""
         match unframed(message):
-            case [b"C", at, body] if at.isdigit() and self._last is not None:
+            case [b"C", at, body] if at.isdigit():
                 if int(at) == self._last + 1 and not self._reads:
                     self._take(int(at), body)
                 elif int(at) > self._last:
@@ -83,14 +87,11 @@ class ControlFollower:
             else:
                 self._strange("control_since", answer)
 
-        refused = call(line, script("control_since"), self._prefix, (self._last or 0,), told)
+        refused = call(line, script("control_since"), self._prefix, (self._last,), told)
         self._reads = refused is None
 
     def _read_further(self, answer: Sequence[bytes]) -> None:
         top = int(answer[0])
-        if self._last is None:
-            self._last = top
-            return
         whole = top >= self._last
         for at, body in zip(answer[1::2], answer[2::2], strict=True):
             whole = whole and int(at) == self._last + 1

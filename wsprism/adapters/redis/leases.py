@@ -94,7 +94,7 @@ class Lease:
         waiting = [self._renew(desk, broker) for broker in brokers]
         for broker, answer in zip(brokers, await asyncio.gather(*waiting), strict=True):
             if isinstance(answer, list) and answer[0] == b"OK":
-                broker.held_as = self._node.incarnation
+                _took(broker, self._node.incarnation, answer)
             elif answer == [b"FENCED"]:
                 return False
             else:
@@ -126,7 +126,7 @@ class Lease:
             if desk is not self._desk or incarnation != self._node.incarnation:
                 return
             if isinstance(answer, list) and answer[0] == b"OK":
-                broker.held_as = incarnation
+                _took(broker, incarnation, answer)
                 self._node.entered(broker)
             elif answer == [b"FENCED"]:
                 self._node.fenced()
@@ -176,7 +176,7 @@ class Lease:
                 if desk is not self._desk or isinstance(answer, Unknown):
                     return
                 match answer:
-                    case [b"OK", _, int() as live, bytes() as primary, bytes() as dead]:
+                    case [b"OK", _, int() as live, bytes() as primary, bytes() as dead, _]:
                         left -= 1
                         if not left:
                             self._good_at = sent_at
@@ -253,6 +253,12 @@ class Lease:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         refused = self._say_reap(desk, broker, dead, lambda answer: _set(future, answer), gone=gone)
         return refused if refused is not None else await future
+
+
+def _took(broker: RedisBroker, incarnation: int, answer: Sequence[Any]) -> None:
+    if broker.held_as != incarnation:
+        broker.held_as = incarnation
+        broker.control_at = int(answer[5])
 
 
 def _set(future: asyncio.Future[Any], answer: Any) -> None:

@@ -223,7 +223,7 @@ class RedisNode:
         for tenant, one in self._brokers.items():
             if one is broker:
                 broker.up(self._line)
-                self._registries[tenant].up(self._pair[1], self._line)
+                self._registries[tenant].up(self._pair[1], self._line, one.control_at)
 
     def cleaned_up(self, entries: int) -> None:
         self.figures.reaped += entries

@@ -135,11 +135,12 @@ class RedisRegistry:
 
     # What its node tells
 
-    def up(self, desk: RedisConnection, line: RedisConnection) -> None:
-        """There are connections, and the node's lease holds."""
+    def up(self, desk: RedisConnection, line: RedisConnection, control_at: int) -> None:
+        """There are connections and a lease; ``control_at`` is where the stream stood when that was taken."""
         self._desk = desk
         if self._known_as != self.incarnation:
             self._begin_anew()
+            self.follower.begin(control_at)
         for one in list(self._lines.values()):
             one.send()
         owed = list(self._owed.values())

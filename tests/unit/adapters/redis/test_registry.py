@@ -7,12 +7,14 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from tests.redis_nodes import LEASE_MS, asked, node, operator, until
 from tests.redis_server import ENGINES, RedisServer, running_redis
+from wsprism.adapters.redis.leases import Lease
 from wsprism.adapters.redis.node import RedisNode
 from wsprism.adapters.redis.registry import RedisRegistry
 from wsprism.policy.decisions import Denied, Reason
@@ -226,6 +228,25 @@ async def test_what_is_said_of_a_session_before_its_opening_is_answered_is_said_
         await until(lambda: tenant.heard.count((Revocable.USER, "bob")) > 1)
         assert list(tenant.registry.sessions) == [opened[1]]
         assert tenant.registry._said_early == []
+
+
+async def test_what_is_said_between_a_nodes_lease_and_its_first_look_at_the_stream_is_heard(
+    server: RedisServer,
+) -> None:
+    async with AsyncExitStack() as stack:
+        mine = Tenant(await stack.enter_async_context(node(server.url, "one")))
+        await asked(mine.registry.tell, b"before")
+        hold = Lease.hold
+
+        async def hold_and_say(lease: Lease, *arguments: Any) -> bool:
+            held = await hold(lease, *arguments)
+            assert await asked(mine.registry.revoke, Revocable.USER, "ann", FAR, "") == 0
+            return held
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Lease, "hold", hold_and_say)
+            theirs = Tenant(await stack.enter_async_context(node(server.url, "two")))
+        await until(lambda: theirs.heard == [(Revocable.USER, "ann")])
 
 
 @pytest.mark.parametrize("seed", range(4))
