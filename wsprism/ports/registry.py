@@ -60,7 +60,10 @@ class RegistryListener(Protocol):
         ...
 
     def revoked(self, what: Revocable, name: str, until_s: float) -> None:
-        """Sessions of this name are to be closed; none is opened until then (Unix time). 0: it was lifted."""
+        """Sessions of this name are to be closed; none is opened until then (Unix time). 0: it was lifted.
+
+        It is told again where a session of that name may have been opened meanwhile.
+        """
         ...
 
     def told(self, body: bytes) -> None:

@@ -331,8 +331,9 @@ async def test_a_revoked_user_is_ended_everywhere_and_opens_nowhere(server: Redi
         assert await asked(theirs.registry.revoke, Revocable.USER, "ann", 0.0, "") == 1
         assert await asked(theirs.registry.revoke, Revocable.USER, "ann", 0.0, "") == 0
         await mine.open("ann")
-        await until(lambda: len(mine.heard) == 4)
-        assert mine.heard[1:] == [(Revocable.TOKEN_ID, "t2"), (Revocable.SID, "7"), "lifted"]
+        # What comes while an opening has no answer is said again behind it.
+        await until(lambda: "lifted" in mine.heard)
+        assert list(dict.fromkeys(mine.heard))[1:] == [(Revocable.TOKEN_ID, "t2"), (Revocable.SID, "7"), "lifted"]
 
 
 async def test_an_opening_whose_outcome_was_unknown_is_counted_once(server: RedisServer) -> None:
