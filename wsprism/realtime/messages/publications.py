@@ -72,6 +72,7 @@ class ExtPublication(msgspec.Struct, gc=False):
     ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``.
     ``data`` is JSON, made where somebody can be blamed when it cannot be said in JSON: nothing fails in the room.
     ``author`` is the session whose message it answers, where a backend answered it and so no ``sender`` is bound by it.
+    Both are sessions of this node: of what is kept, and of what other nodes get, they are no part.
     ``id`` is their own name of it (without either: the backend's). In a room with a history it gets an ``offset``, and
     is ``kept``; ``again``: it was published before, and is not published. ``told`` is called with the offset, or with
     None where it gets none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from wsprism.protocol.places import JoinData, Position
 from wsprism.realtime.messages import ExtPublication, RoomJoin, RulesChanged
 from wsprism.realtime.outbound.wire import wire_format
 from wsprism.realtime.room.turn import MOST_OTHERS_AT_ONCE
+from wsprism.realtime.session import Session
 from wsprism.realtime.tenant.backend_messages import PublishForBackend
 from wsprism.realtime.tenant.histories import HistoryRefusal, PublishedAt, PurgeForBackend
 
@@ -63,6 +65,25 @@ async def test_publications_have_offsets_behind_the_room_and_acks_tell_them() ->
     assert message["offset"] == 1
     assert ack["data"] == {"offset": 1}
     assert list(ack) == ["v", "svc", "type", "seq", "data", "trace_id"]
+
+
+async def test_what_is_kept_of_a_publication_is_data_and_holds_no_session() -> None:
+    w = world()
+    ann = await w.connect("ann")
+    join(ann)
+    ann.chat("a", room="chat:1", id="one")
+    assert w.tenant.store is not None
+    kept = w.tenant.store.page("chat:1", None, 10, reverse=False)
+    assert len(kept) == 1
+    held: list[Any] = [kept]
+    seen: dict[int, object] = {}
+    while held:
+        one = held.pop()
+        if id(one) in seen or isinstance(one, type):
+            continue
+        seen[id(one)] = one
+        held += gc.get_referents(one)
+    assert not [one for one in seen.values() if isinstance(one, Session | ExtPublication)]
 
 
 async def test_a_plain_room_has_neither_offset_nor_epoch_and_since_says_nothing_there() -> None:
