@@ -17,7 +17,7 @@ import stat
 import struct
 import sys
 import termios
-from typing import Final
+from typing import Any, Final
 
 __all__ = [
     "BACKLOG",
@@ -122,15 +122,19 @@ def beneath_tls(transport: asyncio.Transport) -> asyncio.WriteTransport | None:
 
     No event loop gives it out, so it is looked for among what the TLS layer refers to.
     """
-    for layer in gc.get_referents(transport):
-        if type(layer).__name__ != "SSLProtocol":
-            continue
-        for held in (layer, *(one for one in gc.get_referents(layer) if isinstance(one, dict))):
-            for one in gc.get_referents(held):
+    for layer in _held_by(transport):
+        if type(layer).__name__ == "SSLProtocol":
+            for one in _held_by(layer):
                 if one is not transport and hasattr(one, "set_write_buffer_limits"):
                     found: asyncio.WriteTransport = one
                     return found
     return None
+
+
+def _held_by(holder: object) -> list[Any]:
+    """What ``holder`` refers to, by itself or by its ``__dict__``: which it is depends on the interpreter."""
+    held = gc.get_referents(holder)
+    return held + [one for names in held if isinstance(names, dict) for one in names.values()]
 
 
 def free_unix_path(path: str) -> None:
