@@ -3,53 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
-from wsprism.adapters.redis.call_line import Call, CallLine
 from wsprism.adapters.redis.connection import RedisConnection
 from wsprism.adapters.redis.control import ControlFollower
-from wsprism.adapters.redis.protocol import Refused, Word
-from wsprism.adapters.redis.scripts import Script, call, script
+from wsprism.adapters.redis.protocol import Word
+from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.session_calls import Depart, Join, Open, RevokeCall, revocable
 from wsprism.adapters.redis.simple_call import SimpleCall
+from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls
 from wsprism.policy.decisions import Denied
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import MAX_REVOCATIONS, Revocable
 from wsprism.policy.sessions import EvictReason, SessionPolicy
 from wsprism.ports import Opened, RegistryListener, RoomCounts, SessionKey, SessionOpening, Unavailable
 
-__all__ = ["RedisRegistry", "RegistryNode"]
+__all__ = ["RedisRegistry"]
 
 T = TypeVar("T")
 
-MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 _VERIFIED_AT_ONCE: Final = 500
 _SID_BYTES: Final = 8
 
 
-class RegistryNode(Protocol):
-    """What a registry needs of its node."""
-
-    incarnation: int
-
-    def later(self, call: Callable[[], object]) -> None: ...
-    def strange(self, what: str, answer: object) -> None: ...
-    def fenced(self) -> None: ...
-
-
-class RedisRegistry:
+class RedisRegistry(TenantCalls[CallsNode]):
     """``sessions`` are those that this node has opened and not closed; ``listener`` is set before the first."""
 
-    def __init__(self, node: RegistryNode, prefix: bytes) -> None:
-        self.prefix = prefix
+    def __init__(self, node: CallsNode, prefix: bytes) -> None:
+        super().__init__(node, prefix)
         self.listener: RegistryListener | None = None
         self.sessions: dict[SessionKey, None] = {}
         self.follower = ControlFollower(prefix, self, node.strange)
-        self.waiting_bytes = 0
-        self._node = node
-        self._desk: RedisConnection | None = None
-        self._lines: dict[Hashable, CallLine] = {}
         self._owed: dict[tuple[str, Sequence[Word]], Depart] = {}
         self._numbers = 0
         self._known_as = 0
@@ -58,11 +43,6 @@ class RedisRegistry:
         """What the stream said while openings had no answer, with the last of those: it may be of their sessions."""
 
     # The port
-
-    @property
-    def away(self) -> bool:
-        """Whether whatever may be refused is."""
-        return self._desk is None
 
     def open(
         self,
@@ -137,12 +117,11 @@ class RedisRegistry:
 
     def up(self, desk: RedisConnection, line: RedisConnection, control_at: int) -> None:
         """There are connections and a lease; ``control_at`` is where the stream stood when that was taken."""
-        self._desk = desk
+        self.connection = desk
         if self._known_as != self.incarnation:
             self._begin_anew()
             self.follower.begin(control_at)
-        for one in list(self._lines.values()):
-            one.send()
+        self._send_lines()
         owed = list(self._owed.values())
         self._owed.clear()
         for depart in owed:
@@ -151,10 +130,9 @@ class RedisRegistry:
 
     def down(self) -> None:
         """They are lost."""
-        self._desk = None
+        self.connection = None
         self.follower.down()
-        for one in list(self._lines.values()):
-            one.give_up_unsent()
+        self._give_up_unsent()
 
     # What its follower tells
 
@@ -190,52 +168,15 @@ class RedisRegistry:
 
     # What its parts need
 
-    @property
-    def incarnation(self) -> int:
-        return self._node.incarnation
-
     def is_current(self, incarnation: Word) -> bool:
         """Whether what was opened as this incarnation is counted."""
         return incarnation == self.incarnation
 
-    def later(self, call: Callable[[], object]) -> None:
-        self._node.later(call)
-
-    def strange(self, what: str, answer: object) -> None:
-        self._node.strange(what, answer)
-
-    def fenced(self) -> None:
-        self._node.fenced()
-
-    def call(self, which: Script, arguments: Sequence[Word], answered: Callable[[Any], object]) -> Refused | None:
-        if self._desk is None:
-            return Refused("AWAY", "there is no connection")
-        return call(self._desk, which, self.prefix, arguments, answered)
-
-    def settled(self, line: CallLine, size_bytes: int) -> None:
-        self.waiting_bytes -= size_bytes
-        if not len(line) and self._lines.get(line.key) is line:
-            del self._lines[line.key]
-
-    def _add(self, key: Hashable, what: Call) -> None:
-        if self._desk is None or self.waiting_bytes + what.size_bytes > MAX_WAITING_BYTES:
-            why = Unavailable.AWAY if self._desk is None else Unavailable.OVERLOADED
-            self.later(lambda: what.refuse(why))
-            return
-        self._line_of(key, what)
-
     def _depart(self, depart: Depart) -> None:
-        if self._desk is None:
+        if self.connection is None:
             self._owe(depart)
         else:
-            self._line_of(depart.key, depart)
-
-    def _line_of(self, key: Hashable, what: Call) -> None:
-        self.waiting_bytes += what.size_bytes
-        line = self._lines.get(key)
-        if line is None:
-            line = self._lines[key] = CallLine(key, self)
-        line.add(what)
+            self._add_unbounded(depart.key, depart)
 
     def _owe(self, depart: Depart) -> None:
         """Told once there is somebody to tell; bounded by the sessions and rooms that there were."""

@@ -44,7 +44,7 @@ class SubscriptionsOwner(Protocol):
     @property
     def channels(self) -> dict[bytes, Hears]: ...
     @property
-    def line(self) -> RedisConnection | None: ...
+    def connection(self) -> RedisConnection | None: ...
     def channel(self, room: str) -> bytes: ...
     def later(self, call: Callable[[], object]) -> None:
         """In a later turn of the loop."""
@@ -130,7 +130,7 @@ class Subscriptions:
             before.close()
         subscription = self.by_room[room] = RoomSubscription(room, listener, self)
         self._owner.channels[self._owner.channel(room)] = subscription
-        if self._owner.line is None:
+        if self._owner.connection is None:
             self._owner.later(subscription.say_away)
         else:
             self.ask(subscription)
@@ -180,7 +180,7 @@ class Subscriptions:
     # Subscribing
 
     def _ask_slice(self) -> None:
-        line = self._owner.line
+        line = self._owner.connection
         some: list[RoomSubscription] = []
         while self._to_ask and len(some) < SLICE:
             subscription = self._to_ask.popleft()
@@ -196,7 +196,7 @@ class Subscriptions:
                 refused.append(answer)
 
         def entered(answer: Any) -> None:
-            if isinstance(answer, Unknown) or line is not self._owner.line:
+            if isinstance(answer, Unknown) or line is not self._owner.connection:
                 return
             if refused or not (isinstance(answer, list) and answer[0] == b"OK" and len(answer) == len(some) + 1):
                 self._not_entered(some, refused[0] if refused else answer)
@@ -231,14 +231,14 @@ class Subscriptions:
 
     def ask_again(self) -> None:
         """Those that could not be subscribed to."""
-        if self._owner.line is not None and not self._asks:
+        if self._owner.connection is not None and not self._asks:
             for subscription in self.by_room.values():
                 if not subscription.live and not subscription.asked:
                     self.ask(subscription)
 
     def _leave(self, room: str) -> None:
         self._to_leave[room] = None
-        line = self._owner.line
+        line = self._owner.connection
         if line is None:
             return
 

@@ -52,8 +52,8 @@ class TestRedis(BrokerContract):
         one._connect = wait  # type: ignore[method-assign,assignment]
         self.halted.append(halted)
         assert isinstance(broker, RedisBroker)
-        assert broker.line is not None
-        broker.line.abort("lost")
+        assert broker.connection is not None
+        broker.connection.abort("lost")
 
     async def come_again(self, broker: Broker) -> None:
         for halted in self.halted:
