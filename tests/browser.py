@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -99,46 +100,30 @@ class Browser:
 
 
 @contextlib.asynccontextmanager
-async def chromium(profile: Path, url: str) -> AsyncIterator[None]:
+async def _showing(name: str, *arguments: str, home: Path | None = None) -> AsyncIterator[None]:
+    process = await asyncio.create_subprocess_exec(
+        program(name),
+        *arguments,
+        env=os.environ | ({} if home is None else {"HOME": str(home)}),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def chromium(profile: Path, url: str) -> AbstractAsyncContextManager[None]:
     """Chromium, headless, with a new profile in the directory ``profile``, showing ``url``; it ends with the block."""
-    process = await asyncio.create_subprocess_exec(
-        program("chromium"),
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--remote-debugging-port=0",
-        f"--user-data-dir={profile}",
-        url,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        await process.wait()
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0")
+    return _showing("chromium", *options, f"--user-data-dir={profile}", url)
 
 
-@contextlib.asynccontextmanager
-async def firefox(profile: Path, url: str) -> AsyncIterator[None]:
-    """Firefox, headless, with a new profile in the directory ``profile``, showing ``url``; it ends with the block."""
-    process = await asyncio.create_subprocess_exec(
-        program("firefox-esr"),
-        "--headless",
-        "--no-remote",
-        "--profile",
-        str(profile),
-        url,
-        env=os.environ | {"HOME": str(profile)},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        await process.wait()
+def firefox(profile: Path, url: str) -> AbstractAsyncContextManager[None]:
+    """Firefox, the same; ``profile`` must be there."""
+    return _showing("firefox-esr", "--headless", "--no-remote", "--profile", str(profile), url, home=profile)
 
 
 @contextlib.asynccontextmanager

@@ -37,13 +37,11 @@ def effects_of(answer: bytes | None, bounds: Bounds, framing: Framing, max_bytes
     return effects
 
 
-class WasmExtService:
-    """Takes every type: what they mean is the module's business."""
+class _Hosted:
+    """One guest, hosted."""
 
-    types = None
-
-    def __init__(self, name: str, terms: Terms) -> None:
-        self._guest = Guest("ext", name, terms)
+    def __init__(self, guest: Guest, terms: Terms) -> None:
+        self._guest = guest
         self.terms = terms
 
     @property
@@ -55,6 +53,15 @@ class WasmExtService:
 
     def stop(self, *, at_once: bool) -> None:  # noqa: ARG002 (nothing of it is under way)
         self._guest.stop()
+
+
+class WasmExtService(_Hosted):
+    """Takes every type: what they mean is the module's business."""
+
+    types = None
+
+    def __init__(self, name: str, terms: Terms) -> None:
+        super().__init__(Guest("ext", name, terms), terms)
 
     def handle(self, context: ServiceContext, envelope: Envelope) -> Answer | Refuse | Fail:
         guest = self._guest
@@ -92,7 +99,7 @@ class WasmExtService:
         return Answer(effects)
 
 
-class WasmHotService:
+class WasmHotService(_Hosted):
     """``to``: all, others or nobody get the frames that it lets through."""
 
     include_sender = False
@@ -100,20 +107,9 @@ class WasmHotService:
     filters = True
 
     def __init__(self, name: str, terms: Terms) -> None:
-        self._guest = Guest("hot", name, terms)
-        self.terms = terms
+        super().__init__(Guest("hot", name, terms), terms)
         self.echo = terms.to == "all"
         self.deliver = terms.to != "nobody"
-
-    @property
-    def status(self) -> ServiceStatus:
-        return self._guest.status
-
-    def start(self, host: ServiceHost) -> None:
-        self._guest.start(host)
-
-    def stop(self, *, at_once: bool) -> None:  # noqa: ARG002 (nothing of it is under way)
-        self._guest.stop()
 
     def filter(self, context: ServiceContext, room: str | None, frame: HotFrame) -> bytes | HotVerdict:  # noqa: ARG002
         guest = self._guest

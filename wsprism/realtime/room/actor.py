@@ -394,8 +394,7 @@ class Room(Actor):
     def _end_turn(self, publications: Sequence[Publication]) -> None:
         if self._turn.answers:
             for publication in publications:
-                if publication.ack or (isinstance(publication, ExtPublication) and publication.told is not None):
-                    acknowledge(publication)
+                acknowledge(publication)
         if self.samples.waiting:
             self.samples.go_on(publications)
 

@@ -23,6 +23,7 @@ from wsprism.realtime.messages import (
 from wsprism.realtime.room.answers import frame_for
 from wsprism.realtime.room.attendance import NO_MEMBER
 from wsprism.realtime.room.fan_out import Apart
+from wsprism.realtime.room.inbox import size_of
 from wsprism.realtime.room.values import values_frame
 
 if TYPE_CHECKING:
@@ -88,14 +89,9 @@ class Turn:
         """Look once at all publications; their size in bytes while they waited."""
         size_bytes = 0
         for one in self.publications:
-            if isinstance(one, ExtPublication):
-                size_bytes += len(one.data)
-                if one.ack or one.told is not None:
-                    self.answers = True
-            else:
-                size_bytes += len(one.frame)
-                if one.ack:
-                    self.answers = True
+            size_bytes += size_of(one)
+            if one.ack or (isinstance(one, ExtPublication) and one.told is not None):
+                self.answers = True
             if one.exclude is not None or not one.echo:
                 self.sorts = True
             if one.sender is not None and one.sender.muted:
