@@ -120,7 +120,8 @@ class Acceptor:
                     lambda: gate,
                     sock,
                     ssl=self._context(),
-                    ssl_handshake_timeout=self._half_open.limits.timeout_s,
+                    # The gate's deadline, which runs from the accept, ends it and counts it: this one only comes after.
+                    ssl_handshake_timeout=self._half_open.limits.timeout_s + SHUTDOWN_TIMEOUT_S,
                     ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
                 )
         except ssl.SSLError:
