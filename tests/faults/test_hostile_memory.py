@@ -6,8 +6,8 @@ import asyncio
 import gc
 import socket
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
@@ -158,22 +158,23 @@ async def test_what_is_sent_while_a_ticket_is_judged_is_bounded(
     await until(lambda: gateway.process.http_connections() == 0)
 
 
-@contextmanager
-def nothing_left(gateway: Running, most_bytes: int) -> Iterator[None]:
+@asynccontextmanager
+async def nothing_left(gateway: Running, most_bytes: int) -> AsyncIterator[None]:
     """What was done within must leave no actor, session or room, and no more than ``most_bytes``."""
-    actors = gateway.process.actors().actors
+    process = gateway.process
+    tenant = next(iter(process.tenants()))
+    actors = process.actors().actors
     gc.collect()
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
         yield
+        await until(lambda: process.actors().actors == actors and process.connections() == 0)
+        await until(lambda: (tenant.sessions, tenant.rooms) == (0, 0))
         gc.collect()
         left = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    tenant = next(iter(gateway.process.tenants()))
-    assert gateway.process.actors().actors == actors
-    assert (tenant.sessions, tenant.rooms, gateway.process.connections()) == (0, 0, 0)
     assert left < most_bytes, f"{left / MIB:.1f} MiB"
 
 
@@ -182,7 +183,7 @@ async def test_many_rooms_are_gone_with_whoever_was_in_them(start_gateway: Start
     async with Client(gateway.base, ticket="dev:warm"):
         pass
     await until(lambda: gateway.process.connections() == 0)
-    with nothing_left(gateway, MIB):
+    async with nothing_left(gateway, MIB):
         eve = await RawClient.connect(gateway.port, "dev:eve")
         for number in range(1500):
             name = f"{number}".rjust(128, "r")
@@ -193,13 +194,12 @@ async def test_many_rooms_are_gone_with_whoever_was_in_them(start_gateway: Start
             await eve.frame()
         assert next(iter(gateway.process.tenants())).rooms == 750
         eve.abort()
-        await until(lambda: gateway.process.actors().actors == 2)
 
 
 async def test_many_sids_leave_nothing_behind(start_gateway: StartGateway) -> None:
     gateway = await start_gateway()
     for _ in range(2):
-        with nothing_left(gateway, MIB // 2):
+        async with nothing_left(gateway, MIB // 2):
             for number in range(200):
                 path = f"/v1/ws?tenant=acme&ticket=dev:eve&sid={str(number).rjust(64, 's')}"
                 head = UPGRADE.partition(b"\r\n")[2]
@@ -207,7 +207,6 @@ async def test_many_sids_leave_nothing_behind(start_gateway: StartGateway) -> No
                 writer.write(f"GET {path} HTTP/1.1\r\n".encode() + head)
                 assert b" 101 " in await reader.readuntil(b"\r\n")
                 writer.transport.abort()
-            await until(lambda: gateway.process.actors().actors == 2 and gateway.process.connections() == 0)
 
 
 async def test_names_are_as_long_as_they_may_be_and_no_longer(start_gateway: StartGateway) -> None:
