@@ -1,5 +1,6 @@
 """An SDK, a gateway, and what stands between them. WSPRISM_SDKS names the SDKs to test, with a comma between them:
-``python``, ``node``, ``chromium``, ``firefox``, and ``python3.10`` and the like for the wheel on other Pythons."""
+``python``, ``node``, ``deno``, ``bun``, ``chromium``, ``firefox``, and ``python3.10`` and the like for the wheel on
+other Pythons."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import yaml
 from tests.process import GatewayCommand
 from tests.sdk.fake import FakeGateway
 from tests.sdk.proxy import Proxy
-from tests.sdk.sdk import PAGES, Driver, Sdk, start_driver
+from tests.sdk.sdk import PAGES, SEE_NO_STATUS, Driver, Sdk, start_driver
 
 KEY = "a-key-of-the-backend"
 
@@ -59,14 +60,15 @@ CONFIG = {
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What a page cannot see is not tested there, and what only a page is told only there."""
+    """What a WebSocket does not tell is not tested with it, and what only a page is told only there."""
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
         callspec = getattr(item, "callspec", None)
-        in_a_page = callspec is not None and callspec.params.get("sdk") in PAGES
-        unwanted = item.get_closest_marker("not_in_a_page" if in_a_page else "only_in_a_page")
-        (left_out if unwanted else kept).append(item)
+        sdk = None if callspec is None else callspec.params.get("sdk")
+        unseen = sdk in SEE_NO_STATUS and item.get_closest_marker("sees_statuses")
+        untold = sdk not in PAGES and item.get_closest_marker("only_in_a_page")
+        (left_out if unseen or untold else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept

@@ -16,11 +16,13 @@ from pathlib import Path
 from tests.components import program
 from tests.required import skip_unless_required
 
-__all__ = ["JS_CLIENT", "PYTHON_CLIENT", "build_wheel", "built_js", "python_with_client", "run"]
+__all__ = ["JS_CLIENT", "PYTHON_CLIENT", "build_wheel", "built_js", "python_with_client", "run", "runtime"]
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 JS_CLIENT = CLIENTS / "js"
 PYTHON_CLIENT = CLIENTS / "python"
+RUNTIMES = Path(__file__).parent / "runtimes"
+"""A folder for each runtime that may come from npm."""
 BUILD_S = 240
 
 
@@ -55,6 +57,22 @@ def built_js() -> Path:
         if not built.exists() or built.stat().st_mtime < newest:
             run(npm, "run", "build", cwd=JS_CLIENT)
     return JS_CLIENT
+
+
+@functools.cache
+def runtime(name: str) -> str:
+    """The program of a JavaScript runtime: an installed one, else npm's package of Deno or Bun."""
+    if name == "node" or shutil.which(name):
+        return program(name)
+    folder = RUNTIMES / name
+    with _one_at_a_time():
+        if not (folder / "node_modules" / ".bin" / name).exists():
+            try:
+                run(program("npm"), "ci", "--no-audit", "--no-fund", cwd=folder)
+                run("node_modules/.bin/" + name, "--version", cwd=folder)
+            except (AssertionError, OSError) as error:
+                skip_unless_required(f"npm's package {name} cannot be had: {error}")
+    return str(folder / "node_modules" / ".bin" / name)
 
 
 @functools.cache

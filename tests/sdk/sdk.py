@@ -1,4 +1,5 @@
-"""The SDKs as processes of their own (Node, a Python) or a page (Chromium, Firefox), all driven with the same words."""
+"""The SDKs as processes of their own (Node, Deno, Bun, a Python) or a page (Chromium, Firefox), all driven with the
+same words."""
 
 from __future__ import annotations
 
@@ -16,10 +17,9 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from tests.browser import chromium, firefox
-from tests.components import program
-from tests.sdk.packages import PYTHON_CLIENT, built_js, python_with_client
+from tests.sdk.packages import PYTHON_CLIENT, built_js, python_with_client, runtime
 
-__all__ = ["PAGES", "Client", "Driver", "Room", "Sdk", "SdkError", "start_driver"]
+__all__ = ["PAGES", "SEE_NO_STATUS", "Client", "Driver", "Room", "Sdk", "SdkError", "start_driver"]
 
 WAIT_S = 20.0
 START_S = 90.0
@@ -29,6 +29,10 @@ HERE = Path(__file__).parent
 QUICK: dict[str, Any] = {"backoff_base_s": 0.05, "backoff_cap_s": 0.1}
 
 PAGES = {"chromium": chromium, "firefox": firefox}
+RUNTIMES: dict[str, tuple[str, ...]] = {"node": (), "deno": ("run", "--allow-all", "--no-config"), "bun": ("run",)}
+"""What is told to each before the name of a program."""
+SEE_NO_STATUS = {*PAGES, "deno", "bun"}
+"""Their WebSocket says of a refused handshake that it failed, and nothing more."""
 
 PAGE = """<!doctype html><script type="module">
 import { run } from "/driver.mjs";
@@ -196,7 +200,7 @@ class Sdk:
 
     @property
     def javascript(self) -> bool:
-        return self.browser or self.name == "node"
+        return self.browser or self.name in RUNTIMES
 
     async def client(self, url: str, *, listen: bool = True, ticket: Any = "dev:ann", **options: Any) -> Client:
         """A new client; ``ticket`` may be a list: what the ticket function gives, one after the other."""
@@ -225,11 +229,12 @@ class Sdk:
 
 @contextlib.asynccontextmanager
 async def start_driver(name: str) -> AsyncIterator[Driver]:
-    """``python`` (this one), ``python3.10`` and the like (from the wheel), ``node``, ``chromium`` or ``firefox``."""
+    """``python`` (this one), ``python3.10`` and the like (from the wheel), ``node``, ``deno``, ``bun``, or a page."""
     if name in PAGES:
         start = _page(PAGES[name])
-    elif name == "node":
-        start = _process(program("node"), str(HERE / "driver.mjs"), (built_js() / "dist" / "index.js").as_uri())
+    elif name in RUNTIMES:
+        package = (built_js() / "dist" / "index.js").as_uri()
+        start = _process(runtime(name), *RUNTIMES[name], str(HERE / "driver.mjs"), package)
     elif name == "python":
         start = _process(sys.executable, "-X", "dev", "-W", "error", str(HERE / "driver.py"), path=PYTHON_CLIENT)
     else:

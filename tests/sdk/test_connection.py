@@ -289,7 +289,7 @@ async def test_a_refused_ticket_that_is_a_string_is_the_end(sdk: Sdk, fake: Fake
     assert len(fake.attempts) == 1
 
 
-@pytest.mark.not_in_a_page
+@pytest.mark.sees_statuses
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_status_that_refuses_the_ticket_is_obeyed(sdk: Sdk, fake: FakeGateway, status: int) -> None:
     client = await sdk.client(fake.url, ticket=["t1", "t2"])
@@ -306,7 +306,7 @@ async def test_a_wrong_ticket_is_the_end_at_a_real_gateway(sdk: Sdk, gateway: Ga
     assert (await client.state("closed"))["reason"]["code"] in (401, 4502)
 
 
-@pytest.mark.not_in_a_page
+@pytest.mark.sees_statuses
 @pytest.mark.parametrize("status", [429, 503])
 async def test_retry_after_is_obeyed(sdk: Sdk, fake: FakeGateway, status: int) -> None:
     fake.refuse_next(status, Retry_After="1")

@@ -1,6 +1,7 @@
 """Serves the files of ``static/`` below ``/ui/``, with the headers that keep the page to itself.
 
-All files are read once, at the start. What the page may connect to is this listener and the public one.
+All files are read once, at the start. What the page may connect to is this listener and the public one. Only the SDK,
+which is nobody's secret, may be imported by pages of other origins: for a first try without a build step.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
+_FOR_ALL: Final = {"Access-Control-Allow-Origin": "*"}
 _is_host_name = re.compile(r"[A-Za-z0-9._-]{1,253}").fullmatch
 
 
@@ -71,7 +73,8 @@ class Site:
             return web.json_response({"url": public}, headers=headers)
         file = self._files[f"{PATH}index.html" if request.path == PATH else request.path]
         policy = _POLICY.format(public="" if public is None else f" {_origin(public)}")
-        headers = {**_HEADERS, "Content-Security-Policy": policy, "ETag": file.etag}
+        sdk = request.path.startswith(f"{PATH}sdk/")
+        headers = {**_HEADERS, "Content-Security-Policy": policy, "ETag": file.etag, **(_FOR_ALL if sdk else {})}
         if request.headers.get("If-None-Match") == file.etag:
             return web.Response(status=304, headers=headers)
         return web.Response(body=file.body, headers={**headers, "Content-Type": file.content_type})

@@ -32,6 +32,13 @@ async def test_every_file_is_served_as_it_is(start_gateway: StartGateway) -> Non
     assert (await get(f"{internal}/ui/"))[2] == (STATIC / "index.html").read_bytes()
 
 
+async def test_only_the_sdk_may_be_imported_by_pages_of_other_origins(start_gateway: StartGateway) -> None:
+    _, internal = await start_with_api(start_gateway)
+    for file in ("", "index.html", "app.js", "listener.json", "sdk/index.js", "sdk/client.js"):
+        _, headers, _ = await get(f"{internal}/ui/{file}", headers={"Origin": "null"})
+        assert headers.get("Access-Control-Allow-Origin") == ("*" if file.startswith("sdk/") else None), file
+
+
 async def test_what_is_known_is_not_sent_again(start_gateway: StartGateway) -> None:
     _, internal = await start_with_api(start_gateway)
     _, headers, _ = await get(f"{internal}/ui/app.js")
