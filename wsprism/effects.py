@@ -18,7 +18,7 @@ from wsprism.policy.decisions import Reason
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import MAX_NAME_LENGTH, is_name, is_room_name
 from wsprism.protocol.hot import Framing, HotFault, decode_hot
-from wsprism.protocol.nesting import json_nests_too_deep
+from wsprism.protocol.nesting import MAX_DEPTH, json_nests_too_deep, may_hold_large_numbers
 from wsprism.protocol.places import HistoryData, JoinData
 from wsprism.protocol.portable import TOO_LARGE, can_be_told
 
@@ -60,6 +60,7 @@ MAX_USER_BYTES: Final = 255
 DISCONNECT_CODES: Final = range(4000, 5000)
 GATEWAYS_OWN: Final = frozenset({"sys", "room"})
 _CODES: Final = {code.value: code for code in ErrorCode}
+_A_NAME: Final = f"1-{MAX_NAME_LENGTH} characters of A-Z a-z 0-9 _ . -"
 
 
 class Publish(msgspec.Struct, frozen=True, gc=False):
@@ -242,9 +243,10 @@ Effect = (
 
 
 _ABSENT: Final = msgspec.Raw()
+"""Told from what is there by identity: the decoder leaves a default as it is."""
 
 
-class _Publish(msgspec.Struct, forbid_unknown_fields=True):
+class _Publish(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     room: str | None = None
     svc: str | None = None
     type: str | None = None
@@ -252,7 +254,7 @@ class _Publish(msgspec.Struct, forbid_unknown_fields=True):
     hot: str | None = None
 
 
-class _Send(msgspec.Struct, forbid_unknown_fields=True):
+class _Send(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     user: str
     sid: str | None = None
     svc: str | None = None
@@ -261,21 +263,21 @@ class _Send(msgspec.Struct, forbid_unknown_fields=True):
     hot: str | None = None
 
 
-class _Room(msgspec.Struct, forbid_unknown_fields=True):
+class _Room(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     room: str
 
 
-class _Refuse(msgspec.Struct, forbid_unknown_fields=True):
+class _Refuse(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     code: str
     msg: str
 
 
-class _Disconnect(msgspec.Struct, forbid_unknown_fields=True):
+class _Disconnect(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     code: int = 4500
     reason: str = ""
 
 
-class _Effect(msgspec.Struct, forbid_unknown_fields=True):
+class _Effect(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     reply: msgspec.Raw = _ABSENT
     type: str | None = None
     publish: _Publish | None = None
@@ -286,7 +288,7 @@ class _Effect(msgspec.Struct, forbid_unknown_fields=True):
     disconnect: _Disconnect | None = None
 
 
-class _Answer(msgspec.Struct, forbid_unknown_fields=True):
+class _Answer(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     effects: list[_Effect]
 
 
@@ -306,7 +308,7 @@ def read_effects(
     """
     try:
         text = body.decode()
-        if json_nests_too_deep(text):
+        if len(text) > 2 * MAX_DEPTH and json_nests_too_deep(text):  # what is shorter closes fewer levels
             return "the effects nest too deep"
         answer = _decode(text)
     except UnicodeDecodeError:
@@ -317,10 +319,17 @@ def read_effects(
         return "the effects are not JSON"
     if len(answer.effects) > max_effects:
         return f"there are {len(answer.effects)} effects; {max_effects} are allowed"
+    effects: list[Effect] = []
     try:
-        effects = [_one(number, raw, framing, max_bytes) for number, raw in enumerate(answer.effects)]
+        for raw in answer.effects:
+            effects.append(_one(raw, framing, max_bytes))
     except _Fault as fault:
-        return str(fault)
+        return f"effects[{len(effects)}]{fault}"
+    if len(body) > max_bytes or may_hold_large_numbers(body):
+        for number, effect in enumerate(effects):
+            words = _data_fault(effect, max_bytes)
+            if words is not None:
+                return f"effects[{number}] has {words}"
     if len(effects) < 2:
         return effects
     if any(isinstance(one, Refuse) for one in effects):
@@ -330,72 +339,81 @@ def read_effects(
     return effects
 
 
-def _one(number: int, raw: _Effect, framing: Framing, max_bytes: int) -> Effect:
-    where = f"effects[{number}]"
-    found: list[Effect] = []
-    if bytes(raw.reply):
-        _check_data(where, raw.reply, max_bytes)
-        found.append(Reply(raw.reply, None if raw.type is None else _name(f"{where}.type", raw.type)))
-    elif raw.type is not None:
-        raise _Fault(f"{where}.type belongs to reply")
-    if raw.publish is not None:
-        found.append(_publish(f"{where}.publish", raw.publish, framing, max_bytes))
-    if raw.send is not None:
-        found.append(_send(f"{where}.send", raw.send, framing, max_bytes))
+def _data_fault(effect: Effect, max_bytes: int) -> str | None:
+    """Whoever its data goes to can be told it, in JSON or MessagePack: nothing fails in a room."""
+    if not isinstance(effect, Publish | Reply | Send) or effect.data is None:
+        return None
+    size_bytes = len(memoryview(effect.data))
+    if size_bytes > max_bytes:
+        return f"{size_bytes} bytes of data; {max_bytes} are allowed"
+    return None if can_be_told(effect.data) else f"data with {TOO_LARGE}"
+
+
+def _one(raw: _Effect, framing: Framing, max_bytes: int) -> Effect:
+    """Places in faults are told from here on: the caller knows which one of the list it is."""
+    publish, send, reply = raw.publish, raw.send, raw.reply
+    if raw.type is not None and reply is _ABSENT:
+        raise _Fault(".type belongs to reply")
+    several = (publish is not None) + (send is not None) + (reply is not _ABSENT)
+    several += (raw.join is not None) + (raw.leave is not None) + (raw.refuse is not None)
+    if several + (raw.disconnect is not None) != 1:
+        raise _Fault(" must be exactly one of reply, publish, send, join, leave, refuse, disconnect")
+    if publish is not None:
+        return _publish(".publish", publish, framing, max_bytes)
+    if reply is not _ABSENT:
+        return Reply(reply, None if raw.type is None else _name(".type", raw.type))
+    if send is not None:
+        return _send(".send", send, framing, max_bytes)
     if raw.join is not None:
-        found.append(JoinRoom(_room(f"{where}.join.room", raw.join.room)))
+        return JoinRoom(_room(".join", raw.join.room))
     if raw.leave is not None:
-        found.append(LeaveRoom(_room(f"{where}.leave.room", raw.leave.room)))
+        return LeaveRoom(_room(".leave", raw.leave.room))
     if raw.refuse is not None:
-        found.append(_refuse(f"{where}.refuse", raw.refuse))
-    if raw.disconnect is not None:
-        found.append(_disconnect(f"{where}.disconnect", raw.disconnect))
-    if len(found) != 1:
-        raise _Fault(f"{where} must be exactly one of reply, publish, send, join, leave, refuse, disconnect")
-    return found[0]
+        return _refuse(".refuse", raw.refuse)
+    assert raw.disconnect is not None
+    return _disconnect(".disconnect", raw.disconnect)
 
 
 def _publish(where: str, raw: _Publish, framing: Framing, max_bytes: int) -> Publish | PublishHot:
-    room = None if raw.room is None else _room(f"{where}.room", raw.room)
+    room = None if raw.room is None else _room(where, raw.room)
     if raw.hot is not None:
-        if raw.svc is not None or raw.type is not None or bytes(raw.data):
+        if raw.svc is not None or raw.type is not None or raw.data is not _ABSENT:
             raise _Fault(f"{where} has hot, which goes with room only")
-        return PublishHot(room, _frame(f"{where}.hot", raw.hot, framing, max_bytes))
-    svc, kind, data = _message(where, raw, max_bytes)
-    return Publish(room, svc, kind, data)
+        return PublishHot(room, _frame(where, raw.hot, framing, max_bytes))
+    return Publish(room, *_message(where, raw))
 
 
 def _send(where: str, raw: _Send, framing: Framing, max_bytes: int) -> Send | SendHot:
     if not raw.user or len(raw.user.encode("utf-8", "surrogatepass")) > MAX_USER_BYTES:
         raise _Fault(f"{where}.user must be a user id of 1-{MAX_USER_BYTES} bytes")
     if raw.hot is not None:
-        if raw.svc is not None or raw.type is not None or bytes(raw.data):
+        if raw.svc is not None or raw.type is not None or raw.data is not _ABSENT:
             raise _Fault(f"{where} has hot, which goes with user and sid only")
-        return SendHot(raw.user, raw.sid, _frame(f"{where}.hot", raw.hot, framing, max_bytes))
-    svc, kind, data = _message(where, raw, max_bytes)
-    return Send(raw.user, raw.sid, svc, kind, data)
+        return SendHot(raw.user, raw.sid, _frame(where, raw.hot, framing, max_bytes))
+    return Send(raw.user, raw.sid, *_message(where, raw))
 
 
-def _message(where: str, raw: _Publish | _Send, max_bytes: int) -> tuple[str | None, str, Any]:
+def _message(where: str, raw: _Publish | _Send) -> tuple[str | None, str, Any]:
+    """Service, type and data."""
     if raw.type is None:
         raise _Fault(f"{where}.type is missing")
-    svc = None if raw.svc is None else _name(f"{where}.svc", raw.svc)
-    if svc in GATEWAYS_OWN:
-        raise _Fault(f"{where}.svc is {svc}, which is the gateway's own")
-    _check_data(where, raw.data, max_bytes)
-    return svc, _name(f"{where}.type", raw.type), raw.data if bytes(raw.data) else None
+    if not is_name(raw.type):
+        raise _Fault(f"{where}.type must be {_A_NAME}")
+    if raw.svc is not None and _name(f"{where}.svc", raw.svc) in GATEWAYS_OWN:
+        raise _Fault(f"{where}.svc is {raw.svc}, which is the gateway's own")
+    return raw.svc, raw.type, None if raw.data is _ABSENT else raw.data
 
 
 def _frame(where: str, text: str, framing: Framing, max_bytes: int) -> bytes:
     try:
         frame = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise _Fault(f"{where} is not base64") from None
+        raise _Fault(f"{where}.hot is not base64") from None
     if len(frame) > max_bytes:
-        raise _Fault(f"{where} has {len(frame)} bytes; {max_bytes} are allowed")
+        raise _Fault(f"{where}.hot has {len(frame)} bytes; {max_bytes} are allowed")
     read = decode_hot(frame, framing)
     if isinstance(read, HotFault):
-        raise _Fault(f"{where}: {read.reason}")
+        raise _Fault(f"{where}.hot: {read.reason}")
     return frame
 
 
@@ -418,23 +436,14 @@ def _disconnect(where: str, raw: _Disconnect) -> Disconnect:
 
 def _name(where: str, text: str) -> str:
     if not is_name(text):
-        raise _Fault(f"{where} must be 1-{MAX_NAME_LENGTH} characters of A-Z a-z 0-9 _ . -")
+        raise _Fault(f"{where} must be {_A_NAME}")
     return text
 
 
 def _room(where: str, text: str) -> str:
     if not is_room_name(text):
-        raise _Fault(f"{where} must be 1-128 characters without control characters")
+        raise _Fault(f"{where}.room must be 1-128 characters without control characters")
     return text
-
-
-def _check_data(where: str, data: msgspec.Raw, max_bytes: int) -> None:
-    """Whoever it goes to can be told it, in JSON or MessagePack: nothing fails in a room."""
-    size_bytes = len(bytes(data))
-    if size_bytes > max_bytes:
-        raise _Fault(f"{where} has {size_bytes} bytes of data; {max_bytes} are allowed")
-    if not can_be_told(data):
-        raise _Fault(f"{where} has data with {TOO_LARGE}")
 
 
 def _in_short(error: str) -> str:

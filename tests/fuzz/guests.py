@@ -61,7 +61,7 @@ def call(data: bytes) -> None:
                 words.append(fault.words)
         assert all(len(text) <= _LONGEST_LINE for text in said)
         assert all(0 < len(one) < _LONGEST_WORDS for one in words)
-        assert 0 <= instance.fuel_used <= _BOUNDS.fuel
+        assert 0 <= instance.fuel_used() <= _BOUNDS.fuel
     finally:
         instance.close()
 

@@ -47,3 +47,10 @@ def test_anything_is_read_or_refused(body: bytes) -> None:
 def test_a_list_is_bounded() -> None:
     body = json.dumps({"effects": [{"reply": 1}] * 65}).encode()
     assert "64 are allowed" in str(read_effects(body, framing=Framing.COMPACT, max_bytes=1000))
+
+
+@pytest.mark.parametrize(("levels", "deep"), [(61, False), (62, True)])
+def test_levels_are_bounded_at_64_with_those_around_the_data(levels: int, deep: bool) -> None:
+    body = b'{"effects":[{"reply":' + b"[" * levels + b"]" * levels + b"}]}"
+    read = read_effects(body, framing=Framing.COMPACT, max_bytes=1000)
+    assert read == "the effects nest too deep" if deep else isinstance(read, list)

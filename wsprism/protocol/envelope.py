@@ -148,7 +148,9 @@ def _before_nesting(text: str) -> str | None:
 
 def is_name(text: str) -> bool:
     """Whether `text` may be a `svc` or a `type`."""
-    return 0 < len(text) <= MAX_NAME_LENGTH and _is_odd_name(text) is None
+    if not 0 < len(text) <= MAX_NAME_LENGTH:
+        return False
+    return (text.isascii() and text.isidentifier()) or _is_odd_name(text) is None
 
 
 def is_room_name(text: str) -> bool:

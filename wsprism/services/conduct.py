@@ -80,11 +80,12 @@ class Conduct:
         """A pass for one call, to be settled by ``worked``, ``failed`` or ``withdrawn``; None: it is suspended."""
         return self._suspension.ask(now)
 
-    def worked(self, pass_: int, effects: int, took_s: float) -> None:
-        """It gave so many effects."""
+    def worked(self, pass_: int, effects: int, took_s: float, fuel: int = 0) -> None:
+        """It gave so many effects, for so much fuel where there is any."""
         counts, suspension = self._counts, self._suspension
         counts.calls += 1
         counts.effects += effects
+        counts.fuel += fuel
         if counts.calls % _SAMPLED == 0:
             counts.duration.record(took_s)
         if suspension.suspended:
@@ -94,21 +95,21 @@ class Conduct:
         else:
             suspension.worked(pass_)
 
-    def used(self, fuel: int, memory_bytes: int) -> None:
-        """What a call has cost, and what its code has now."""
-        self._counts.fuel += fuel
+    def holds(self, memory_bytes: int) -> None:
+        """So much memory of its own, now."""
         self._counts.memory_bytes = memory_bytes
 
     def withdrawn(self, pass_: int) -> None:
         """It was not called after all, or told nothing of itself."""
         self._suspension.withdrawn(pass_)
 
-    def failed(self, pass_: int, cause: str, words: str, error: BaseException | None = None) -> None:
+    def failed(self, pass_: int, cause: str, words: str, error: BaseException | None = None, fuel: int = 0) -> None:
         """A fault: counted, told to the operator, never to a client.
 
         ``cause`` is one of a few names of ours, ``words`` may be the service's own.
         """
         self._counts.calls += 1
+        self._counts.fuel += fuel
         self._counts.faults[cause] += 1
         self.last_fault = words if len(words) <= _LONGEST_WORDS else words[:_LONGEST_WORDS] + "…"
         fields = self._fields() | {"cause": cause, "fault": self.last_fault}

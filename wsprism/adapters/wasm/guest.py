@@ -61,7 +61,6 @@ class Guest:
         self.conduct = Conduct(lane, name, "wasm", terms.module.version, Suspension(FAULTS, WITHIN_S))
         self._instance: Instance | None = None
         self._calls = 0
-        self._memory_bytes = 0
         self._lines = TokenBucket(_LINES_PER_S, _LINES_PER_S, time.monotonic())
         self._left_out = 0
 
@@ -89,22 +88,21 @@ class Guest:
             instance = self._instance = Instance(terms.module, terms.bounds, terms.options, self._say)
         return instance
 
-    def worked(self, pass_: int, instance: Instance, effects: int, began: float) -> None:
-        """A call that began at ``began`` (``time.perf_counter``) gave so many effects."""
-        took_s = time.perf_counter() - began
+    def worked(self, pass_: int, instance: Instance, effects: int, took_s: float) -> None:
+        """A call gave so many effects."""
         if not self._calls & _LOOKS_SELDOM:
-            self._memory_bytes = instance.memory_bytes
+            self.conduct.holds(instance.memory_bytes)
         self._calls += 1
-        self.conduct.used(instance.fuel_used, self._memory_bytes)
-        self.conduct.worked(pass_, effects, took_s)
+        self.conduct.worked(pass_, effects, took_s, instance.fuel_used())
         if took_s > LONGEST_HOLD_S:
             self.conduct.held(took_s, "wsprism_handle" if self.conduct.lane == "ext" else "wsprism_hot")
 
     def failed(self, pass_: int, fault: GuestFault) -> None:
         """A call gave nothing: what it ran in is thrown away."""
-        self.conduct.used(0 if self._instance is None else self._instance.fuel_used, 0)
+        fuel = 0 if self._instance is None else self._instance.fuel_used()
         self.throw_away()
-        self.conduct.failed(pass_, fault.cause.value, fault.words)
+        self.conduct.holds(0)
+        self.conduct.failed(pass_, fault.cause.value, fault.words, fuel=fuel)
 
     def throw_away(self) -> None:
         """Its instance, with all that it knows; the next call gets a new one."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from ctypes import memmove, string_at
 from typing import TYPE_CHECKING, Any, Final
 
 from wsprism.adapters.wasm.bounds import MAX_TABLE_ELEMENTS, Bounds, Cause, GuestFault
@@ -19,9 +18,11 @@ from wsprism.adapters.wasm.native import (
     InstanceHandle,
     Native,
     RawValues,
+    address,
     address_of,
     error_of,
     native,
+    number,
     trap_of,
 )
 
@@ -34,6 +35,10 @@ ABI: Final = 1
 DROP: Final = 0
 PASS: Final = 0xFFFFFFFFFFFFFFFF
 _MOST_TABLES: Final = 16
+_NO_ARGUMENT: Final = number(1)
+"""The place of a result."""
+_ONE_ARGUMENT: Final = number(1)
+_TWO_ARGUMENTS: Final = number(2)
 
 _TRAPS: Final = {
     "STACK_OVERFLOW": "its calls nest too deep",
@@ -63,23 +68,25 @@ class Instance:
         self._say = say
         self._module = module  # its code lives as long as its instances
         self._stopped: str | None = None
-        self._base = 0
-        self._size = 0
+        self._has_memory = False
+        self._bytes = memoryview(b"")
         self._set_fuel = native.context_set_fuel
         self._get_fuel = native.context_get_fuel
-        self._memory_size = native.memory_data_size
         self._call_function = native.func_call_unchecked
         self._values = RawValues()
-        self._at = at = ctypes.addressof(self._values)
+        at = ctypes.addressof(self._values)
+        self._at = address(at)
         self._first = ctypes.c_uint32.from_address(at)
         self._second = ctypes.c_uint32.from_address(at + ctypes.sizeof(self._values) // 2)
         self._result = ctypes.c_uint64.from_address(at)
         self._trap = ctypes.c_void_p()
-        self._trap_at = ctypes.addressof(self._trap)
+        self._trap_at = address(ctypes.addressof(self._trap))
         self._fuel = ctypes.c_uint64()
-        self._fuel_at = ctypes.addressof(self._fuel)
+        self._fuel_at = address(ctypes.addressof(self._fuel))
+        self._all_fuel = number(bounds.fuel)
         self._store = native.store_new(address_of(module.engine.ptr()), None, None)
         self._context: int = native.store_context(self._store)
+        self._where = address(self._context)
         native.store_limiter(self._store, bounds.memory_bytes, MAX_TABLE_ELEMENTS, 1, _MOST_TABLES, 1)
         self._memory = Extern()
         self._memory_at = ctypes.addressof(self._memory.of.memory)
@@ -92,9 +99,12 @@ class Instance:
 
     def _begin(self, options: bytes) -> None:
         handle = self._handle = InstanceHandle()
-        self._refuel()
+        self._set_fuel(self._where, self._all_fuel)
         error = self._native.instance_pre_instantiate(
-            address_of(self._module.linked.ptr()), self._context, ctypes.addressof(handle), self._trap_at
+            address_of(self._module.linked.ptr()),
+            self._context,
+            ctypes.addressof(handle),
+            ctypes.addressof(self._trap),
         )
         self._raise_any(error)
         self._exports: list[Any] = []  # their addresses are used below
@@ -103,48 +113,42 @@ class Instance:
         self._answer = self._function(b"wsprism_handle")
         self._judge = self._function(b"wsprism_hot") if self._module.is_hot else 0
         if self._module.initializes:
-            self._refuel()
-            self._call(self._function(b"_initialize"), 0)
-        self._refuel()
-        self._call(self._function(b"wsprism_abi"), 0)
-        if self._first.value != ABI:
-            raise GuestFault(Cause.START, f"it speaks ABI {self._first.value}, and this gateway speaks {ABI}")
+            self._run(self._function(b"_initialize"))
+        speaks = self._run(self._function(b"wsprism_abi"))
+        if speaks != ABI:
+            raise GuestFault(Cause.START, f"it speaks ABI {speaks}, and this gateway speaks {ABI}")
         if self._module.takes_options:
-            self._refuel()
-            self._call_with(self._function(b"wsprism_init"), options)
-            if self._first.value:
-                raise GuestFault(Cause.START, f"wsprism_init has refused its options with {self._first.value}")
+            refused = self._ask(self._function(b"wsprism_init"), options) & 0xFFFFFFFF
+            if refused:
+                raise GuestFault(Cause.START, f"wsprism_init has refused its options with {refused}")
 
     def handle(self, message: bytes) -> bytes | None:
         """The guest's answer to a message; None: it has nothing to say."""
-        self._refuel()
-        self._call_with(self._answer, message)
-        result = self._result.value
-        return None if result == 0 else self._output(result)
+        result = self._ask(self._answer, message)
+        return self._output(result) if result else None
 
     def judge(self, frame: bytes) -> bytes | int:
         """What becomes of a hot frame: ``PASS``, ``DROP``, or the frame that goes out instead."""
-        self._refuel()
-        self._call_with(self._judge, frame)
-        result = self._result.value
+        result = self._ask(self._judge, frame)
         return result if result in (DROP, PASS) else self._output(result)
 
-    @property
     def fuel_used(self) -> int:
         """By the last call."""
-        self._get_fuel(self._context, self._fuel_at)
-        return self._bounds.fuel - self._fuel.value
+        self._get_fuel(self._where, self._fuel_at)
+        left: int = self._fuel.value
+        return self._bounds.fuel - left
 
     @property
     def memory_bytes(self) -> int:
         """What it has now."""
-        self._size = self._memory_size(self._context, self._memory_at)
-        return self._size
+        self._look()
+        return len(self._bytes)
 
     def close(self) -> None:
         """Give everything back; nothing may be called afterwards. Idempotent."""
         store, self._store = self._store, 0
         if store:
+            self._bytes = memoryview(b"")
             INSTANCES.pop(self._context, None)
             self._native.store_delete(store)
 
@@ -153,36 +157,40 @@ class Instance:
 
     # Calls
 
-    def _refuel(self) -> None:
-        self._set_fuel(self._context, self._bounds.fuel)
-
-    def _call_with(self, function: int, data: bytes) -> None:
-        """Put ``data`` where the guest wants it, and call ``function`` with it."""
-        first = self._first
+    def _ask(self, function: Any, data: bytes) -> int:
+        """With the fuel of a call, put ``data`` where the guest wants it and call ``function`` with it: its result."""
+        call, where, first, trap = self._call_function, self._where, self._first, self._trap
+        self._set_fuel(where, self._all_fuel)
         first.value = length = len(data)
-        self._call(self._alloc, 1)
+        error = call(where, self._alloc, self._at, _ONE_ARGUMENT, self._trap_at)
+        if error or trap.value or self._stopped is not None:
+            self._raise_any(error)
         pointer: int = first.value
-        if not pointer or not self._has(pointer, length):
-            words = (
-                f"wsprism_alloc({length}) gave {pointer}, where it has no memory for that (it has {self._size} bytes)"
-            )
+        if not pointer or not self.write(pointer, data):
+            has = len(self._bytes)
+            words = f"wsprism_alloc({length}) gave {pointer}, where it has no memory for that (it has {has} bytes)"
             raise GuestFault(Cause.MEMORY, words)
-        memmove(self._base + pointer, data, length)
         first.value = pointer
         self._second.value = length
-        self._call(function, 2)
-
-    def _call(self, function: int, arguments: int) -> None:
-        error = self._call_function(self._context, function, self._at, arguments or 1, self._trap_at)
-        if error or self._trap.value or self._stopped is not None:
+        error = call(where, function, self._at, _TWO_ARGUMENTS, self._trap_at)
+        if error or trap.value or self._stopped is not None:
             self._raise_any(error)
+        result: int = self._result.value
+        return result
 
-    def _has(self, pointer: int, length: int) -> bool:
-        """Whether its memory, which only grows, has this piece now."""
-        if pointer + length <= self._size:
-            return True
-        self._size = self._memory_size(self._context, self._memory_at)
-        return pointer + length <= self._size
+    def _run(self, function: Any) -> int:
+        """With the fuel of a call, call ``function`` with nothing: its result."""
+        self._set_fuel(self._where, self._all_fuel)
+        error = self._call_function(self._where, function, self._at, _NO_ARGUMENT, self._trap_at)
+        self._raise_any(error)
+        return int(self._first.value)
+
+    def _look(self) -> None:
+        """At its memory as it is now. It only grows, and never moves."""
+        size = self._native.memory_data_size(self._context, self._memory_at)
+        if size != len(self._bytes):
+            at = self._native.memory_data(self._context, self._memory_at)
+            self._bytes = memoryview((ctypes.c_ubyte * size).from_address(at)).cast("B")
 
     def _output(self, result: int) -> bytes:
         pointer, length = result >> 32, result & 0xFFFFFFFF
@@ -195,6 +203,7 @@ class Instance:
         return answer
 
     def _raise_any(self, error: int | None) -> None:
+        """Whatever a call has ended with, if it has not come back."""
         trap, self._trap.value = self._trap.value, None
         found = trap_of(trap) if trap else None
         problem = error_of(error) if error else None
@@ -208,49 +217,58 @@ class Instance:
         if problem is not None:
             raise GuestFault(Cause.START, f"it cannot be started: {_first_line(str(problem))}")
 
-    def _function(self, name: bytes) -> int:
+    def _function(self, name: bytes) -> Any:
         export = Extern()
         self._native.instance_export_get(
             self._context, ctypes.addressof(self._handle), name, len(name), ctypes.addressof(export)
         )
         self._exports.append(export)
-        return ctypes.addressof(export.of.func)
+        return address(ctypes.addressof(export.of.func))
 
     def _find_memory(self) -> None:
         self._native.instance_export_get(
             self._context, ctypes.addressof(self._handle), b"memory", 6, ctypes.addressof(self._memory)
         )
-        self._base = self._native.memory_data(self._context, self._memory_at) or 0
+        self._has_memory = True
+        self._look()
 
     # What it asks of its host
 
     def enter(self, caller: Any) -> bool:
         """It calls into the host: whether it can pay. Before it is whole (its start function), memory is found by
         ``caller``."""
-        if not self._base:
+        if not self._has_memory:
             found = caller.get("memory")
             if found is None:
                 return False
-            memmove(self._memory_at, ctypes.addressof(found._memory), ctypes.sizeof(found._memory))
-            self._base = self._native.memory_data(self._context, self._memory_at) or 0
+            ctypes.memmove(self._memory_at, ctypes.addressof(found._memory), ctypes.sizeof(found._memory))
+            self._has_memory = True
         return self._stopped is None and self.charge(HOST_CALL_FUEL)
 
     def charge(self, fuel: int) -> bool:
         """Take ``fuel`` from it; False: it has not so much, and has none from now on."""
-        self._get_fuel(self._context, self._fuel_at)
+        self._get_fuel(self._where, self._fuel_at)
         left = self._fuel.value - fuel
-        self._set_fuel(self._context, max(left, 0))
+        self._set_fuel(self._where, number(max(left, 0)))
         return left >= 0
 
     def read(self, pointer: int, length: int) -> bytes | None:
         """A piece of its memory; None: it does not have it."""
-        return string_at(self._base + pointer, length) if self._has(pointer, length) else None
+        end = pointer + length
+        if end > len(self._bytes):
+            self._look()
+            if end > len(self._bytes):
+                return None
+        return self._bytes[pointer:end].tobytes()
 
     def write(self, pointer: int, data: bytes) -> bool:
         """Put ``data`` into its memory; False: it does not have so much there."""
-        if not self._has(pointer, len(data)):
-            return False
-        memmove(self._base + pointer, data, len(data))
+        end = pointer + len(data)
+        if end > len(self._bytes):
+            self._look()
+            if end > len(self._bytes):
+                return False
+        self._bytes[pointer:end] = data
         return True
 
     def say(self, level: int, text: bytes) -> None:
@@ -260,7 +278,7 @@ class Instance:
     def stop_with(self, words: str) -> None:
         """It is done for: it stops at its next instruction."""
         self._stopped = words
-        self._set_fuel(self._context, 0)
+        self._set_fuel(self._where, number(0))
 
 
 def _code_of(trap: Any) -> str:

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["encode_message"]
+__all__ = ["compact", "encode_message"]
 
 _encode: Final = msgspec.json.Encoder().encode
+_SPACE, _LINE_FEED, _TAB, _CARRIAGE_RETURN = b" \n\t\r"
 
 
 class _Session(msgspec.Struct, gc=False):
@@ -25,6 +26,14 @@ class _Message(msgspec.Struct, gc=False, omit_defaults=True):
     room: str | None = None
     seq: int | None = None
     data: Any = msgspec.UNSET
+
+
+def compact(data: msgspec.Raw) -> msgspec.Raw:
+    """Without the spaces between its parts: a guest's reader may be simple."""
+    json = bytes(data)
+    if _SPACE in json or _LINE_FEED in json or _TAB in json or _CARRIAGE_RETURN in json:
+        return msgspec.Raw(msgspec.json.format(json, indent=-1))
+    return data
 
 
 def encode_message(

@@ -11,7 +11,18 @@ from typing import Any, Final
 
 from wasmtime import _ffi as ffi
 
-__all__ = ["Extern", "InstanceHandle", "Native", "RawValues", "address_of", "error_of", "native", "trap_of"]
+__all__ = [
+    "Extern",
+    "InstanceHandle",
+    "Native",
+    "RawValues",
+    "address",
+    "address_of",
+    "error_of",
+    "native",
+    "number",
+    "trap_of",
+]
 
 _P: Final = ctypes.c_void_p
 _SIZE: Final = ctypes.c_size_t
@@ -22,14 +33,20 @@ _FUNCTIONS: Final[dict[str, tuple[Any, list[Any]]]] = {
     "wasmtime_store_context": (_P, [_P]),
     "wasmtime_store_limiter": (None, [_P, _I64, _I64, _I64, _I64, _I64]),
     "wasmtime_store_delete": (None, [_P]),
-    "wasmtime_context_set_fuel": (_P, [_P, ctypes.c_uint64]),
-    "wasmtime_context_get_fuel": (_P, [_P, _P]),
     "wasmtime_instance_pre_instantiate": (_P, [_P, _P, _P, _P]),
     "wasmtime_instance_export_get": (ctypes.c_bool, [_P, _P, ctypes.c_char_p, _SIZE, _P]),
-    "wasmtime_func_call_unchecked": (_P, [_P, _P, _P, _SIZE, _P]),
     "wasmtime_memory_data": (_P, [_P, _P]),
     "wasmtime_memory_data_size": (_SIZE, [_P, _P]),
 }
+_OF_EACH_CALL: Final = (
+    "wasmtime_context_set_fuel",
+    "wasmtime_context_get_fuel",
+    "wasmtime_func_call_unchecked",
+)
+"""Called with prepared arguments (``address``, ``number``): to make one of an integer takes as long as such a call."""
+
+address: Final = _P.from_param
+number: Final = ctypes.c_uint64
 
 Extern: Any = ffi.wasmtime_extern_t
 InstanceHandle: Any = ffi.wasmtime_instance_t
@@ -45,6 +62,10 @@ class Native:
         for name, (result, arguments) in _FUNCTIONS.items():
             function = loaded[name]
             function.restype, function.argtypes = result, arguments
+            setattr(self, name.removeprefix("wasmtime_"), function)
+        for name in _OF_EACH_CALL:
+            function = loaded[name]
+            function.restype = _P
             setattr(self, name.removeprefix("wasmtime_"), function)
 
     def __getattr__(self, name: str) -> Any:

@@ -10,7 +10,7 @@ import msgspec
 from wsprism.adapters.wasm.bounds import Cause, GuestFault
 from wsprism.adapters.wasm.guest import Guest, Terms
 from wsprism.adapters.wasm.instance import PASS
-from wsprism.adapters.wasm.messages import encode_message
+from wsprism.adapters.wasm.messages import compact, encode_message
 from wsprism.effects import Answer, Effect, Fail, Refuse, read_effects
 from wsprism.ports import HotVerdict
 from wsprism.protocol.codes import ErrorCode
@@ -73,7 +73,7 @@ class WasmExtService(_Hosted):
             data = context.decode_data(envelope, msgspec.Raw)
             if type(data) is DataFault:
                 return Refuse(ErrorCode.BAD_REQUEST, data.msg)
-            data = msgspec.Raw(msgspec.json.format(data, indent=-1))  # compact: a guest's reader may be simple
+            data = compact(data)
         pass_ = guest.conduct.begin(host.now())
         if pass_ is None:
             return SUSPENDED
@@ -95,7 +95,7 @@ class WasmExtService(_Hosted):
         except GuestFault as fault:
             guest.failed(pass_, fault)
             return FAULT
-        guest.worked(pass_, instance, len(effects), began)
+        guest.worked(pass_, instance, len(effects), perf_counter() - began)
         return Answer(effects)
 
 
@@ -126,7 +126,7 @@ class WasmHotService(_Hosted):
         except GuestFault as fault:
             guest.failed(pass_, fault)
             return HotVerdict.FAILED
-        guest.worked(pass_, instance, int(verdict is not HotVerdict.DROP), began)
+        guest.worked(pass_, instance, int(verdict is not HotVerdict.DROP), perf_counter() - began)
         return verdict
 
 

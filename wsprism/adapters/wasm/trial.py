@@ -54,11 +54,11 @@ class Trial:
             answer = self._instance.handle(message)
             effects_of(answer, self._bounds, Framing.COMPACT, _MAX_DATA_BYTES)
         except GuestFault as fault:
-            fuel = 0 if self._instance is None else self._instance.fuel_used
+            fuel = 0 if self._instance is None else self._instance.fuel_used()
             self.close()
             return {"fault": fault.words, "fuel": fuel}
         effects = [] if answer is None else msgspec.json.decode(answer)["effects"]
-        return {"effects": effects, "fuel": self._instance.fuel_used, "memory_bytes": self._instance.memory_bytes}
+        return {"effects": effects, "fuel": self._instance.fuel_used(), "memory_bytes": self._instance.memory_bytes}
 
 
 def _whole(line: bytes) -> bytes:
