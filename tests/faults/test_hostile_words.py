@@ -21,11 +21,15 @@ FORGED = '\n{"level":"info","message":"forged"}'
 
 
 async def answer(port: int, request: bytes) -> bytes:
-    """Everything that is answered to ``request``, up to the end of the socket."""
+    """Everything that is answered to ``request``, up to the end of the socket; a Close is answered, as browsers do."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
+    received = b""
     async with asyncio.timeout(5):
-        received = await reader.read()
+        while chunk := await reader.read(65536):
+            received += chunk
+            if received.startswith(b"HTTP/1.1 101 ") and b"\x88" in received:
+                writer.write(client_frame(b"", opcode=8))
     writer.close()
     return received
 
