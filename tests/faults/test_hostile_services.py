@@ -1,0 +1,42 @@
+"""What services that do not stop cost everybody else, over real sockets and against a gateway of its own process."""
+
+from __future__ import annotations
+
+import pytest
+
+from load.hostile_services import SUSPENDED_WITHIN_S, HostileServices, measure
+from load.servers import serve
+
+pytestmark = pytest.mark.alone
+
+SCENE_S = 2.0
+TRIES = 3
+MOST_RATIO = 1.5
+TIMER_MS = 3.0
+"""What two timers and the machine itself may add to a p99."""
+
+
+async def test_a_guest_that_loops_for_ever_is_suspended_within_a_second_and_the_others_hardly_notice() -> None:
+    with serve(HostileServices()) as server:
+        await measure(server, "alone", 0.5)
+        ratios = []
+        for _ in range(TRIES):
+            alone = await measure(server, "alone", SCENE_S)
+            beside = await measure(server, "endless", SCENE_S)
+            assert beside.suspended_after_s is not None
+            assert beside.suspended_after_s < SUSPENDED_WITHIN_S
+            ratios.append((beside.p99_ms, alone.p99_ms))
+            if beside.p99_ms <= MOST_RATIO * alone.p99_ms + TIMER_MS:
+                return
+        pytest.fail(f"p99 beside it and alone, ms: {ratios}")
+
+
+async def test_a_handler_that_holds_the_loop_is_counted_by_name_each_time() -> None:
+    with serve(HostileServices()) as server:
+        before = await measure(server, "alone", 0.5)
+        beside = await measure(server, "holds", SCENE_S)
+        answered = sum(code == "" for _, code in beside.answers)
+        assert answered > 0
+        assert before.slow_calls == 0
+        assert beside.slow_calls >= answered
+        assert beside.p99_ms > 5, "everybody waits for it, as docs/services.md says"
