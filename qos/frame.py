@@ -46,13 +46,12 @@ class Block:
         "hot_count",
         "reliable_bytes",
         "reliable_count",
-        "size_bytes",
     )
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self.frames = frames
         self._run: list[Frame | Block] | None = None
-        self._run_data = b""
+        self._run_data: bytes
         reliable_count = reliable_bytes = hot_count = hot_bytes = 0
         for frame in frames:
             lane = frame.lane
@@ -70,8 +69,12 @@ class Block:
         self.reliable_bytes = reliable_bytes
         self.hot_count = hot_count
         self.hot_bytes = hot_bytes
-        self.size_bytes = reliable_bytes + hot_bytes
         self.data = frames[0].data if len(frames) == 1 else b"".join([frame.data for frame in frames])
+
+    @property
+    def size_bytes(self) -> int:
+        """All of it."""
+        return len(self.data)
 
     def join_run(self, rest: list[Frame | Block]) -> bytes:
         """This block and what stands behind it, joined. The members of a room mostly hold the same run: the last one

@@ -13,7 +13,7 @@ from wsprism.realtime.room import actor as room
 from wsprism.realtime.room import fan_out
 from wsprism.realtime.room.actor import FAN_OUT_WORK
 from wsprism.realtime.room.fan_out import FanOut
-from wsprism.realtime.room.turn import Turn
+from wsprism.realtime.room.mixed_turn import MixedTurn
 from wsprism.services import RelayService
 
 
@@ -89,7 +89,7 @@ async def test_however_many_join_during_a_fan_out_no_turn_takes_them_all(monkeyp
     sizes: list[int] = []
     carry_out = room.Room._carry_out_others
 
-    def counting(self: room.Room, turn: Turn) -> None:
+    def counting(self: room.Room, turn: MixedTurn) -> None:
         sizes.append(len(turn.others))
         carry_out(self, turn)
 

@@ -33,6 +33,6 @@ def data_of(value: object) -> bytes:
             raise NotPortable(f"has {TOO_LARGE}")
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as fault:
         raise NotPortable(str(fault)) from fault
-    if data.count(b"[") + data.count(b"{") > _DEEPEST and json_nests_too_deep(data.decode(), _DEEPEST):
+    if len(data) > 2 * _DEEPEST and json_nests_too_deep(data.decode(), _DEEPEST):
         raise NotPortable(f"nests more than {_DEEPEST} levels deep")
     return data

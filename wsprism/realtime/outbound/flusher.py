@@ -194,7 +194,10 @@ class Flusher:
         if self._thirsty:
             self._refill()
         for outlet in self._dirty.next_slice():
-            self.flush_now(outlet)
+            try:
+                self._flush(outlet)
+            except Exception as error:
+                self._break(outlet, error)
         self._pacer.slice_done(start, self._now())
         if self._dirty or self._thirsty:
             self._schedule()

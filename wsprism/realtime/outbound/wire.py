@@ -5,7 +5,7 @@ A room encodes a publication once per form in use and shares the bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from wsprism.protocol.deflate import MIN_DEFLATE_BYTES, deflate
@@ -22,18 +22,22 @@ class FrameMaker(Protocol):
 
 
 class WireFormat:
-    """Encodes ext messages into ready server frames. Four exist; compare them by identity."""
+    """Encodes ext messages into ready server frames. Four exist; compare them by identity.
 
-    __slots__ = ("_frame", "codec", "deflated")
+    ``frame``: a payload of the codec as one ready frame.
+    """
+
+    __slots__ = ("codec", "deflated", "frame")
 
     def __init__(self, codec: ExtCodec, *, deflated: bool) -> None:
         self.codec = codec
         self.deflated = deflated
-        self._frame = binary_frame if codec.binary else text_frame
+        plain: Callable[[bytes], bytes] = binary_frame if codec.binary else text_frame
+        self.frame = self._deflated if deflated else plain
 
     def encode(self, message: Mapping[str, Any]) -> bytes:
         """``message`` as one ready frame."""
-        return self._wrap(self.codec.encode(message), self._frame)
+        return self.frame(self.codec.encode(message))
 
     def wrap(self, payload: bytes, *, binary: bool) -> bytes:
         """``payload`` as one ready frame of either kind."""
@@ -42,6 +46,9 @@ class WireFormat:
     def pong(self, payload: bytes) -> bytes:
         """The answer to a peer's ping as one ready frame."""
         return pong_frame(payload)
+
+    def _deflated(self, payload: bytes) -> bytes:
+        return self._wrap(payload, binary_frame if self.codec.binary else text_frame)
 
     def _wrap(self, payload: bytes, frame: FrameMaker) -> bytes:
         if self.deflated and len(payload) >= MIN_DEFLATE_BYTES:

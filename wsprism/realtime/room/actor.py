@@ -8,12 +8,13 @@ business; sockets are the flusher's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from actors import Actor
-from qos import Block, QueueLimits
+from qos import QueueLimits
 from wsprism.policy.decisions import Reason
+from wsprism.ports import BackendPort
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import JSON
@@ -38,8 +39,7 @@ from wsprism.realtime.messages import (
     RoomLeave,
     SampledPublication,
 )
-from wsprism.realtime.outbound.flusher import Flusher
-from wsprism.realtime.outbound.wire import WireFormat
+from wsprism.realtime.outbound.flusher import SLICE_SIZE, Flusher
 from wsprism.realtime.room.answers import acknowledge
 from wsprism.realtime.room.attendance import Attendance
 from wsprism.realtime.room.blocks import blocks_of, frame_of
@@ -48,6 +48,7 @@ from wsprism.realtime.room.history import RoomHistory
 from wsprism.realtime.room.inbox import Inbox
 from wsprism.realtime.room.line import Line, Publication
 from wsprism.realtime.room.members import Members
+from wsprism.realtime.room.mixed_turn import MixedTurn
 from wsprism.realtime.room.presence import PresenceRound
 from wsprism.realtime.room.publications import numbered_frame
 from wsprism.realtime.room.recovery import Replay
@@ -64,6 +65,8 @@ __all__ = ["Room"]
 
 FAN_OUT_WORK: Final = 512
 """Blocks and single frames that are offered before the loop has its turn: some 0.3 ms."""
+
+_LARGE_ROOM: Final = SLICE_SIZE // 2
 
 _GATHERING_SIZE: Final = 64
 """From so many members on, one offer for several messages is worth more than what it takes to gather them."""
@@ -121,7 +124,7 @@ class Room(Actor):
         self._flusher = flusher
         self._rules: TenantRules | None = None
         self._line = Line(inbox)
-        self._turn = self._no_turn = Turn(self)
+        self._turn = self._no_turn = Turn(self, [])
         self._fan_out: FanOut | PresenceRound | None = None
         self._told_to_go_on = False
         self._gathers = False
@@ -141,7 +144,10 @@ class Room(Actor):
 
     def on_failure(self, error: Exception) -> None:  # noqa: ARG002 (the supervisor reports it)
         """What is in the line besides publications costs nobody his join or leave: it begins anew."""
-        others: list[object] = [*self._turn.others, *([self._turn.closes] if self._turn.closes else ())]
+        turn = self._turn
+        others: list[object] = []
+        if isinstance(turn, MixedTurn):
+            others += [*turn.others, *([turn.closes] if turn.closes else ())]
         others += [one for one in self._line.items if not isinstance(one, ExtPublication | HotPublication)]
         for item in others:
             self.context.ref.tell_control(item)
@@ -197,20 +203,20 @@ class Room(Actor):
         serves many messages.
         """
         line = self._line
-        if line.hot and line.hot > 2 * self._most_hot():
+        if line.hot > 2 and line.hot > 2 * self._most_hot():
             self._shed_hot()
-        if line.items and self._fan_out is None and not self._may_gather():
+        if line.items and self._fan_out is None and not (self._flusher.holding and self._may_gather()):
             self._go_on()
-        if not line.items and not self.context.ref.pending:
+        if self.inbox.waiting and not line.items and not self.context.ref.pending:
             self.inbox.waiting = self.inbox.waiting_bytes = 0
 
     # The line
 
     def _may_gather(self) -> bool:
-        """Whether nothing would be written yet anyway, and only publications wait."""
+        """While writes are held: whether only publications wait, in a room that is large enough."""
         if self._line.others or len(self._line.items) >= _MOST_GATHERED:
             return False
-        if not self._flusher.holding or len(self.members.roster) < _GATHERING_SIZE:
+        if len(self.members.roster) < _GATHERING_SIZE:
             return False
         if not self._gathers:
             self._gathers = True
@@ -224,66 +230,75 @@ class Room(Actor):
             fan_out = self._fan_out
             if fan_out is None:
                 if self.attendance.is_due:
-                    fan_out = self._fan_out = self._next_round()
+                    fan_out = self._next_round()
                 if fan_out is None:
                     if not self._line.items:
                         return
-                    fan_out = self._fan_out = self._next_fan_out()
+                    fan_out = self._next_fan_out()
+                self._fan_out = fan_out
             budget = fan_out.go_on(budget)
-            if fan_out.done:
-                turn, self._fan_out = self._turn, None
-                budget -= len(fan_out.publications) + _OTHERS_WORK * turn.taken + _LISTING_WORK * turn.listings
-                self._end_turn(fan_out.publications)
-                self._turn = self._no_turn
-                if turn.others or turn.closes is not None:
-                    self._carry_out_others(turn)
-                if self.attendance.presence is not None:
-                    self.attendance.ask_for_tick()
-                if budget > 0:
-                    continue
-                if not self._line.items and not self.attendance.is_due:
-                    return
-            if not self._told_to_go_on:
-                self._told_to_go_on = self.context.ref.tell_control(NextSlice())
-            return
+            if not fan_out.done:
+                break
+            self._fan_out = None
+            budget -= self._end_turn()
+            if not self._line.items and not self.attendance.is_due:
+                return
+            if budget <= 0:
+                break
+        if not self._told_to_go_on:
+            self._told_to_go_on = self.context.ref.tell_control(NextSlice())
 
     def _next_fan_out(self) -> FanOut:
         """The front of the line, as far as one fan-out carries it; joins and leaves in it are carried out."""
-        follows = self.tenant.rules is self._rules
-        if self.history is not None and (self.remembers or not follows):
-            self._look_at_history()
-        if not follows:
+        tenant = self.tenant
+        if tenant.rules is not self._rules:
+            if self.history is not None:
+                self._look_at_history()
             self._look_at_rules()
-        turn = self._turn = Turn(self)
-        if self.members.replays and self.history is not None:
-            turn.top = self.history.top()
-        self._line.take(turn)
+        elif self.remembers:
+            self._look_at_history()
+        turn = self._turn = self._line.take(self)
         if self.snapshot.rules is not None:
             turn.feed_snapshot()
-        self.inbox.gone(len(turn.publications), turn.look())
+        turn.look()
         if turn.muted:
             turn.drop_the_muted()
         if self.remembers:
             self._remember(turn)
-        publications = turn.publications
-        backend = self.tenant.backend
-        if backend is not None and backend.tells("publication", self.name):
+        if tenant.backend is not None:
+            self._tell_backend(tenant.backend, turn.publications)
+        if tenant.tails:
+            tell_tails(tenant.tails, self.name, turn.publications)
+        if turn.sorts:
+            turn.leave_out()
+        return self._fan_out_of(turn)
+
+    def _fan_out_of(self, turn: Turn) -> FanOut:
+        """The turn as blocks, made once for each wire format that somebody has."""
+        publications, name = turn.publications, self.name
+        groups = []
+        members = self.members.groups() if publications else {}
+        for wire, outlets in members.items():
+            groups.append((outlets, blocks_of([frame_of(one, wire, name) for one in publications])))
+        large = len(self.members.roster) > _LARGE_ROOM
+        if turn.apart is None:
+            return FanOut(groups, self._flusher, large)
+        made = {wire: blocks for wire, (_, blocks) in zip(members, groups, strict=True)}
+        ways = []
+        for session, way in turn.apart.items():
+            outlet = session.outlet
+            wire = outlet.format
+            if wire not in made:
+                frames = [frame_of(one, wire, name) for one in publications]
+                made[wire] = blocks_of(frames) if frames else []
+            ways.append((outlet, way, made[wire]))
+        return FanOut(groups, self._flusher, large, ways)
+
+    def _tell_backend(self, backend: BackendPort, publications: Sequence[Publication]) -> None:
+        if backend.tells("publication", self.name):
             for publication in publications:
                 if isinstance(publication, ExtPublication) and (publication.sender or publication.author) is not None:
                     tell_publication(backend, self.name, publication)
-        if self.tenant.tails:
-            tell_tails(self.tenant.tails, self.name, publications)
-        if turn.sorts:
-            turn.leave_out()
-        members = self.members.groups()
-        wires: Iterable[WireFormat] = members
-        if turn.apart is not None:
-            wires = {*members, *[session.outlet.format for session in turn.apart]}
-        blocks: dict[WireFormat, list[Block]] = {}
-        if publications:
-            for wire in wires:
-                blocks[wire] = blocks_of([frame_of(one, wire, self.name) for one in publications])
-        return FanOut(publications, blocks, members, turn.apart, self._flusher)
 
     def _next_round(self) -> PresenceRound | None:
         self.attendance.is_due = False
@@ -344,10 +359,11 @@ class Room(Actor):
         if not fresh:
             return
         members = self.members
-        self.history.append(fresh, members=bool(members.roster or turn.others), wires=members.groups().keys())
+        somebody = bool(members.roster or (isinstance(turn, MixedTurn) and turn.others))
+        self.history.append(fresh, members=somebody, wires=members.groups().keys())
         for at, one in enumerate(turn.publications):
             if isinstance(one, ExtPublication) and one.again:
-                turn.dropped.add(at)
+                turn.drop_at(at)
                 acknowledge(one)
         turn.drop("again")
 
@@ -391,14 +407,25 @@ class Room(Actor):
 
     # The end of a turn
 
-    def _end_turn(self, publications: Sequence[Publication]) -> None:
-        if self._turn.answers:
+    def _end_turn(self) -> int:
+        """Everybody has the turn: what comes behind it, and how much work it was besides offering."""
+        turn = self._turn
+        publications = turn.publications
+        work = len(publications)
+        if turn.answers:
             for publication in publications:
                 acknowledge(publication)
         if self.samples.waiting:
             self.samples.go_on(publications)
+        self._turn = self._no_turn
+        if isinstance(turn, MixedTurn):
+            work += _OTHERS_WORK * turn.taken + _LISTING_WORK * turn.listings
+            self._carry_out_others(turn)
+        if self.attendance.presence is not None:
+            self.attendance.ask_for_tick()
+        return work
 
-    def _carry_out_others(self, turn: Turn) -> None:
+    def _carry_out_others(self, turn: MixedTurn) -> None:
         """Joins and leaves of a turn that everybody has: from the next one on they count."""
         for item in turn.others:
             session = item.session

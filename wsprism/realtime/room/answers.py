@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from wsprism.realtime.messages import RoomLeave
     from wsprism.realtime.room.actor import Room
     from wsprism.realtime.room.line import Publication, Question
-    from wsprism.realtime.room.turn import Turn
+    from wsprism.realtime.room.mixed_turn import MixedTurn
 
 __all__ = ["acknowledge", "frame_for"]
 
 
-def frame_for(room: Room, item: RoomJoin | RoomLeave | Question, turn: Turn) -> Frame | None:
+def frame_for(room: Room, item: RoomJoin | RoomLeave | Question, turn: MixedTurn) -> Frame | None:
     """What its session is told of ``item``; None: nothing."""
     session = item.session
     if isinstance(item, RoomJoin):
@@ -46,7 +46,7 @@ def frame_for(room: Room, item: RoomJoin | RoomLeave | Question, turn: Turn) -> 
     return Frame(session.outlet.format.encode(message), Lane.RELIABLE, None)
 
 
-def _joined(room: Room, item: RoomJoin, turn: Turn) -> dict[str, object]:
+def _joined(room: Room, item: RoomJoin, turn: MixedTurn) -> dict[str, object]:
     """The data of ``sys.joined``: the room's number, where it stands, and what the backend has to say."""
     told: dict[str, object] = {"number": room.inbox.number} | _standing(room, item, turn)
     presence, answer, wire = room.attendance.presence, item.answer, item.session.outlet.format
@@ -57,7 +57,7 @@ def _joined(room: Room, item: RoomJoin, turn: Turn) -> dict[str, object]:
     return told
 
 
-def _standing(room: Room, item: RoomJoin, turn: Turn) -> dict[str, object]:
+def _standing(room: Room, item: RoomJoin, turn: MixedTurn) -> dict[str, object]:
     """Where a joiner stands in the room's order, and whether it gets everything that it has missed."""
     since = None if item.wants is None else item.wants.since
     history = room.history

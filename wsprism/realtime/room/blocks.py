@@ -31,7 +31,7 @@ def frame_of(publication: ExtPublication | HotPublication, wire: WireFormat, roo
     svc, kind, data = publication.svc, publication.type, publication.data
     if wire.codec.binary:
         return Frame(wire.encode(sysmsg.publication(svc, kind, room, msgspec.json.decode(data))), _RELIABLE, None)
-    return Frame(wire.wrap(b"".join((_json_head(svc, kind, room), data, b"}")), binary=False), _RELIABLE, None)
+    return Frame(wire.frame(b"".join((_json_head(svc, kind, room), data, b"}"))), _RELIABLE, None)
 
 
 def json_with_offset(publication: ExtPublication, room: str, offset: int) -> bytes:
@@ -49,7 +49,7 @@ def _json_head(svc: str, kind: str, room: str | None) -> bytes:
 def blocks_of(frames: list[Frame]) -> list[Block]:
     """``frames`` in blocks of not much more than ``BLOCK_BYTES``."""
     whole = Block(frames)
-    if whole.size_bytes <= BLOCK_BYTES:
+    if len(whole.data) <= BLOCK_BYTES:
         return [whole]
     blocks: list[Block] = []
     first = size_bytes = 0

@@ -11,18 +11,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from qos import Block, Frame, Verdict
-from wsprism.realtime.outbound.flusher import SLICE_SIZE
 
 if TYPE_CHECKING:
-    from wsprism.realtime.messages import ExtPublication, HotPublication
     from wsprism.realtime.outbound.flusher import Flusher
     from wsprism.realtime.outbound.outlet import Outlet
-    from wsprism.realtime.outbound.wire import WireFormat
-    from wsprism.realtime.session import Session
 
 __all__ = ["Apart", "FanOut"]
 
-_LARGE_ROOM: Final = SLICE_SIZE // 2
 _WAKE: Final = Verdict.WAKE
 
 
@@ -53,73 +48,65 @@ class Apart:
 
 
 class FanOut:
-    """``blocks`` are the turn's in their order, made once for each wire format. ``go_on`` until ``done``.
+    """``groups`` are those who are offered the turn's blocks, in their order: once made for all of one wire format.
+    ``go_on`` until ``done``.
 
-    ``members`` are those of before the turn, grouped by their wire format, and do not change meanwhile; who joins in
-    the turn is in ``apart`` only.
+    They are the members of before the turn and do not change meanwhile. Who is in ``apart`` goes a way of its own, with
+    the blocks of its wire format: of the members, and whoever joins in the turn. ``large``: the room is.
     """
 
-    __slots__ = ("_apart", "_at", "_flusher", "_groups", "_large", "_rest_apart", "done", "publications")
+    __slots__ = ("_apart", "_at", "_flusher", "_groups", "_large", "_skips", "done")
 
     def __init__(
         self,
-        publications: Sequence[ExtPublication | HotPublication],
-        blocks: dict[WireFormat, list[Block]],
-        members: dict[WireFormat, list[Session]],
-        apart: dict[Session, Apart] | None,
+        groups: list[tuple[list[Outlet], list[Block]]],
         flusher: Flusher,
+        large: bool,
+        apart: list[tuple[Outlet, Apart, list[Block]]] | None = None,
     ) -> None:
-        self.publications = publications
         self.done = False
+        self._groups = groups
         self._apart = apart
+        self._skips = None if apart is None else {outlet for outlet, _, _ in apart}
         self._flusher = flusher
-        self._groups: list[tuple[list[Session], list[Block]]] = []
-        self._rest_apart: list[tuple[Session, Apart, list[Block]]] = []
-        count = 0
-        if blocks:
-            for wire, sessions in members.items():
-                self._groups.append((sessions, blocks[wire]))
-                count += len(sessions)
-        if apart:
-            for session, way in apart.items():
-                self._rest_apart.append((session, way, blocks.get(session.outlet.format, [])))
-        self._large = count > _LARGE_ROOM
+        self._large = large
         self._at = 0
 
     def go_on(self, budget: int) -> int:
         """Offer as much as ``budget`` allows; what is left of it. At least one member is served."""
-        while self._groups:
-            sessions, blocks = self._groups[-1]
+        groups = self._groups
+        while groups:
+            outlets, blocks = groups[-1]
             begin, width = self._at, len(blocks)
-            end = len(sessions) if width * (len(sessions) - begin) <= budget else begin + max(1, budget // width)
-            self._offer(sessions if begin == 0 and end == len(sessions) else sessions[begin:end], blocks)
-            budget -= width * (end - begin)
-            if end < len(sessions):
+            end = begin + (budget // width or 1)
+            if end < len(outlets):
+                self._offer(outlets[begin:end], blocks)
                 self._at = end
                 return 0
+            self._offer(outlets[begin:] if begin else outlets, blocks)
+            budget -= width * (len(outlets) - begin)
             self._at = 0
-            self._groups.pop()
-            if budget <= 0 and (self._groups or self._rest_apart):
+            groups.pop()
+            if budget <= 0 and (groups or self._apart):
                 return 0
-        while self._rest_apart:
-            session, way, blocks = self._rest_apart.pop()
-            budget -= self._serve_apart(session, way, blocks)
-            if budget <= 0 and self._rest_apart:
+        apart = self._apart
+        while apart:
+            outlet, way, blocks = apart.pop()
+            budget -= self._serve_apart(outlet, way, blocks)
+            if budget <= 0 and apart:
                 return 0
         self.done = True
         return budget
 
-    def _offer(self, sessions: Sequence[Session], blocks: Sequence[Block]) -> None:
+    def _offer(self, outlets: Sequence[Outlet], blocks: Sequence[Block]) -> None:
         """Offer whole blocks, and have those that were idle written to."""
         woken: list[Outlet] = []
-        apart = self._apart
-        for session in sessions:
-            if apart is not None and session in apart:
-                continue
-            outlet = session.outlet
-            offer_block = outlet.queue.offer_block
-            for block in blocks:
-                verdict = offer_block(block)
+        skips = self._skips
+        if skips is not None:
+            outlets = [one for one in outlets if one not in skips]
+        for block in blocks:
+            for outlet in outlets:
+                verdict = outlet.queue.offer_block(block)
                 if verdict is _WAKE:
                     woken.append(outlet)
                 elif verdict:
@@ -129,9 +116,8 @@ class FanOut:
         elif woken:
             self._flusher.mark_all(woken, large=self._large)
 
-    def _serve_apart(self, session: Session, way: Apart, blocks: Sequence[Block]) -> int:
+    def _serve_apart(self, outlet: Outlet, way: Apart, blocks: Sequence[Block]) -> int:
         """Offer one session its own; the work that it was."""
-        outlet = session.outlet
         work = 1 + len(way.told)
         begin = 0
         for block in blocks:

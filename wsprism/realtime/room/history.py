@@ -63,7 +63,7 @@ class KeptPublication(msgspec.Struct, gc=False):
         payload = payload_of(self.json)
         if wire.codec.binary:
             payload = wire.codec.encode(msgspec.json.decode(payload))
-        return wire.wrap(payload, binary=wire.codec.binary)
+        return wire.frame(payload)
 
 
 class RoomHistory:

@@ -18,10 +18,12 @@ from wsprism.realtime.messages import (
     RoomLeave,
 )
 from wsprism.realtime.room.inbox import size_of
+from wsprism.realtime.room.mixed_turn import MixedTurn
+from wsprism.realtime.room.turn import Turn
 
 if TYPE_CHECKING:
+    from wsprism.realtime.room.actor import Room
     from wsprism.realtime.room.inbox import Inbox
-    from wsprism.realtime.room.turn import Turn
 
 __all__ = ["MOST_AT_ONCE", "Item", "Line", "Other", "Publication", "Question"]
 
@@ -71,15 +73,24 @@ class Line:
         self._inbox.waiting += 1
         self._inbox.waiting_bytes += size_of(publication)
 
-    def take(self, turn: Turn) -> None:
-        """Hand ``turn`` the front, as far as one fan-out carries it."""
-        if self.others or len(self.items) > MOST_AT_ONCE or self._inbox.waiting_bytes > _MOST_BYTES_AT_ONCE:
-            self._take_in_order(turn)
+    def take(self, room: Room) -> Turn:
+        """The front as a turn, as far as one fan-out carries it; who is in it waits no longer."""
+        inbox = self._inbox
+        if self.others or len(self.items) > MOST_AT_ONCE or inbox.waiting_bytes > _MOST_BYTES_AT_ONCE:
+            turn: Turn = self._take_in_order(MixedTurn(room))
         else:
-            turn.publications, self.items = self.items, []  # type: ignore[assignment]
+            turn = Turn(room, self.items)  # type: ignore[arg-type]
+            self.items = []
             self.hot = 0
+        publications = turn.publications
+        count = len(publications)
+        if inbox.waiting <= count:
+            inbox.waiting = inbox.waiting_bytes = 0
+        elif count:
+            inbox.gone(count, sum(map(size_of, publications)))
+        return turn
 
-    def _take_in_order(self, turn: Turn) -> None:
+    def _take_in_order(self, turn: MixedTurn) -> Turn:
         items, publications = self.items, turn.publications
         taken = size_bytes = 0
         for item in items:
@@ -95,6 +106,7 @@ class Line:
                 break
             taken += 1
         del items[:taken]
+        return turn
 
     def shed_hot(self, most: int) -> list[HotPublication]:
         """Take out the oldest hot ones until only ``most`` are left."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from wsprism.protocol.places import Position
+    from wsprism.realtime.outbound.outlet import Outlet
     from wsprism.realtime.outbound.wire import WireFormat
     from wsprism.realtime.room.actor import Room
     from wsprism.realtime.room.history import RoomHistory
@@ -27,17 +28,18 @@ class Members:
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
         self.replays: dict[Session, Replay] = {}
-        self._groups: dict[WireFormat, list[Session]] | None = None
+        self._groups: dict[WireFormat, list[Outlet]] | None = None
 
-    def groups(self) -> dict[WireFormat, list[Session]]:
-        """Whom a turn goes to, by wire format. What is given out is never changed: a fan-out may hold it."""
+    def groups(self) -> dict[WireFormat, list[Outlet]]:
+        """Where a turn goes to, by wire format. What is given out is never changed: a fan-out may hold it."""
         groups = self._groups
         if groups is None:
             groups = self._groups = {}
             for session in self.roster:
                 if session in self.replays:
                     continue
-                groups.setdefault(session.outlet.format, []).append(session)
+                outlet = session.outlet
+                groups.setdefault(outlet.format, []).append(outlet)
         return groups
 
     def and_joining(self, sessions: Iterable[Session]) -> list[Session]:

@@ -15,7 +15,7 @@ from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.places import JoinData, Position
 from wsprism.realtime.messages import ExtPublication, RoomJoin, RulesChanged
 from wsprism.realtime.outbound.wire import wire_format
-from wsprism.realtime.room.turn import MOST_OTHERS_AT_ONCE
+from wsprism.realtime.room.mixed_turn import MOST_OTHERS_AT_ONCE
 from wsprism.realtime.session import Session
 from wsprism.realtime.tenant.backend_messages import PublishForBackend
 from wsprism.realtime.tenant.histories import HistoryRefusal, PublishedAt, PurgeForBackend

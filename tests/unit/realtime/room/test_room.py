@@ -464,9 +464,9 @@ async def test_a_fan_out_carries_no_more_bytes_than_one_step_should_encode(monke
     replace_constant(monkeypatch, line, "_MOST_BYTES_AT_ONCE", 1000)
     carried: list[int] = []
 
-    def counting(publications: Any, *rest: Any) -> Any:
-        carried.append(len(publications))
-        return FanOut(publications, *rest)
+    def counting(groups: Any, *rest: Any) -> Any:
+        carried.append(sum(len(block.frames) for block in groups[0][1]))
+        return FanOut(groups, *rest)
 
     world = World()
     ann, bob = await members(world, "ann", "bob")
