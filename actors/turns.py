@@ -220,16 +220,18 @@ class Turns(ActorRef):
         actor = self._actor
         error: BaseException | None = None
         receive = actor.receive
+        flushes = self._flushes
         try:
             for message in hand:
                 if message.__class__ is Envelope:
                     self._open(message, receive)
                 else:
                     receive(message)
+            if flushes:
+                flushes = False
+                actor.after_turn()
         except BaseException as raised:
-            error = raised
-        if self._flushes:
-            error = self._flush(error)
+            error = self._flush(raised) if flushes else raised
         self._busy = False
         counters = self._counters
         counters.turns += 1
@@ -244,12 +246,12 @@ class Turns(ActorRef):
             else:
                 self._scheduled = False
 
-    def _flush(self, error: BaseException | None) -> BaseException | None:
-        """Run `after_turn`; the first error of the turn is the one that counts, unless the second is more than that."""
+    def _flush(self, error: BaseException) -> BaseException:
+        """Run `after_turn` behind an error, which is the one that counts unless the second is more than that."""
         try:
             self._actor.after_turn()
         except BaseException as raised:
-            if error is None or not isinstance(raised, Exception):
+            if not isinstance(raised, Exception):
                 return raised
             self.system.report_failure(self, raised)
         return error

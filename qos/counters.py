@@ -6,11 +6,11 @@ One account may be shared by all queues of a tenant. It is exact whenever it is 
 
 from __future__ import annotations
 
-__all__ = ["LaneCounters"]
+__all__ = ["Account", "LaneCounters"]
 
 
-class LaneCounters:
-    """Lists indexed by `Lane`, in messages and (``*_bytes``) in bytes.
+class Account:
+    """One class, in messages and (``*_bytes``) in bytes.
 
     ``dropped``: lost to a bound (hot: the oldest; control and reliable: the message that closed the queue).
     ``conflated``: replaced by a newer one of its key. ``discarded``: thrown away because the queue was closed.
@@ -30,59 +30,114 @@ class LaneCounters:
     )
 
     def __init__(self) -> None:
-        self.offered, self.offered_bytes = [0, 0, 0], [0, 0, 0]
-        self.sent, self.sent_bytes = [0, 0, 0], [0, 0, 0]
-        self.dropped, self.dropped_bytes = [0, 0, 0], [0, 0, 0]
-        self.conflated, self.conflated_bytes = [0, 0, 0], [0, 0, 0]
-        self.discarded, self.discarded_bytes = [0, 0, 0], [0, 0, 0]
+        self.offered = self.offered_bytes = 0
+        self.sent = self.sent_bytes = 0
+        self.dropped = self.dropped_bytes = 0
+        self.conflated = self.conflated_bytes = 0
+        self.discarded = self.discarded_bytes = 0
+
+
+class LaneCounters:
+    """An account of each class; all three as lists, indexed by `Lane`, for whoever reads them."""
+
+    __slots__ = ("_of", "control", "hot", "reliable")
+
+    def __init__(self) -> None:
+        self.control = Account()
+        self.reliable = Account()
+        self.hot = Account()
+        self._of = (self.control, self.reliable, self.hot)
+
+    @property
+    def offered(self) -> list[int]:
+        return [one.offered for one in self._of]
+
+    @property
+    def offered_bytes(self) -> list[int]:
+        return [one.offered_bytes for one in self._of]
+
+    @property
+    def sent(self) -> list[int]:
+        return [one.sent for one in self._of]
+
+    @property
+    def sent_bytes(self) -> list[int]:
+        return [one.sent_bytes for one in self._of]
+
+    @property
+    def dropped(self) -> list[int]:
+        return [one.dropped for one in self._of]
+
+    @property
+    def dropped_bytes(self) -> list[int]:
+        return [one.dropped_bytes for one in self._of]
+
+    @property
+    def conflated(self) -> list[int]:
+        return [one.conflated for one in self._of]
+
+    @property
+    def conflated_bytes(self) -> list[int]:
+        return [one.conflated_bytes for one in self._of]
+
+    @property
+    def discarded(self) -> list[int]:
+        return [one.discarded for one in self._of]
+
+    @property
+    def discarded_bytes(self) -> list[int]:
+        return [one.discarded_bytes for one in self._of]
 
     @property
     def queued(self) -> list[int]:
         """Messages that stand in queues now."""
-        return _rest(self.offered, self.sent, self.dropped, self.conflated, self.discarded)
+        return [one.offered - one.sent - one.dropped - one.conflated - one.discarded for one in self._of]
 
     @property
     def queued_bytes(self) -> list[int]:
         """Bytes that stand in queues now."""
-        return _rest(
-            self.offered_bytes, self.sent_bytes, self.dropped_bytes, self.conflated_bytes, self.discarded_bytes
-        )
+        return [
+            one.offered_bytes - one.sent_bytes - one.dropped_bytes - one.conflated_bytes - one.discarded_bytes
+            for one in self._of
+        ]
 
     def offer(self, lane: int, size_bytes: int) -> None:
         """Count a message that a queue was offered."""
-        self.offered[lane] += 1
-        self.offered_bytes[lane] += size_bytes
+        account = self._of[lane]
+        account.offered += 1
+        account.offered_bytes += size_bytes
 
     def offer_all(self, lane: int, count: int, size_bytes: int) -> None:
         """Count several messages that a queue was offered at once."""
-        self.offered[lane] += count
-        self.offered_bytes[lane] += size_bytes
+        account = self._of[lane]
+        account.offered += count
+        account.offered_bytes += size_bytes
 
     def drop(self, lane: int, size_bytes: int) -> None:
         """Count a message lost to a bound."""
-        self.dropped[lane] += 1
-        self.dropped_bytes[lane] += size_bytes
+        account = self._of[lane]
+        account.dropped += 1
+        account.dropped_bytes += size_bytes
 
     def send(self, lane: int, count: int, size_bytes: int) -> None:
         """Count messages that left."""
-        self.sent[lane] += count
-        self.sent_bytes[lane] += size_bytes
+        account = self._of[lane]
+        account.sent += count
+        account.sent_bytes += size_bytes
 
     def conflate(self, lane: int, count: int, size_bytes: int) -> None:
         """Count messages replaced by newer ones."""
-        self.conflated[lane] += count
-        self.conflated_bytes[lane] += size_bytes
+        account = self._of[lane]
+        account.conflated += count
+        account.conflated_bytes += size_bytes
 
     def discard(self, lane: int, count: int, size_bytes: int) -> None:
         """Count messages thrown away with their queue."""
-        self.discarded[lane] += count
-        self.discarded_bytes[lane] += size_bytes
+        account = self._of[lane]
+        account.discarded += count
+        account.discarded_bytes += size_bytes
 
     def refuse(self, lane: int, size_bytes: int) -> None:
         """Count a message that a closed queue was offered."""
         self.offer(lane, size_bytes)
         self.discard(lane, 1, size_bytes)
-
-
-def _rest(offered: list[int], *gone: list[int]) -> list[int]:
-    return [total - sum(parts) for total, *parts in zip(offered, *gone, strict=True)]

@@ -116,13 +116,15 @@ class OutboundQueue:
             hot_bytes = block.hot_bytes
             if hot_total > limits.hot_max_frames or self._hot_bytes + hot_bytes > limits.hot_max_bytes:
                 return self._offer_frames(block)
-            counters.offered[2] += hot_count
-            counters.offered_bytes[2] += hot_bytes
+            account = counters.hot
+            account.offered += hot_count
+            account.offered_bytes += hot_bytes
             self._hot_count = hot_total
             self._hot_bytes += hot_bytes
         if reliable_count:
-            counters.offered[1] += reliable_count
-            counters.offered_bytes[1] += block.reliable_bytes
+            account = counters.reliable
+            account.offered += reliable_count
+            account.offered_bytes += block.reliable_bytes
             self._reliable_count = reliable_total
             self._reliable_bytes = reliable_bytes
         if self._first is None:
@@ -290,12 +292,14 @@ class OutboundQueue:
             return self._take_some(max_bytes, hot)
         counters = self._counters
         if reliable_count:
-            counters.sent[1] += reliable_count
-            counters.sent_bytes[1] += self._reliable_bytes
+            account = counters.reliable
+            account.sent += reliable_count
+            account.sent_bytes += self._reliable_bytes
             self._reliable_count = self._reliable_bytes = 0
         if hot_count:
-            counters.sent[2] += hot_count
-            counters.sent_bytes[2] += self._hot_bytes
+            account = counters.hot
+            account.sent += hot_count
+            account.sent_bytes += self._hot_bytes
             self._hot_count = self._hot_bytes = 0
         self._first = None
         rest = self._rest

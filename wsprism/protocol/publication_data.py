@@ -12,6 +12,8 @@ from wsprism.protocol.portable import TOO_LARGE, can_be_told
 
 __all__ = ["NotPortable", "data_of"]
 
+_json: Final = JSON.encode
+_msgpack: Final = MSGPACK.encode
 _DEEPEST: Final = MAX_DEPTH - 1
 """The envelope is the first level."""
 
@@ -26,9 +28,9 @@ def data_of(value: object) -> bytes:
     What a backend gave is ``Raw``: JSON that was not looked into.
     """
     try:
-        data = JSON.encode(value)
+        data = _json(value)
         if not isinstance(value, msgspec.Raw):
-            MSGPACK.encode(value)
+            _msgpack(value)
         elif not can_be_told(value):
             raise NotPortable(f"has {TOO_LARGE}")
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as fault:

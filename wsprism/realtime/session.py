@@ -36,6 +36,8 @@ class Session:
 
     ``key`` is its name in the registry of all nodes, where there is one.
 
+    ``only_reads_some``: ``only_reads`` is to be asked, for it may not publish everywhere.
+
     ``muted`` says that something of what it says may no longer be heard, and that ``ended`` or ``may_say_in`` is to be
     asked: it was ended by the backend or the operator, put out of rooms by them, or its new ticket allows less. It is
     one look for each message, so that from the moment of their answer nothing that waits anywhere gets through.
@@ -52,6 +54,7 @@ class Session:
         "key",
         "muted",
         "narrowing",
+        "only_reads_some",
         "opened_at",
         "origin",
         "outlet",
@@ -107,6 +110,7 @@ class Session:
         self.narrowing = 0
         self.put_out_of: set[ActorRef] | None = None
         self.read_only_rooms: set[str] | None = None
+        self.only_reads_some = principal.read_only
 
     @property
     def expires_at(self) -> float | None:
@@ -118,6 +122,7 @@ class Session:
         before = self.info
         self.principal = principal
         self.info = _info_of(principal, self.decision)
+        self._look_what_it_only_reads()
         return self.info != before
 
     def end(self) -> None:
@@ -139,6 +144,7 @@ class Session:
             self.read_only_rooms.add(room)
         elif self.read_only_rooms is not None:
             self.read_only_rooms.discard(room)
+        self._look_what_it_only_reads()
 
     def only_reads(self, room: str) -> bool:
         """Whether it may not publish in ``room``, by its ticket or by the backend's word."""
@@ -169,6 +175,9 @@ class Session:
     def was_put_out_of(self, room: ActorRef) -> bool:
         """Whether what waits in ``room`` of it is no longer to be heard."""
         return self.ended or (self.put_out_of is not None and room in self.put_out_of)
+
+    def _look_what_it_only_reads(self) -> None:
+        self.only_reads_some = self.principal.read_only or bool(self.read_only_rooms)
 
     def _settle(self) -> None:
         self.muted = self.ended or self.narrowing > 0 or self.put_out_of is not None

@@ -95,9 +95,11 @@ def carry_out(connection: Core, effects: Effect | Sequence[Effect], origin: Enve
     An acknowledgement that was asked for comes behind them, once every one of them is accepted. A disconnect comes
     last.
     """
-    if not isinstance(effects, list | tuple):
-        _CARRY_OUT[type(effects)](connection, effects, origin, None)
+    single = _CARRY_OUT.get(type(effects))
+    if single is not None:
+        single(connection, effects, origin, None)
         return
+    assert isinstance(effects, (list, tuple)), f"{type(effects).__name__} is no effect"
     in_process = isinstance(origin, Origin) and origin.in_process
     if in_process and len(effects) == 1 and not origin.flags & ACK_REQUESTED:
         _CARRY_OUT[type(effects[0])](connection, effects[0], origin, None)
@@ -144,24 +146,32 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
         connection.refuse(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", seq)
         return False
     trusted = isinstance(origin, Origin)
-    if not trusted and session.only_reads(room):
+    if session.only_reads_some and not trusted and session.only_reads(room):
         connection.refuse(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this session may not publish here", seq)
         return False
     svc = effect.svc or origin.svc
     data = _encode(connection, effect.data, svc, origin)
     if data is None:
         return False
-    ack = whole is None and origin.flags & ACK_REQUESTED != 0
-    publication = ExtPublication(svc, effect.type, data, None if trusted else session, seq, ack)
-    publication.echo = effect.echo
     if trusted:
+        publication = ExtPublication(svc, effect.type, data, None, seq)
         publication.author = session
-    if origin.id is not None:
-        publication.id = origin.id if whole is None or whole.ids is None else whole.ids.next_in(room)
-    token = None if whole is None else _token_of_offset(connection, room, publication, whole)
+    else:
+        publication = ExtPublication(svc, effect.type, data, session, seq)
+    publication.echo = effect.echo
     inbox = connection.rooms.get(room)
-    if (session.muted and not session.may_say_in(room)) or (whole is not None and whole.moved):
+    if session.muted and not session.may_say_in(room):
         inbox = None
+    token = None
+    if whole is None:
+        publication.ack = origin.flags & ACK_REQUESTED != 0
+        publication.id = origin.id
+    else:
+        if whole.ids is not None:
+            publication.id = whole.ids.next_in(room)
+        token = _token_of_offset(connection, room, publication, whole)
+        if whole.moved:
+            inbox = None
     if inbox is not None:
         if token is not None:
             connection.expect(token)

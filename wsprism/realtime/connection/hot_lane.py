@@ -54,7 +54,7 @@ def hear_hot(connection: Core, raw: bytes) -> None:
             msg = "not a member of a room of this number"
             _refuse(connection, Reason.NOT_MEMBER, ErrorCode.NOT_ALLOWED, msg, frame.seq)
             return
-    if session.principal.read_only if room is None else session.only_reads(room):
+    if session.only_reads_some and (session.principal.read_only if room is None else session.only_reads(room)):
         _refuse(connection, Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this session may not publish here", frame.seq)
         return
     counters.messages_by_hot_service[service_id] += 1

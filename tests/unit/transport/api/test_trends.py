@@ -41,8 +41,8 @@ def test_what_moves_is_told_per_second() -> None:
     watched.trends.start()
     counters = watched.tenant.counters
     counters.messages_in_ext, counters.messages_in_hot = 6, 4
-    counters.lanes.sent[1] += 20
-    counters.lanes.dropped[2] += 2
+    counters.lanes.reliable.sent += 20
+    counters.lanes.hot.dropped += 2
     counters.decisions.count(Reason.RATE_LIMITED_EXT, 3)
     watched.counters.handshakes_refused["ticket"] += 1
     counters.decisions.count(Reason.AUTH_FAILED)
