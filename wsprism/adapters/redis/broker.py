@@ -13,7 +13,7 @@ from wsprism.adapters.redis.protocol import Refused, Unknown, Word
 from wsprism.adapters.redis.room_calls import Purge, Turn
 from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.subscriptions import Hears, RoomSubscription, Subscriptions
-from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls
+from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls, next_number
 from wsprism.policy.history import HistoryBounds, Position
 from wsprism.ports import Draft, Ordered, RoomListener, Unavailable, Window, WindowItem
 
@@ -59,7 +59,7 @@ class RedisBroker(TenantCalls[BrokerNode]):
         bounds: HistoryBounds | None,
         done: Callable[[Ordered | Unavailable], object],
     ) -> None:
-        self._turns += 1
+        self._turns = next_number()
         kept: tuple[int, int, int] = (0, 0, 0)
         if bounds is not None:
             kept = (bounds.max_messages, bounds.max_bytes, int(bounds.ttl_s * 1000))
@@ -108,8 +108,10 @@ class RedisBroker(TenantCalls[BrokerNode]):
             self.later(lambda: done(why))
 
     def purge(self, room: str, bounds: HistoryBounds | None, done: Callable[[Position | Unavailable], object]) -> None:  # noqa: ARG002
+        self._turns = next_number()
         epoch = self.new_epoch()
-        self._add(room, Purge((room, epoch, self.survives), epoch, done))
+        arguments = (self._node.incarnation, self._turns, room, epoch, self.survives)
+        self._add(room, Purge(arguments, epoch, done))
 
     # What its node tells
 

@@ -2,7 +2,8 @@
 
 Two connections: the ``line`` for subscriptions, publications and reads, whose order is a promise; the ``desk`` for
 leases, limits and lists. If one is lost both are, and others take their place, for as long as it takes. A node is known
-by its incarnation, a number that is never given twice: when others have cleaned up after it, it takes a new one.
+by its incarnation, a number that is never taken twice: when others have cleaned up after it, it takes a new one. It is
+random: a Redis that has lost its data could not count on from where it was.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from typing import Any, Final
 
 from wsprism.adapters.redis.address import Address
 from wsprism.adapters.redis.broker import RedisBroker
-from wsprism.adapters.redis.connection import Bounds, RedisConnection, told
+from wsprism.adapters.redis.connection import Bounds, RedisConnection
 from wsprism.adapters.redis.errors import RedisUnreachable
 from wsprism.adapters.redis.leases import Lease
 from wsprism.adapters.redis.opening import Opener
@@ -39,6 +41,9 @@ _RETRY_MOST_S: Final = 1.0
 _GIVE_UP_S: Final = 2.0
 _REMEMBERED_LEASES: Final = 6
 """So many leases a node that says nothing stays among those that are listed."""
+
+_INCARNATIONS: Final = 2**53 - 1
+"""As many as a number in JSON can name exactly."""
 
 _LOOK_S: Final = 10.0
 """Between two looks whether anything was missed, and as much again by chance."""
@@ -262,7 +267,7 @@ class RedisNode:
             if not lost.done():
                 lost.set_result(why)
 
-        name, where = f"{self.options.prefix}-{self.options.name}", str(self.options.address)
+        name = f"{self.options.prefix}-{self.options.name}"
         line = await self._opener.open(f"{name}-line", self._heard, loses)
         desk: RedisConnection | None = None
         try:
@@ -275,14 +280,14 @@ class RedisNode:
                 await desk.ask("SCRIPT", "LOAD", script(each).source)
             while True:
                 if not self.incarnation:
-                    self.incarnation = await told(desk, where, "INCR", f"{self.options.prefix}:incarnations")
+                    self.incarnation = 1 + secrets.randbelow(_INCARNATIONS)
                     for broker in self.brokers:
                         broker.subscriptions.forget_left()
                 if await self._lease.hold(desk, self.brokers):
                     break
                 self.incarnation = 0
             if lost.done():
-                raise RedisUnreachable(f"Redis at {where} is away: {lost.result()}")
+                raise RedisUnreachable(f"Redis at {self.options.address} is away: {lost.result()}")
         except BaseException:
             await line.close()
             if desk is not None:

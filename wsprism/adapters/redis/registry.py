@@ -12,7 +12,7 @@ from wsprism.adapters.redis.protocol import Word
 from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.session_calls import Depart, Join, Open, RevokeCall, revocable
 from wsprism.adapters.redis.simple_call import SimpleCall
-from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls
+from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls, next_number
 from wsprism.policy.decisions import Denied
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import MAX_REVOCATIONS, Revocable
@@ -51,7 +51,7 @@ class RedisRegistry(TenantCalls[CallsNode]):
         policy: SessionPolicy,
         done: Callable[[Opened | Denied | Unavailable], object],
     ) -> None:
-        self._numbers += 1
+        self._numbers = next_number()
         sid = opening.sid or os.urandom(_SID_BYTES).hex()
         arguments: list[Word] = [self.incarnation, self._numbers, opening.user, sid]
         arguments += [opening.token_id or "", opening.about, ""]
@@ -99,7 +99,7 @@ class RedisRegistry(TenantCalls[CallsNode]):
         self._ask("counts", (room,), lambda answer: RoomCounts(answer[1], answer[2]), done)
 
     def tell(self, body: bytes, done: Callable[[Unavailable | None], object]) -> None:
-        self._numbers += 1
+        self._numbers = next_number()
         self._ask("tell", (self.incarnation, self._numbers, body), lambda _: None, done, len(body))
 
     def _ask(
@@ -110,7 +110,7 @@ class RedisRegistry(TenantCalls[CallsNode]):
         done: Callable[[T | Unavailable], object],
         size_bytes: int = 0,
     ) -> None:
-        self._numbers += 1
+        self._numbers = next_number()
         self._add(self._numbers, SimpleCall(script(name), arguments, read, done, size_bytes))
 
     # What its node tells

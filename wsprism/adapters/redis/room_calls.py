@@ -39,7 +39,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Purge:
-    """``epoch`` is the one that begins; it names the purge."""
+    """``arguments`` begin as a turn's do; ``epoch`` is the one that begins."""
 
     arguments: Sequence[Word]
     epoch: str

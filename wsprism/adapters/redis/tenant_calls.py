@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from itertools import count
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from wsprism.adapters.redis.call_line import Call, CallLine
@@ -11,10 +12,17 @@ from wsprism.adapters.redis.protocol import Refused, Word
 from wsprism.adapters.redis.scripts import Script, call
 from wsprism.ports import Unavailable
 
-__all__ = ["CallsNode", "TenantCalls"]
+__all__ = ["CallsNode", "TenantCalls", "next_number"]
 
 MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 """Of calls that have no answer yet."""
+
+_numbers = count(1)
+
+
+def next_number() -> int:
+    """What a call is known by: never given twice in this process, not even to a tenant that was removed and is back."""
+    return next(_numbers)
 
 
 class CallsNode(Protocol):

@@ -373,7 +373,7 @@ async def test_a_node_that_ends_leaves_nothing_behind(server: RedisServer) -> No
             await room.hears("subscribed")
             await asked(one.broker("acme").publish, "a", [Draft(b"1")], None)
         left = {str(key, "ascii") for key in await other.ask("KEYS", "*")}
-        assert left == {"test:incarnations", "test:{acme}:b:1:a", "test:{acme}:hb"}
+        assert left == {f"test:{{acme}}:b:{one.incarnation}:a", "test:{acme}:hb"}
 
 
 async def test_a_node_whose_process_is_gone_is_cleaned_up_after_its_lease_and_told_to_begin_anew(
@@ -411,6 +411,29 @@ async def test_an_outage_of_redis_is_nobodys_death(server: RedisServer) -> None:
             assert not one.isolated
             assert one.figures.reaped == two.figures.reaped == 0
     assert server.port
+
+
+async def test_two_nodes_are_never_taken_for_one_not_even_when_redis_has_lost_everything(server: RedisServer) -> None:
+    with running_redis() as forgetful:
+        async with node(forgetful.url, "same") as one, node(forgetful.url, "same") as two:
+            before = {one.incarnation, two.incarnation}
+            forgetful.kill()
+            forgetful.start()
+            await until(lambda: one.figures.connected == two.figures.connected == 2)
+            assert len(before | {one.incarnation, two.incarnation}) == 4
+    assert server.port
+
+
+async def test_a_tenant_that_is_removed_and_comes_again_is_not_answered_with_what_it_did_before(
+    server: RedisServer,
+) -> None:
+    async with node(server.url) as one:
+        await publish(one.broker("acme"), b"1")
+        one.drop("acme")
+        await until(lambda: not one._lease._reaping)
+        broker = one.broker("acme")
+        await until(lambda: broker.connection is not None)
+        assert await publish(broker, b"2") == Ordered((await read(broker)).epoch, 2, [2])
 
 
 async def test_redis_that_is_away_at_the_start_is_waited_for_and_one_that_cannot_be_used_is_not() -> None:

@@ -42,6 +42,7 @@ class Rooms:
         self.scripts = scripts
         self.heard: list[list[str]] = []
         self.pushes: list[Any] = []
+        self.last = 0
         self._batches = count(1)
         self._epochs = count(1)
 
@@ -81,6 +82,11 @@ class Rooms:
         items = answer[5:]
         kept = {int(items[at]): items[at + 2] for at in range(0, len(items), 3)}
         return Position(answer[1], int(answer[2])), int(answer[3]), kept
+
+    async def purge(self, room: str, epoch: str, *, node: str = "7", again: int = 0) -> Any:
+        number = again or next(self._batches)
+        self.last = number
+        return await self.scripts.run("forget", node, number, room, epoch, 0)
 
     def hear(self) -> list[list[str]]:
         """All that was said in the channel of room a."""
@@ -199,7 +205,7 @@ async def test_it_keeps_and_tells_what_the_memory_implementation_does(rooms: Roo
         bounds = HistoryBounds(chance.choice([1, 4, 10]), chance.choice([30, 100]), 600.0, 100)
         match chance.randrange(12):
             case 0:
-                await rooms.scripts.run("forget", room, "x", 0)
+                await rooms.purge(room, "x")
                 model.drop(room)
             case _:
                 bodies = ["x" * chance.randrange(1, 40) for _ in range(chance.randrange(1, 6))]
@@ -277,8 +283,8 @@ async def test_with_members_only_messages_age(rooms: Rooms) -> None:
 async def test_a_purge_and_an_eviction_tell_members_the_epoch_that_begins(rooms: Rooms) -> None:
     await rooms.member("a")
     await rooms.publish("a", "1")
-    assert await rooms.scripts.run("forget", "a", "after the purge", 0) == ["OK", 1]
-    assert await rooms.scripts.run("forget", "a", "after the purge", 0) == ["OK", 1]
+    assert await rooms.purge("a", "after the purge") == ["OK", 1]
+    assert await rooms.purge("a", "after the purge", again=rooms.last) == ["OK", 1]
     assert (await rooms.publish("a", "1")).epoch == "after the purge"
     await rooms.publish("b", "1", most=(1, 1000))
     assert rooms.hear()[1] == ["G", "after the purge", "0"]
@@ -286,8 +292,35 @@ async def test_a_purge_and_an_eviction_tell_members_the_epoch_that_begins(rooms:
     assert (kind, top) == ("G", "0")
     answer = await rooms.publish("a", "1")
     assert (answer.epoch, answer.offsets) == (epoch, [1])
-    assert await rooms.scripts.run("forget", "never", "x", 0) == ["OK", 0]
-    assert await rooms.scripts.run("forget", "b", "x", 0) == ["OK", 1]
+    assert await rooms.purge("never", "x") == ["OK", 0]
+    assert await rooms.purge("b", "x") == ["OK", 1]
+
+
+async def test_a_purge_that_is_asked_again_takes_nothing_away_that_was_published_since(rooms: Rooms) -> None:
+    await rooms.scripts.command("ZADD", f"{P}leases", 10**14, 8)
+    await rooms.publish("a", "before")
+    assert await rooms.purge("a", "second") == ["OK", 1]
+    first = rooms.last
+    await rooms.publish("a", "since", node="8")
+    assert await rooms.purge("a", "second", again=first) == ["OK", 1]
+    assert await rooms.read("a") == (Position("second", 1), 1, {1: "since"})
+    await rooms.purge("a", "third", node="8")
+    assert await rooms.purge("a", "second", again=first) == ["OK", 1]
+    found = await rooms.read("a")
+    assert found is None or found[0].epoch != "second"
+
+
+async def test_what_became_of_a_turn_is_known_for_an_hour(rooms: Rooms) -> None:
+    await rooms.publish("a", "1", batch=3)
+    assert await rooms.scripts.command("PTTL", f"{P}b:7:a") > 3_500_000
+
+
+async def test_a_node_whose_lease_is_over_purges_nothing(rooms: Rooms) -> None:
+    await rooms.publish("a", "1")
+    assert await rooms.purge("a", "x", node="8") == ["FENCED"]
+    found = await rooms.read("a")
+    assert found is not None
+    assert found[2] == {1: "1"}
 
 
 async def test_a_room_begins_with_the_epoch_that_it_is_given(rooms: Rooms) -> None:
@@ -376,7 +409,7 @@ async def test_memory_that_is_full_refuses_a_turn_before_it_writes_anything(room
         found = await rooms.read("a")
         assert found is not None
         assert found[2] == {1: "1"}
-        assert (await rooms.scripts.run("forget", "a", "x", 0))[0] == "OK"
+        assert (await rooms.purge("a", "x"))[0] == "OK"
     finally:
         await rooms.scripts.command("CONFIG", "SET", "maxmemory", 0)
     assert (await rooms.publish("a", "2")).offsets == [1]

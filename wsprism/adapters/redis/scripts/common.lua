@@ -4,6 +4,7 @@
 --   m:<room> hash: e epoch, s top, r replication id, f first kept, y bytes kept, o time of the oldest, l of the newest, w ttl
 --   h:<room> stream: offset-0 -> t time, d body, i id      i:<room>  hash: id -> offset
 --   hx, hb   histories by last use, their bytes together   hz        their ends, where nobody is in the room
+--   b:<incarnation>:<room> hash: what it did last in a room: n number, e t o answer
 --   c:<room> channel of a room: fields, each behind its length
 --     T epoch, incarnation, batch, first offset, bodies: a turn       G epoch, top: it goes on from there
 --     P version, user, sid, entry ('': gone): presence                N count: so many nodes listen
@@ -113,6 +114,19 @@ local function begin(room, epoch, replid, ttl)
   if listeners(room) == 0 then
     redis.call('PEXPIRE', m, 60000)
   end
+end
+
+-- What a node did last in a room, by its number, so that it does nothing when asked again: whoever asks has one such call
+-- under way, and may find a connection again only after an hour.
+local function done_before(node, room, number_of_it)
+  local found = redis.call('HMGET', T .. 'b:' .. node .. ':' .. room, 'n', 'e', 't', 'o')
+  return found[1] == number_of_it and {found[2], found[3], found[4]} or nil
+end
+
+local function done_now(node, room, number_of_it, answer)
+  local key = T .. 'b:' .. node .. ':' .. room
+  redis.call('HSET', key, 'n', number_of_it, 'e', answer[1], 't', answer[2], 'o', answer[3])
+  redis.call('PEXPIRE', key, 3600000)
 end
 
 -- This incarnation has members in a room: its history does not end.

@@ -8,15 +8,15 @@ local node, batch, room, candidate, survives = ARGV[1], ARGV[2], ARGV[3], ARGV[4
 local most, most_bytes, ttl = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local BODIES = 11
 
-local done = T .. 'b:' .. node .. ':' .. room
-local before = redis.call('HMGET', done, 'n', 'e', 't', 'o')
-if before[1] == batch then
-  return {'OK', before[2], before[3], before[4]}
+local before = done_before(node, room, batch)
+if before then
+  return {'OK', before[1], before[2], before[3]}
 end
 if fenced(node) then
   return {'FENCED'}
 end
-if before[1] and tonumber(before[1]) > tonumber(batch) then
+local last = redis.call('HGET', T .. 'b:' .. node .. ':' .. room, 'n')
+if last and tonumber(last) > tonumber(batch) then
   return redis.error_reply('STALE a later turn of this room was published')
 end
 
@@ -117,6 +117,5 @@ if #bodies > 0 then
   tell(room, fields)
 end
 local answer = {'OK', at.epoch, number(was_top), table.concat(offsets, ' ')}
-redis.call('HSET', done, 'n', batch, 'e', answer[2], 't', answer[3], 'o', answer[4])
-redis.call('PEXPIRE', done, 60000)
+done_now(node, room, batch, {answer[2], answer[3], answer[4]})
 return answer
