@@ -76,7 +76,7 @@ class CallLine:
             self.send()
 
     def send(self) -> None:
-        """What stands in front, for the first time or again."""
+        """What stands in front, for the first time, or again where its connection was lost."""
         if not self._calls:
             return
         call = self._calls[0]
@@ -95,11 +95,16 @@ class CallLine:
     def _refused(self, call: Call, refused: Refused) -> None:
         if self._calls and self._calls[0] is call and not self._sent:
             self._settle(refused)
-            self.send()
+            self._go_on()
 
     def _answered(self, answer: Any) -> None:
         if not isinstance(answer, Unknown):
             self._settle(answer)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Whoever was answered may have added the next one already, which is under way then."""
+        if not self._sent:
             self.send()
 
     def _settle(self, answer: Any) -> None:

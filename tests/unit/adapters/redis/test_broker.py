@@ -436,6 +436,24 @@ async def test_a_tenant_that_is_removed_and_comes_again_is_not_answered_with_wha
         assert await publish(broker, b"2") == Ordered((await read(broker)).epoch, 2, [2])
 
 
+async def test_whoever_goes_on_from_within_an_answer_gets_its_own_answers(server: RedisServer) -> None:
+    answers: list[Any] = []
+    async with node(server.url) as one:
+        broker = one.broker("acme")
+
+        def goes_on(answer: Any) -> None:
+            answers.append(answer)
+            if len(answers) < 50:
+                broker.publish("chain", [Draft(b"%d" % len(answers))], BOUNDS, goes_on)
+
+        broker.publish("chain", [Draft(b"0")], BOUNDS, goes_on)
+        await until(lambda: len(answers) == 50)
+        assert [one.offsets for one in answers] == [[n] for n in range(1, 51)]
+        assert one.figures.lost == 0
+        window = await read(broker, room="chain")
+        assert [item.payload for item in window.items] == [b"%d" % n for n in range(50)]
+
+
 async def test_redis_that_is_away_at_the_start_is_waited_for_and_one_that_cannot_be_used_is_not() -> None:
     server = RedisServer("--requirepass", "secret")
     try:
