@@ -398,7 +398,7 @@ async def test_a_node_whose_process_is_gone_is_cleaned_up_after_its_lease_and_to
 
 
 async def test_an_outage_of_redis_is_nobodys_death(server: RedisServer) -> None:
-    with running_redis("--appendonly", "yes") as durable:
+    with running_redis("--appendonly", "yes", "--appendfsync", "always") as durable:
         async with node(durable.url, "one") as one, node(durable.url, "two") as two:
             incarnations = one.incarnation, two.incarnation
             durable.kill()
