@@ -24,11 +24,15 @@ from wsprism.policy.sessions import Deny, SessionPolicy
 from wsprism.ports import (
     Batch,
     Draft,
+    Listed,
+    ListedRoom,
+    ListedSession,
     Opened,
     Ordered,
     RegistryListener,
     RoomCounts,
     RoomListener,
+    SessionFilter,
     SessionKey,
     SessionOpening,
     Unavailable,
@@ -101,6 +105,18 @@ class ModelRedis:
         history = self.room(name, bounds)
         self.push(name, Batch(history.epoch, 1, ()))
         return history.position
+
+    def session_of(self, key: SessionKey) -> SessionKey | None:
+        """None: it is counted no more."""
+        found = self.sessions.get(key[:2])
+        return key if found is not None and found[0] == key else None
+
+    def counts(self, room: str) -> RoomCounts:
+        some = self.members.get(room, set())
+        return RoomCounts(len({one.user for one in some}), len(some))
+
+    def rooms_of(self, key: SessionKey) -> list[str]:
+        return [room for room, some in self.members.items() if key in some]
 
     def flush_all(self) -> None:
         """As FLUSHALL: nobody is told."""
@@ -378,29 +394,99 @@ class ModelRegistry:
 
         self._call(carry_out, done)
 
-    def counts(self, room: str, done: Callable[[Any], object]) -> None:
-        def carry_out() -> RoomCounts:
-            some = self.redis.members.get(room, set())
-            return RoomCounts(len({one.user for one in some}), len(some))
+    def counts(self, rooms: Sequence[str], done: Callable[[Any], object]) -> None:
+        self._call(lambda: [self.redis.counts(room) for room in rooms], done)
 
-        self._call(carry_out, done)
-
-    def end(self, user: str, sid: str | None, reason: str, done: Callable[[Any], object]) -> None:
+    def end(self, keys: Sequence[SessionKey], code: int, reason: str, done: Callable[[Any], object]) -> None:
         def carry_out() -> int:
-            meant = [one for one in self.redis.sessions.values() if one[0].user == user and sid in (None, one[0].sid)]
+            meant = [self.redis.sessions[key[:2]] for key in keys if self.redis.session_of(key) is not None]
             for key, registry in meant:
                 self._remove(key)
-                registry.say(lambda listener, key=key: listener.end(key, reason))  # type: ignore[misc]
+                registry.say(lambda listener, key=key: listener.ended(key, code, reason))  # type: ignore[misc]
             return len(meant)
+
+        self._call(carry_out, lambda count: self._in_force(count, done))
+
+    def put_out(self, keys: Sequence[SessionKey], room: str, done: Callable[[Any], object]) -> None:
+        def carry_out() -> int:
+            members = self.redis.members.get(room, set())
+            meant = [key for key in keys if key in members]
+            for key in meant:
+                members.discard(key)
+                registry = self.redis.sessions[key[:2]][1]
+                registry.say(lambda listener, key=key: listener.put_out(key, room))  # type: ignore[misc]
+            return len(meant)
+
+        self._call(carry_out, lambda count: self._in_force(count, done))
+
+    def _in_force(self, count: int | Unavailable, done: Callable[[Any], object]) -> None:
+        if isinstance(count, Unavailable):
+            done(count)
+        else:
+            self.ask(b"", lambda _: done(count))
+
+    def ask(self, body: bytes, done: Callable[[Any], object], patience_s: float | None = None) -> None:  # noqa: ARG002
+        registries, answers = list(self.redis.registries), list[bytes]()
+
+        def answer(body: bytes) -> None:
+            answers.append(body)
+            if len(answers) == len(registries):
+                self._broker.come_back(lambda: done(answers))
+
+        def carry_out() -> None:
+            for one in registries:
+                one.say(lambda listener, one=one: listener.asked(body, one.answer_with(answer)))  # type: ignore[misc]
+
+        self._call(carry_out, lambda refused: done(refused) if refused is not None else None)
+
+    def answer_with(self, answer: Callable[[bytes], object]) -> Callable[[bytes], object]:
+        """Behind all that this node has on its way."""
+        return lambda body: self._depart(lambda: answer(body))
+
+    def tell(self, body: bytes, refused: Callable[[], object]) -> None:
+        def told(answer: Unavailable | None) -> None:
+            if answer is not None:
+                refused()
+
+        def carry_out() -> None:
+            for one in self.redis.registries:
+                one.say(lambda listener: listener.asked(body, None))
+
+        self._call(carry_out, told)
+
+    def cast(self, body: bytes) -> bool:
+        for one in self.redis.registries:
+            one.say(lambda listener: listener.asked(body, None))
+        return not self._broker.away
+
+    def list_sessions(
+        self,
+        which: SessionFilter,
+        after: int,
+        limit: int,
+        done: Callable[[Any], object],
+        *,
+        with_rooms: bool = False,  # noqa: ARG002
+    ) -> None:
+        def carry_out() -> Listed[ListedSession]:
+            keys = sorted((key for key, _ in self.redis.sessions.values()), key=lambda key: key.generation)
+            meant = [key for key in keys if key.generation > after and self._covers(which, key)]
+            items = [ListedSession(key, 0.0, b"{}", self.redis.rooms_of(key)) for key in meant[:limit]]
+            return Listed(items, items[-1].key.generation if len(meant) > limit else None)
 
         self._call(carry_out, done)
 
-    def tell_all(self, body: bytes) -> None:
-        for one in self.redis.registries:
-            one.say(lambda listener: listener.told(body))
+    def _covers(self, which: SessionFilter, key: SessionKey) -> bool:
+        in_room = which.room is None or key in self.redis.members.get(which.room, ())
+        return in_room and which.user in (None, key.user) and which.sid in (None, key.sid)
 
-    def tell(self, body: bytes, done: Callable[[Any], object]) -> None:
-        self._call(lambda: self.tell_all(body), done)
+    def list_rooms(self, after: int, limit: int, done: Callable[[Any], object]) -> None:
+        def carry_out() -> Listed[ListedRoom]:
+            rooms = [room for room, some in self.redis.members.items() if some]
+            some = [ListedRoom(room, number, self.redis.counts(room)) for number, room in enumerate(rooms, 1)]
+            return Listed(some[after : after + limit], after + limit if len(some) > after + limit else None)
+
+        self._call(carry_out, done)
 
     def pay(self) -> None:
         """Connected again: what has no answer yet is asked once more, and carried out once."""

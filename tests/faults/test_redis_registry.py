@@ -22,7 +22,7 @@ from wsprism.adapters.redis.node import RedisNode
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import OnExceed, SessionPolicy
-from wsprism.ports import Opened, SessionKey, SessionOpening
+from wsprism.ports import Answer, Opened, SessionKey, SessionOpening
 
 SECONDS = float(os.environ.get("WSPRISM_CHAOS_SECONDS", "5"))
 LIMITS = Limits(max_sessions_total=12, max_rooms_total=3, max_users_per_room=3, max_rooms_per_user=2)
@@ -49,8 +49,14 @@ class Tenant:
     def revoked(self, what: Revocable, name: str, until_s: float) -> None:
         """Nobody is revoked here."""
 
-    def told(self, body: bytes) -> None:
-        """Nobody says anything."""
+    def ended(self, key: SessionKey, code: int, reason: str) -> None:
+        """Nobody is disconnected here."""
+
+    def put_out(self, key: SessionKey, room: str) -> None:
+        """Nobody is removed here."""
+
+    def asked(self, body: bytes, answer: Answer | None) -> None:
+        """Nobody asks anything."""
 
     def fenced(self) -> None:
         self.live.clear()

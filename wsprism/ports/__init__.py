@@ -18,7 +18,8 @@ from wsprism.ports.broker import (
 )
 from wsprism.ports.clock import Clock
 from wsprism.ports.hosted_services import HostedService, RoomWatcher, ServiceCounts, ServiceHost, ServiceStatus
-from wsprism.ports.registry import Opened, Registry, RegistryListener, RoomCounts, SessionKey, SessionOpening
+from wsprism.ports.listed import Listed, ListedRoom, ListedSession, RoomCounts, SessionFilter, SessionKey
+from wsprism.ports.registry import Answer, Opened, Registry, RegistryListener, SessionOpening
 from wsprism.ports.room_store import HistoryItem, KeepPublication, Kept, Mirror, RoomStore
 from wsprism.ports.services import ExtService, FilteringService, HotService, HotVerdict, ServiceContext
 from wsprism.ports.state_store import StateKind, StateStore
@@ -28,6 +29,7 @@ from wsprism.ports.tracer import Tracer
 from wsprism.ports.transport import Transport
 
 __all__ = [
+    "Answer",
     "Authenticator",
     "BackendFigures",
     "BackendLine",
@@ -45,6 +47,9 @@ __all__ = [
     "HotVerdict",
     "KeepPublication",
     "Kept",
+    "Listed",
+    "ListedRoom",
+    "ListedSession",
     "Mirror",
     "NewsPort",
     "Opened",
@@ -60,6 +65,7 @@ __all__ = [
     "ServiceCounts",
     "ServiceHost",
     "ServiceStatus",
+    "SessionFilter",
     "SessionKey",
     "SessionOpening",
     "StateKind",

@@ -7,23 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from wsprism.policy.decisions import Denied
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import SessionPolicy
 from wsprism.ports.broker import Unavailable
+from wsprism.ports.listed import Listed, ListedRoom, ListedSession, RoomCounts, SessionFilter, SessionKey
 
-__all__ = ["Opened", "Registry", "RegistryListener", "RoomCounts", "SessionKey", "SessionOpening"]
+__all__ = ["Answer", "Opened", "Registry", "RegistryListener", "SessionOpening"]
 
-
-class SessionKey(NamedTuple):
-    """One session of the tenant. Of two with the same user and sid the greater ``generation`` is the newer."""
-
-    user: str
-    sid: str
-    generation: int
+Answer = Callable[[bytes], object]
+"""Answers a node that has asked all; to be called once, at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +41,6 @@ class Opened:
     replaced: Sequence[tuple[SessionKey, str]]
 
 
-class RoomCounts(NamedTuple):
-    """Who is in a room, over all nodes."""
-
-    users: int
-    sessions: int
-
-
 class RegistryListener(Protocol):
     """A tenant on its node, as the registry tells it what others have decided about its sessions."""
 
@@ -66,8 +55,19 @@ class RegistryListener(Protocol):
         """
         ...
 
-    def told(self, body: bytes) -> None:
-        """What a node has said to all by ``Registry.tell``, this one or another."""
+    def ended(self, key: SessionKey, code: int, reason: str) -> None:
+        """A session of this node was ended by ``Registry.end``; it is counted no more."""
+        ...
+
+    def put_out(self, key: SessionKey, room: str) -> None:
+        """A session of this node was taken out of a room by ``Registry.put_out``; it is not counted there any more."""
+        ...
+
+    def asked(self, body: bytes, answer: Answer | None) -> None:
+        """What a node, this or another one, asks all of them by ``Registry.ask``; None: nobody waits for an answer.
+
+        An empty ``body`` asks that everything be in force that was told before.
+        """
         ...
 
     def fenced(self) -> None:
@@ -123,17 +123,57 @@ class Registry(Protocol):
         """
         ...
 
-    def end(self, user: str, sid: str | None, reason: str, done: Callable[[int | Unavailable], object]) -> None:
-        """End the user's session of this sid, or all of them; how many it were. Their nodes are told, this one too."""
-        ...
+    def end(
+        self, keys: Sequence[SessionKey], code: int, reason: str, done: Callable[[int | Unavailable], object]
+    ) -> None:
+        """End these sessions, on whatever node they are; how many it were. One that was replaced since is another.
 
-    def counts(self, room: str, done: Callable[[RoomCounts | Unavailable], object]) -> None:
-        """Who is in a room."""
-        ...
-
-    def tell(self, body: bytes, done: Callable[[Unavailable | None], object]) -> None:
-        """Have every node of the tenant told, in the one order of all that they are told; this one too.
-
-        Once each, and at most: who was away for very long misses it. State that must not be missed is the registry's.
+        They are counted no more from the first step on; their nodes are told (``RegistryListener.ended``), and ``done``
+        once nothing that they have said can be published any more: each node has said so, or may publish no more.
         """
+        ...
+
+    def put_out(self, keys: Sequence[SessionKey], room: str, done: Callable[[int | Unavailable], object]) -> None:
+        """Take these sessions out of a room; how many were in it. As ``end``, for what they have said there."""
+        ...
+
+    def ask(
+        self,
+        body: bytes,
+        done: Callable[[Sequence[bytes] | Unavailable], object],
+        patience_s: float | None = None,
+    ) -> None:
+        """Have every node told, in the one order of all that they are told, this one too; ``done``: their answers.
+
+        Told once each, and at most: who was away for very long misses it. State that must not be missed is the
+        registry's. A node that dies does not answer; who is silent for ``patience_s`` is not waited for any longer.
+        """
+        ...
+
+    def tell(self, body: bytes, refused: Callable[[], object]) -> None:
+        """Have every node told, as ``ask`` does, without an answer; ``refused``: it will not be."""
+        ...
+
+    def cast(self, body: bytes) -> bool:
+        """Have every node told, as ``tell`` does, but perhaps, and in no order with anything else. False: nobody is."""
+        ...
+
+    def counts(self, rooms: Sequence[str], done: Callable[[Sequence[RoomCounts] | Unavailable], object]) -> None:
+        """Who is in these rooms."""
+        ...
+
+    def list_sessions(
+        self,
+        which: SessionFilter,
+        after: int,
+        limit: int,
+        done: Callable[[Listed[ListedSession] | Unavailable], object],
+        *,
+        with_rooms: bool = False,
+    ) -> None:
+        """A page of sessions, by generation, behind the one of ``after``. It may have fewer and not be the last."""
+        ...
+
+    def list_rooms(self, after: int, limit: int, done: Callable[[Listed[ListedRoom] | Unavailable], object]) -> None:
+        """A page of the rooms that have members, in the order in which they were opened."""
         ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from actors import DEFERRED
 from wsprism.realtime.messages import NextSlice
@@ -18,7 +18,7 @@ from wsprism.realtime.messages import NextSlice
 if TYPE_CHECKING:
     from actors import ActorContext, Deferred
 
-__all__ = ["SLICE_ITEMS", "ActorSlices", "SlicedWork"]
+__all__ = ["SLICE_ITEMS", "ActorSlices", "Asked", "SlicedWork"]
 
 SLICE_ITEMS: Final = 64
 """What is done in one slice, where each costs another actor a turn in which a connection ends or a room is left."""
@@ -30,6 +30,14 @@ _STEP: Final = 16
 """So many are done between two looks at the clock."""
 
 T = TypeVar("T")
+
+
+class Asked(Protocol):
+    """Whoever waits for an answer: an ask of an actor, or another node."""
+
+    @property
+    def waiting(self) -> bool: ...
+    def answer(self, value: Any) -> bool: ...
 
 
 class _Work:
@@ -128,9 +136,10 @@ class ActorSlices(SlicedWork):
         *,
         done: int = 0,
         most: int = SLICE_ITEMS,
+        reply: Asked | None = None,
     ) -> int | Deferred:
-        """``begin``; the ask at hand is answered, now or later, with ``done`` and what is added to it."""
-        reply = self._context.reply_to
+        """``begin``; ``reply``, else the ask at hand, is answered, now or later, with ``done`` and what comes to it."""
+        reply = reply or self._context.reply_to
         at_once: list[int] = []
         pending = True
 

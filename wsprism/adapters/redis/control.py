@@ -1,4 +1,4 @@
-"""The stream of what every node is to hear of one tenant, followed without a gap: kicks and revocations.
+"""The stream of what every node is to hear of one tenant, followed without a gap: kicks, revocations, questions to all.
 
 It comes by a channel in the order of its offsets. What is missing is read; where that cannot be had (the stream was
 trimmed or is gone) whoever follows it is told to look for itself.
@@ -26,6 +26,14 @@ class ControlListener(Protocol):
 
     def control_lost(self) -> None:
         """Entries are missing, and nobody can tell which."""
+        ...
+
+    def answered(self, asker: int, number: int, node: bytes, body: bytes) -> None:
+        """A node has answered what this or another one has asked."""
+        ...
+
+    def cast_heard(self, body: bytes) -> None:
+        """Something was said that is not kept."""
         ...
 
 
@@ -67,6 +75,10 @@ class ControlFollower:
                     self._take(int(at), body)
                 elif int(at) > self._last:
                     self._read()
+            case [b"A", asker, number, node, body] if asker.isdigit() and number.isdigit():
+                self._listener.answered(int(asker), int(number), node, body)
+            case [b"V", body]:
+                self._listener.cast_heard(body)
 
     def _subscribe(self) -> None:
         if self._line is not None:

@@ -132,7 +132,7 @@ class RedisNode:
         if broker is None:
             prefix = f"{self.options.prefix}:{{{tenant}}}:".encode()
             broker = self._brokers[tenant] = RedisBroker(self, prefix)
-            registry = self._registries[tenant] = RedisRegistry(self, prefix)
+            registry = self._registries[tenant] = RedisRegistry(self, prefix, broker)
             self.channels[registry.follower.channel] = registry.follower
             if self._line is not None:
                 self._lease.enter(broker)

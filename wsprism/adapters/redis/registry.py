@@ -6,18 +6,34 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from wsprism.adapters.redis.call_line import Call
 from wsprism.adapters.redis.connection import RedisConnection
 from wsprism.adapters.redis.control import ControlFollower
+from wsprism.adapters.redis.framing import framed
+from wsprism.adapters.redis.listing import read_counts, read_rooms, read_sessions
+from wsprism.adapters.redis.node_answers import NodeAnswers
 from wsprism.adapters.redis.protocol import Word
 from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.session_calls import Depart, Join, Open, RevokeCall, revocable
 from wsprism.adapters.redis.simple_call import SimpleCall
+from wsprism.adapters.redis.surveys import Surveys
 from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls, next_number
 from wsprism.policy.decisions import Denied
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import MAX_REVOCATIONS, Revocable
 from wsprism.policy.sessions import EvictReason, SessionPolicy
-from wsprism.ports import Opened, RegistryListener, RoomCounts, SessionKey, SessionOpening, Unavailable
+from wsprism.ports import (
+    Listed,
+    ListedRoom,
+    ListedSession,
+    Opened,
+    RegistryListener,
+    RoomCounts,
+    SessionFilter,
+    SessionKey,
+    SessionOpening,
+    Unavailable,
+)
 
 __all__ = ["RedisRegistry"]
 
@@ -28,10 +44,17 @@ _SID_BYTES: Final = 8
 
 
 class RedisRegistry(TenantCalls[CallsNode]):
-    """``sessions`` are those that this node has opened and not closed; ``listener`` is set before the first."""
+    """``sessions`` are those that this node has opened and not closed; ``listener`` is set before the first.
 
-    def __init__(self, node: CallsNode, prefix: bytes) -> None:
+    ``line`` is what publications go by: what a node answers goes behind all of its own that are under way.
+    """
+
+    def __init__(self, node: CallsNode, prefix: bytes, line: TenantCalls[Any]) -> None:
         super().__init__(node, prefix)
+        self._surveys = Surveys(self)
+        self._answers = NodeAnswers(line)
+        self._unsure: list[tuple[SessionKey, str]] = []
+        """Who may have been taken out of which room."""
         self.listener: RegistryListener | None = None
         self.sessions: dict[SessionKey, None] = {}
         self.follower = ControlFollower(prefix, self, node.strange)
@@ -51,7 +74,7 @@ class RedisRegistry(TenantCalls[CallsNode]):
         policy: SessionPolicy,
         done: Callable[[Opened | Denied | Unavailable], object],
     ) -> None:
-        self._numbers = next_number()
+        self.next_number()
         sid = opening.sid or os.urandom(_SID_BYTES).hex()
         arguments: list[Word] = [self.incarnation, self._numbers, opening.user, sid]
         arguments += [opening.token_id or "", opening.about, ""]
@@ -92,15 +115,73 @@ class RedisRegistry(TenantCalls[CallsNode]):
         arguments = (what.value, name, int(until_s * 1000), reason, MAX_REVOCATIONS)
         self._add((what, name), RevokeCall(arguments, until_s <= 0, done))
 
-    def end(self, user: str, sid: str | None, reason: str, done: Callable[[int | Unavailable], object]) -> None:
-        self._ask("end_sessions", (user, sid or "", reason), lambda answer: int(answer[1]), done)
+    def end(
+        self, keys: Sequence[SessionKey], code: int, reason: str, done: Callable[[int | Unavailable], object]
+    ) -> None:
+        self._change("end_listed", (code, reason), keys, done)
 
-    def counts(self, room: str, done: Callable[[RoomCounts | Unavailable], object]) -> None:
-        self._ask("counts", (room,), lambda answer: RoomCounts(answer[1], answer[2]), done)
+    def put_out(self, keys: Sequence[SessionKey], room: str, done: Callable[[int | Unavailable], object]) -> None:
+        self._change("put_out", (room,), keys, done)
 
-    def tell(self, body: bytes, done: Callable[[Unavailable | None], object]) -> None:
-        self._numbers = next_number()
-        self._ask("tell", (self.incarnation, self._numbers, body), lambda _: None, done, len(body))
+    def ask(
+        self,
+        body: bytes,
+        done: Callable[[Sequence[bytes] | Unavailable], object],
+        patience_s: float | None = None,
+    ) -> None:
+        self._surveys.ask(body, done, patience_s)
+
+    def tell(self, body: bytes, refused: Callable[[], object]) -> None:
+        self._surveys.tell(body, refused)
+
+    def cast(self, body: bytes) -> bool:
+        connection, message = self.connection, framed([b"V", body])
+        if connection is None:
+            return False
+        return connection.say("SPUBLISH", self.follower.channel, message, answered=_ignored) is None
+
+    def counts(self, rooms: Sequence[str], done: Callable[[Sequence[RoomCounts] | Unavailable], object]) -> None:
+        self._ask("counts", rooms, read_counts, done)
+
+    def list_sessions(
+        self,
+        which: SessionFilter,
+        after: int,
+        limit: int,
+        done: Callable[[Listed[ListedSession] | Unavailable], object],
+        *,
+        with_rooms: bool = False,
+    ) -> None:
+        names = (name or "" for name in which)
+        self._ask("list_sessions", (after, limit, *names, int(with_rooms)), read_sessions, done)
+
+    def list_rooms(self, after: int, limit: int, done: Callable[[Listed[ListedRoom] | Unavailable], object]) -> None:
+        self._ask("list_rooms", (after, limit + 1), lambda answer: read_rooms(answer, limit), done)
+
+    def _change(
+        self,
+        name: str,
+        about: Sequence[Word],
+        keys: Sequence[SessionKey],
+        done: Callable[[int | Unavailable], object],
+    ) -> None:
+        """In the registry first; then the nodes that have these sessions say when it is in force there."""
+
+        def changed(answer: tuple[int, frozenset[bytes]] | Unavailable) -> None:
+            if isinstance(answer, Unavailable):
+                done(answer)
+                return
+            count, nodes = answer
+            if nodes:
+                self._surveys.ask(b"", lambda _: done(count), among=nodes)
+            else:
+                done(count)
+
+        number = self.next_number()
+        arguments = [self.incarnation, number, *about, *(word for key in keys for word in _words(key))]
+        self.add(
+            number, SimpleCall(script(name), arguments, lambda answer: (answer[1], frozenset(answer[2:])), changed)
+        )
 
     def _ask(
         self,
@@ -108,10 +189,8 @@ class RedisRegistry(TenantCalls[CallsNode]):
         arguments: Sequence[Word],
         read: Callable[[Sequence[Any]], T],
         done: Callable[[T | Unavailable], object],
-        size_bytes: int = 0,
     ) -> None:
-        self._numbers = next_number()
-        self._add(self._numbers, SimpleCall(script(name), arguments, read, done, size_bytes))
+        self.add(self.next_number(), SimpleCall(script(name), arguments, read, done))
 
     # What its node tells
 
@@ -127,11 +206,17 @@ class RedisRegistry(TenantCalls[CallsNode]):
         for depart in owed:
             self._depart(depart)
         self.follower.up(line)
+        unsure, self._unsure = self._unsure, []
+        for key, room in unsure:
+            self._put_out(key, room)
+        self._answers.say()
+        self._surveys.up()
 
     def down(self) -> None:
         """They are lost."""
         self.connection = None
         self.follower.down()
+        self._surveys.down()
         self._give_up_unsent()
 
     # What its follower tells
@@ -146,9 +231,21 @@ class RedisRegistry(TenantCalls[CallsNode]):
                 revoked, listener, whose, until_s = revocable(what), self.listener, name.decode(), int(until) / 1000
                 if revoked is not None and listener is not None:
                     self._say(lambda: listener.revoked(revoked, whose, until_s))
-            case [b"tell", body]:
-                if self.listener is not None:
-                    self.listener.told(body)
+            case [b"end", node, user, sid, generation, code, reason] if node == me and code.isdigit():
+                ended, how = SessionKey(user.decode(), sid.decode(), int(generation)), reason.decode()
+                self._say(lambda: self._ended(ended, int(code), how))
+            case [b"out", node, user, sid, generation, room] if node == me:
+                self._put_out(SessionKey(user.decode(), sid.decode(), int(generation)), room.decode())
+            case [b"ask", asker, number, who, body] if self.listener is not None:
+                wanted = who == b"*" or b" %s " % me in who
+                self.listener.asked(body, self._answers.to(asker, number) if wanted else None)
+
+    def answered(self, asker: int, number: int, node: bytes, body: bytes) -> None:
+        self._surveys.heard(asker, number, node, body)
+
+    def cast_heard(self, body: bytes) -> None:
+        if self.listener is not None:
+            self.listener.asked(body, None)
 
     def _say(self, what: Callable[[], object]) -> None:
         what()
@@ -167,6 +264,15 @@ class RedisRegistry(TenantCalls[CallsNode]):
         self._verify(list(self.sessions))
 
     # What its parts need
+
+    def next_number(self) -> int:
+        """Of what is done once, though it may be asked for again."""
+        self._numbers = next_number()
+        return self._numbers
+
+    def add(self, number: int, what: Call) -> None:
+        """In no order with anything else."""
+        self._add(("once", number), what)
 
     def is_current(self, incarnation: Word) -> bool:
         """Whether what was opened as this incarnation is counted."""
@@ -202,6 +308,30 @@ class RedisRegistry(TenantCalls[CallsNode]):
             if self.listener is not None:
                 self.listener.end(key, reason)
 
+    def _ended(self, key: SessionKey, code: int, reason: str) -> None:
+        if key in self.sessions:
+            del self.sessions[key]
+            if self.listener is not None:
+                self.listener.ended(key, code, reason)
+
+    def _put_out(self, key: SessionKey, room: str) -> None:
+        """Where something of this session has no answer yet, which may be its join, it is found out behind that."""
+        listener = self.listener
+        if listener is None or key not in self._lines:
+            if listener is not None:
+                listener.put_out(key, room)
+            return
+
+        def told(is_in: bool | Unavailable) -> None:
+            if isinstance(is_in, Unavailable):
+                self._unsure.append((key, room))
+            elif not is_in:
+                listener.put_out(key, room)
+            self._answers.release()
+
+        self._answers.hold()
+        self.add_anyway(key, SimpleCall(script("is_in"), (*_words(key), room), lambda answer: answer[1] == 1, told))
+
     def _verify(self, keys: Sequence[SessionKey]) -> None:
         some, others = keys[:_VERIFIED_AT_ONCE], keys[_VERIFIED_AT_ONCE:]
         if not some:
@@ -218,3 +348,7 @@ class RedisRegistry(TenantCalls[CallsNode]):
 
 def _words(key: SessionKey) -> tuple[str, str, int]:
     return key.user, key.sid, key.generation
+
+
+def _ignored(_: object) -> None:
+    """Nobody is told."""

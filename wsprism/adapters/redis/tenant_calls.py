@@ -9,7 +9,8 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from wsprism.adapters.redis.call_line import Call, CallLine
 from wsprism.adapters.redis.connection import RedisConnection
 from wsprism.adapters.redis.protocol import Refused, Word
-from wsprism.adapters.redis.scripts import Script, call
+from wsprism.adapters.redis.scripts import Script, call, script
+from wsprism.adapters.redis.simple_call import SimpleCall
 from wsprism.ports import Unavailable
 
 __all__ = ["CallsNode", "TenantCalls", "next_number"]
@@ -95,6 +96,30 @@ class TenantCalls(Generic[N]):
         if line is None:
             line = self._lines[key] = CallLine(key, self)
         line.add(what)
+
+    def add_anyway(self, key: Hashable, what: Call) -> None:
+        """What must not be refused for want of space; only where there is nobody to ask."""
+        if self.connection is None:
+            self.later(lambda: what.refuse(Unavailable.AWAY))
+        else:
+            self._add_unbounded(key, what)
+
+    def behind_all(self, then: Callable[[], object]) -> None:
+        """``then``: once all that is asked now has been sent, or was given up."""
+        lines = [line for line in self._lines.values() if len(line) > 1]
+        if self.connection is None or not lines:
+            then()
+            return
+        left = len(lines)
+
+        def passed(_: object) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                then()
+
+        for line in lines:
+            self._add_unbounded(line.key, SimpleCall(script("counts"), (), lambda _: None, passed))
 
     def _send_lines(self) -> None:
         """There is a connection: what waits is asked, and what has no answer asked about."""

@@ -178,7 +178,9 @@ class ClusterRoom(Room):
                 self._give_up()
         elif kind is _HotTick:
             self._hot_told = False
-            self._broker.publish_hot(self.name, self._hot_out.take())
+            frames = self._hot_out.take(self.context.ref)
+            if frames:
+                self._broker.publish_hot(self.name, frames)
         else:
             super().receive(message)
 

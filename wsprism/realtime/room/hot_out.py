@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from wsprism.realtime.room.remote import frame_to_send
 
 if TYPE_CHECKING:
+    from actors import ActorRef
     from wsprism.realtime.messages import HotPublication
 
 __all__ = ["HotOut"]
@@ -30,7 +31,14 @@ class HotOut:
         if len(self._frames) > most:
             del self._frames[next(iter(self._frames))]
 
-    def take(self) -> list[bytes]:
-        """All of them as they go to the other nodes, the oldest first; none are left."""
+    def take(self, room: ActorRef) -> list[bytes]:
+        """All of them as they go to the other nodes, the oldest first; none are left.
+
+        What those have said who were put out of ``room`` or have ended since is not among them.
+        """
         frames, self._frames = self._frames, {}
-        return [frame_to_send(one) for one in frames.values()]
+        return [
+            frame_to_send(one)
+            for one in frames.values()
+            if one.sender is None or not one.sender.muted or not one.sender.was_put_out_of(room)
+        ]

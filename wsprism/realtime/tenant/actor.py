@@ -96,7 +96,7 @@ class Tenant(Actor):
         if self.tenant.shared is not None:
             self.shared = OverRegistry(self, self.tenant.shared)
         self.slices = ActorSlices(self.context)
-        self._backend = BackendCalls(self)
+        self.backend = BackendCalls(self)
         self._streams = Streams(self.tenant, self.context, self.flusher)
         self._tails = Tails(self.tenant, self.context, self.flusher)
         if self.tenant.store is not None:
@@ -325,5 +325,5 @@ _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     **REVOCATION_HANDLERS,
     **ROOM_HANDLERS,
     **UNATTACHED_HANDLERS,
-    **dict.fromkeys(HANDLED, lambda tenant, message: tenant._backend.receive(message)),
+    **dict.fromkeys(HANDLED, lambda tenant, message: tenant.backend.receive(message)),
 }

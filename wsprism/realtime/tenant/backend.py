@@ -30,11 +30,12 @@ from wsprism.realtime.tenant.histories import PublishedAt, to_nobody
 from wsprism.realtime.tenant.over_nodes import answer_when_ordered, publish_without_members
 
 if TYPE_CHECKING:
-    from actors import Deferred, Reply
+    from actors import Deferred
     from wsprism.ports import Broker
     from wsprism.realtime.outbound.flusher import Flusher
     from wsprism.realtime.outbound.wire import WireFormat
     from wsprism.realtime.session import Session
+    from wsprism.realtime.slices import Asked
     from wsprism.realtime.tenant.actor import Tenant
     from wsprism.realtime.tenant.registry import RoomEntry
 
@@ -52,10 +53,24 @@ class BackendCalls:
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
         self._slices = tenant.slices
+        self._asked: Asked | None = None
 
     def receive(self, message: object) -> object:
-        """Carry out one message; what it returns answers the ask."""
-        return _HANDLERS[type(message)](self, message)
+        """Carry out one message, over all nodes where others share the tenant; what it returns answers the ask."""
+        shared = self._tenant.shared
+        return self.carry_out(message) if shared is None else shared.calls.receive(message, self)
+
+    def carry_out(self, message: object, asked: Asked | None = None) -> object:
+        """Carry out one message on this node; what it returns answers ``asked``, or the ask at hand."""
+        self._asked = asked
+        try:
+            return _HANDLERS[type(message)](self, message)
+        finally:
+            self._asked = None
+
+    @property
+    def _reply_to(self) -> Asked | None:
+        return self._asked or self._tenant.context.reply_to
 
     def _publish(self, message: PublishForBackend) -> int | PublishedAt | Deferred | Denied:
         registry, tenant = self._tenant.registry, self._tenant.tenant
@@ -70,7 +85,7 @@ class BackendCalls:
         last = next((one for one in reversed(message.publications) if isinstance(one, ExtPublication)), None)
         if last is None:
             return self._publish_plain(message, entry)
-        reply, members = self._tenant.context.reply_to, len(entry.sessions)
+        reply, members = self._reply_to, len(entry.sessions)
         last.told = None if reply is None else Told(reply, members)
         refused = self._publish_plain(message, entry)
         return refused if isinstance(refused, Denied) or reply is None else DEFERRED
@@ -79,7 +94,7 @@ class BackendCalls:
         self, message: PublishForBackend, entry: RoomEntry | None, broker: Broker
     ) -> PublishedAt | Deferred | Denied:
         """All of it in one turn of the room's order, whether or not this node has members there."""
-        publications, reply = message.publications, self._tenant.context.reply_to
+        publications, reply = message.publications, self._reply_to
         members = 0 if entry is None else len(entry.sessions)
         ordered = any(isinstance(one, ExtPublication) for one in publications)
         if ordered and reply is not None:
@@ -124,9 +139,9 @@ class BackendCalls:
         rooms = list(message.rooms.items())
         most = max(1, _PUBLISHED_AT_ONCE // len(rooms[0][1]))
         shared = [some for room, some in rooms if tenant.broker_of(room) is not None]
-        reply = self._tenant.context.reply_to
+        reply = self._reply_to
         if reply is None or not shared:
-            return self._slices.answer(rooms, publish, most=most)
+            return self._slices.answer(rooms, publish, most=most, reply=reply)
         told = answer_when_ordered(reply, lambda _: len(rooms), shared, also=1)
         self._slices.begin(rooms, publish, lambda _: told(None), most=most)
         return DEFERRED
@@ -136,7 +151,7 @@ class BackendCalls:
         meant: Iterable[Session] = registry if message.user is None else registry.of_user(message.user)
         sessions = [one for one in _open(meant) if message.sid is None or one.sid == message.sid]
         deliver = _Delivery(message.publications, self._tenant.flusher)
-        return self._slices.answer(sessions, deliver.offer, most=_SENT_AT_ONCE)
+        return self._slices.answer(sessions, deliver.offer, most=_SENT_AT_ONCE, reply=self._asked)
 
     def _join(self, message: JoinForBackend) -> int | Deferred | Denied | AmbiguousSid:
         sessions = self._sessions_of(message.who)
@@ -159,11 +174,11 @@ class BackendCalls:
                 None
             )
 
-        return self._slices.answer(others, join, done=1)
+        return self._slices.answer(others, join, done=1, reply=self._asked)
 
     def _join_over_nodes(self, message: JoinForBackend, sessions: Sequence[Session]) -> Deferred:
         """Each is counted by the registry; the answer is how many have entered, or why none has."""
-        tenant, reply = self._tenant, self._tenant.context.reply_to
+        tenant, reply = self._tenant, self._reply_to
         assert tenant.shared is not None
         waiting, entered = len(sessions), 0
         refused: Denied | None = None
@@ -199,7 +214,7 @@ class BackendCalls:
                 self._tenant.rooms.leave(session, message.room, None, announce=True, why="removed")
             return len(members)
 
-        return self._slices.answer(sessions, remove)
+        return self._slices.answer(sessions, remove, reply=self._asked)
 
     def _disconnect(self, message: DisconnectForBackend) -> int | Deferred | AmbiguousSid:
         room = message.room
@@ -218,7 +233,7 @@ class BackendCalls:
                 self._tenant.disconnect(session, message.code, message.reason)
             return len(still)
 
-        return self._slices.answer(sessions, disconnect)
+        return self._slices.answer(sessions, disconnect, reply=self._asked)
 
     def _sessions_of(self, who: Who) -> list[Session] | AmbiguousSid:
         """Sessions of one user. A sid is its user's own choice, so one that several users have names nobody."""
@@ -237,7 +252,7 @@ def _open(sessions: Iterable[Session]) -> list[Session]:
 class Told:
     """Answers the backend once its room has given the publication its place."""
 
-    def __init__(self, reply: Reply, members: int) -> None:
+    def __init__(self, reply: Asked, members: int) -> None:
         self._reply = reply
         self._members = members
 

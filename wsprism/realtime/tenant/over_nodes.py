@@ -21,16 +21,30 @@ from wsprism.realtime.room.outbox import Outbox
 from wsprism.realtime.room.remote import frame_to_send, publication_from
 
 if TYPE_CHECKING:
-    from actors import Deferred, Reply
+    from actors import Deferred
     from wsprism.ports import Broker, Window
     from wsprism.realtime.messages import Publications
     from wsprism.realtime.rules import TenantContext
+    from wsprism.realtime.slices import Asked
     from wsprism.realtime.tenant.actor import Tenant
     from wsprism.realtime.tenant.histories import HistoryForBackend, PurgeForBackend
 
-__all__ = ["AWAY", "answer_when_ordered", "publish_without_members", "purge_over_nodes", "read_over_nodes"]
+__all__ = [
+    "AWAY",
+    "answer_when_ordered",
+    "publish_without_members",
+    "purge_over_nodes",
+    "read_over_nodes",
+    "refusal_of",
+]
 
 AWAY = Denied(Reason.BROKER_AWAY, ErrorCode.UNAVAILABLE, retry_after_s=1)
+_TOO_MUCH = Denied(Reason.MAILBOX_FULL, ErrorCode.RESOURCE_EXHAUSTED, retry_after_s=1)
+
+
+def refusal_of(why: Unavailable) -> Denied:
+    """What whoever asked is told."""
+    return AWAY if why is Unavailable.AWAY else _TOO_MUCH
 
 
 def publish_without_members(tenant: TenantContext, broker: Broker, room: str, publications: Publications) -> None:
@@ -46,7 +60,7 @@ def publish_without_members(tenant: TenantContext, broker: Broker, room: str, pu
 
 
 def answer_when_ordered(
-    reply: Reply, value: Callable[[int | None], object], published: Sequence[Publications], also: int = 0
+    reply: Asked, value: Callable[[int | None], object], published: Sequence[Publications], also: int = 0
 ) -> Callable[..., None]:
     """Have ``reply`` answered once all that was ``published`` has its place: with ``value`` of the offset of the last.
 

@@ -17,6 +17,7 @@ from wsprism.ports import Opened, SessionOpening, Unavailable
 from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.protocol.envelope import JSON
 from wsprism.realtime.messages import SessionOpened
+from wsprism.realtime.tenant.calls_over_nodes import AskedByNode, CallsOverNodes, answer_node
 from wsprism.realtime.tenant.over_nodes import AWAY
 from wsprism.realtime.tenant.revocations import end_revoked
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from actors import ActorRef, Deferred, Reply
     from wsprism.policy.revocation import Revocable
     from wsprism.ports import Registry, SessionKey
+    from wsprism.ports.registry import Answer
     from wsprism.realtime.messages import LiftRevocation, OpenSession, Revoke
     from wsprism.realtime.session import Session
     from wsprism.realtime.tenant.actor import Tenant
@@ -74,6 +76,19 @@ class _EndedElsewhere:
 
 
 @dataclass(frozen=True, slots=True)
+class _EndedByBackend:
+    key: SessionKey
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _PutOut:
+    key: SessionKey
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
 class _RevokedEverywhere:
     """``until_s`` 0: lifted."""
 
@@ -101,8 +116,14 @@ class _Listener:
     def revoked(self, what: Revocable, name: str, until_s: float) -> None:
         self._tenant.tell_control(_RevokedEverywhere(what, name, until_s))
 
-    def told(self, body: bytes) -> None:
-        """Nothing is said to all nodes."""
+    def ended(self, key: SessionKey, code: int, reason: str) -> None:
+        self._tenant.tell_control(_EndedByBackend(key, code, reason))
+
+    def put_out(self, key: SessionKey, room: str) -> None:
+        self._tenant.tell_control(_PutOut(key, room))
+
+    def asked(self, body: bytes, answer: Answer | None) -> None:
+        self._tenant.tell_control(AskedByNode(body, answer))
 
     def fenced(self) -> None:
         self._tenant.tell_control(_CountAnew())
@@ -115,6 +136,7 @@ class OverRegistry:
         self.registry = registry
         self._tenant = tenant
         self._ref = tenant.context.ref
+        self.calls = CallsOverNodes(tenant, registry)
         registry.listener = _Listener(self._ref)
 
     def open(self, question: OpenSession) -> Deferred:
@@ -207,10 +229,29 @@ def _counted_in(tenant: Tenant, message: _CountedIn) -> None:
     message.decided(AWAY if isinstance(answer, Unavailable) or not here else answer)
 
 
+def _session_of(tenant: Tenant, key: SessionKey) -> Session | None:
+    session = tenant.registry.by_sid(key.user).get(key.sid)
+    return session if session is not None and session.key == key else None
+
+
 def _ended_elsewhere(tenant: Tenant, message: _EndedElsewhere) -> None:
-    session = tenant.registry.by_sid(message.key.user).get(message.key.sid)
-    if session is not None and session.key == message.key:
+    session = _session_of(tenant, message.key)
+    if session is not None:
         tenant.kick(session, message.reason)
+
+
+def _ended_by_backend(tenant: Tenant, message: _EndedByBackend) -> None:
+    session = _session_of(tenant, message.key)
+    if session is not None:
+        tenant.tenant.counters.kicked["backend"] += 1
+        tenant.disconnect(session, message.code, message.reason)
+
+
+def _put_out(tenant: Tenant, message: _PutOut) -> None:
+    session, room = _session_of(tenant, message.key), message.room
+    if session is not None and room in session.rooms:
+        session.put_out(tenant.registry.rooms[room].ref)
+        tenant.rooms.leave(session, room, None, announce=True, why="removed")
 
 
 def _revoked_everywhere(tenant: Tenant, message: _RevokedEverywhere) -> None:
@@ -273,7 +314,10 @@ REGISTRY_HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     _Counted: _counted,
     _CountedAnew: _counted_anew,
     _CountedIn: _counted_in,
+    AskedByNode: answer_node,
+    _EndedByBackend: _ended_by_backend,
     _EndedElsewhere: _ended_elsewhere,
+    _PutOut: _put_out,
     _RevokedEverywhere: _revoked_everywhere,
 }
 """By the message's type, for the tenant."""

@@ -162,21 +162,65 @@ async def test_an_idempotency_key_is_one_callers_and_its_answer_everybodys(tenan
     assert 0 < await tenant.command("PTTL", f"{P}a:failed") <= 60_000
 
 
+def listed(page: list[Any]) -> list[tuple[str, str, list[str]]]:
+    """User, sid and rooms of each session of a page."""
+    found, at = [], 2
+    while at < len(page):
+        end = at + 7 + page[at + 6]
+        assert page[at + 5] == "about"
+        found.append((page[at], page[at + 1], sorted(page[at + 7 : end])))
+        at = end
+    return found
+
+
 async def test_lists_are_in_order_and_page_by_page(tenant: Tenant) -> None:
     generations = [await tenant.open(f"u{n % 2}", str(n), node=7 + n % 2) for n in range(5)]
     for n in range(3):
         for room in "abc"[: n + 1]:
             await tenant.join(f"u{n % 2}", str(n), generations[n], room=room, node=7 + n % 2)
-    page = await tenant.run("list_sessions", 0, 3, "")
-    assert page[:8] == ["u0", "0", "7", generations[0], page[4], "", "about", 1]
-    assert page[8::8] == ["u1", "u0"]
-    rest = await tenant.run("list_sessions", page[16 + 3], 10, "")
-    assert rest[1::8] == ["3", "4"]
-    of_user = await tenant.run("list_sessions", 0, 10, "u1")
-    assert (of_user[0::8], of_user[1::8]) == (["u1", "u1"], ["1", "3"])
+    page = await tenant.run("list_sessions", 0, 3, "", "", "", 1)
+    assert page[:2] == ["OK", generations[2]]
+    assert listed(page) == [("u0", "0", ["a"]), ("u1", "1", ["a", "b"]), ("u0", "2", ["a", "b", "c"])]
+    rest = await tenant.run("list_sessions", page[1], 2, "", "", "", 0)
+    assert (rest[1], listed(rest)) == ("", [("u1", "3", []), ("u0", "4", [])])
+    for which, sids in {
+        ("u1", "", ""): ["1", "3"],
+        ("u1", "", "b"): ["1"],
+        ("", "2", ""): ["2"],
+        ("", "", "b"): ["1", "2"],
+        ("u0", "2", "b"): ["2"],
+        ("u0", "1", ""): [],
+        ("nobody", "", ""): [],
+        ("", "", "nowhere"): [],
+    }.items():
+        found = await tenant.run("list_sessions", 0, 10, *which, 0)
+        assert (found[1], [sid for _, sid, _ in listed(found)]) == ("", sids), which
     rooms = await tenant.run("list_rooms", 0, 2)
-    assert (rooms[0::4], rooms[2::4], rooms[3::4]) == (["a", "b"], [3, 2], [2, 2])
-    assert (await tenant.run("list_rooms", rooms[5], 2))[0::4] == ["c"]
+    assert (rooms[1::4], rooms[3::4], rooms[4::4]) == (["a", "b"], [3, 2], [2, 2])
+    assert (await tenant.run("list_rooms", rooms[6], 2))[1::4] == ["c"]
+
+
+@pytest.mark.parametrize("which", [("", "", "a"), ("", "s", ""), ("u", "", "a"), ("", "s", "a")])
+async def test_a_page_looks_at_no_more_than_so_many_and_says_where_to_go_on(
+    tenant: Tenant, which: tuple[str, str, str]
+) -> None:
+    user, sid, room = which
+    opening = [tenant.open(user or f"u{n}", sid or f"s{n}") for n in range(1100)]
+    generations = await asyncio.gather(*opening)
+    if room:
+        joining = [
+            tenant.join(user or f"u{n}", sid or f"s{n}", generation, room=room)
+            for n, generation in enumerate(generations)
+        ]
+        await asyncio.gather(*joining)
+    behind, found, pages = "0", [], 0
+    while behind:
+        page = await tenant.run("list_sessions", behind, 300, *which, 0)
+        behind, pages = page[1], pages + 1
+        found += [(one, other) for one, other, _ in listed(page)]
+        assert len(page) <= 2 + 300 * 7
+    assert found == [(user or f"u{n}", sid or f"s{n}") for n in range(1100)]
+    assert pages <= 6
 
 
 async def test_an_opening_as_a_generation_that_was_told_already(tenant: Tenant) -> None:

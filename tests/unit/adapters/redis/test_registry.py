@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.redis_nodes import LEASE_MS, asked, node, operator, until
+from tests.redis_nodes import LEASE_MS, asked, node, operator, until, until_answered
 from tests.redis_server import ENGINES, RedisServer, running_redis
 from wsprism.adapters.redis.leases import Lease
 from wsprism.adapters.redis.node import RedisNode
@@ -21,7 +21,7 @@ from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import Admit, OnExceed, SessionPolicy
-from wsprism.ports import Opened, RoomCounts, SessionKey, SessionOpening, Unavailable
+from wsprism.ports import Answer, Opened, RoomCounts, SessionKey, SessionOpening, Unavailable
 
 ANY = Limits()
 FREE = SessionPolicy(0, OnExceed.DENY)
@@ -42,6 +42,8 @@ class Tenant:
         self.registry: RedisRegistry = node.registry("acme")
         self.registry.listener = self
         self.heard: list[Any] = []
+        self.silent = False
+        self.owed: list[Answer] = []
 
     def end(self, key: SessionKey, reason: str) -> None:
         self.heard.append((key, reason))
@@ -50,8 +52,18 @@ class Tenant:
         if name != "nobody":
             self.heard.append((what, name) if until_s else "lifted")
 
-    def told(self, body: bytes) -> None:
+    def ended(self, key: SessionKey, code: int, reason: str) -> None:
+        self.heard.append((key, code, reason))
+
+    def put_out(self, key: SessionKey, room: str) -> None:
+        self.heard.append((key, "out of", room))
+
+    def asked(self, body: bytes, answer: Answer | None) -> None:
         self.heard.append(body)
+        if answer is not None:
+            self.owed.append(answer)
+            if not self.silent:
+                self.owed.pop()(b"heard " + body)
 
     def fenced(self) -> None:
         self.heard.append("fenced")
@@ -178,40 +190,135 @@ async def test_the_oldest_gives_way_wherever_it_is_and_is_told_there(server: Red
         assert denied.reason is Reason.TOO_MANY_SESSIONS
 
 
-async def test_a_user_is_ended_from_any_node_and_whoever_has_the_session_is_told(server: RedisServer) -> None:
+async def test_sessions_are_ended_from_any_node_and_whoever_has_them_has_done_it_before_the_answer(
+    server: RedisServer,
+) -> None:
     async with node(server.url, "one") as one, node(server.url, "two") as two:
         mine, theirs = Tenant(one), Tenant(two)
         first, second = await mine.open("ann", "1"), await theirs.open("ann", "2")
         assert await mine.join(first, "a") is None
         assert await theirs.join(second, "a") is None
         assert await theirs.join(await theirs.open("bob"), "a") is None
-        assert await asked(mine.registry.counts, "a") == RoomCounts(2, 3)
-        assert await asked(mine.registry.end, "ann", "2", "because") == 1
-        await until(lambda: theirs.heard == [(second, "because")])
-        assert await asked(mine.registry.end, "ann", None, "all") == 1
-        await until(lambda: mine.heard == [(first, "all")])
-        assert await asked(mine.registry.end, "ann", None, "all") == 0
-        assert await asked(theirs.registry.counts, "a") == RoomCounts(1, 1)
-        assert await asked(theirs.registry.counts, "never") == RoomCounts(0, 0)
+        assert await asked(mine.registry.counts, ["a", "never"]) == [RoomCounts(2, 3), RoomCounts(0, 0)]
+        assert await asked(mine.registry.end, [first, second], 4100, "because") == 2
+        assert mine.heard == [(first, 4100, "because"), b""]
+        assert theirs.heard == [(second, 4100, "because"), b""]
+        assert await asked(mine.registry.end, [first, second], 4100, "again") == 0
+        again = await theirs.open("ann", "2")
+        assert await asked(mine.registry.end, [second], 4100, "an old word") == 0
+        assert again in theirs.registry.sessions
+        assert await asked(theirs.registry.counts, ["a"]) == [RoomCounts(1, 1)]
 
 
-async def test_every_node_is_told_once_and_in_one_order_whatever_becomes_of_the_connection(
+async def test_sessions_are_put_out_of_a_room_and_whoever_has_them_has_done_it_before_the_answer(
+    server: RedisServer,
+) -> None:
+    async with node(server.url, "one") as one, node(server.url, "two") as two:
+        mine, theirs = Tenant(one), Tenant(two)
+        keys = [await theirs.open(user) for user in ("ann", "bob", "cora")]
+        for key in keys[:2]:
+            assert await theirs.join(key, "a") is None
+        assert await asked(mine.registry.put_out, keys, "a") == 2
+        assert theirs.heard == [(keys[0], "out of", "a"), (keys[1], "out of", "a"), b""]
+        assert mine.heard == [b""]
+        assert await asked(theirs.registry.counts, ["a"]) == [RoomCounts(0, 0)]
+        assert await asked(mine.registry.put_out, keys, "a") == 0
+
+
+async def test_who_is_put_out_while_it_joins_is_out_once_it_has_joined(server: RedisServer) -> None:
+    async with node(server.url, "one") as one, operator(server) as other:
+        tenant = Tenant(one)
+        ann = await tenant.open("ann")
+        joining = tenant.join(ann, "a")
+        out = [b"out", b"%d" % one.incarnation, b"ann", ann.sid.encode(), b"%d" % ann.generation, b"a"]
+        tenant.registry.control(out)
+        answers: list[bytes] = []
+        tenant.registry.control([b"ask", b"99", b"1", b"*", b""])
+        assert await joining is None
+        await tenant.settled()
+        assert tenant.heard == [b""], "it is in the room, so it joined behind that"
+        tenant.registry.leave(ann, "a")
+        tenant.registry.control(out)
+        await until(lambda: tenant.heard[1:] == [(ann, "out of", "a")])
+        answers = await other.ask("HVALS", f"{T}an:99:1")
+        assert answers == [b"heard "]
+
+
+async def test_all_nodes_answer_and_hear_once_in_one_order_whatever_becomes_of_the_connection(
     server: RedisServer,
 ) -> None:
     async with node(server.url, "one", answer_s=0.4) as one, node(server.url, "two", answer_s=0.4) as two:
         mine, theirs = Tenant(one), Tenant(two)
         bodies = [b"\x00%d" % n for n in range(20)]
-        assert await asyncio.gather(*(asked(mine.registry.tell, body) for body in bodies)) == [None] * 20
-        await until(lambda: mine.heard == theirs.heard == bodies)
+        answers = await asyncio.gather(*(asked(mine.registry.ask, body) for body in bodies))
+        assert answers == [[b"heard " + body] * 2 for body in bodies]
+        assert mine.heard == theirs.heard == bodies
         server.signal(signal.SIGSTOP)
-        telling = asked(mine.registry.tell, b"unknown")
+        asking = asked(mine.registry.ask, b"unknown")
         await until(lambda: one.away and two.away)
-        assert await asked(theirs.registry.tell, b"refused") is Unavailable.AWAY
+        assert await asked(theirs.registry.ask, b"refused") is Unavailable.AWAY
+        refused = asyncio.Event()
+        theirs.registry.tell(b"refused", refused.set)
+        assert not theirs.registry.cast(b"refused")
+        await asyncio.wait_for(refused.wait(), 1)
         server.signal(signal.SIGCONT)
         async with asyncio.timeout(5):
-            assert await telling is None
-        assert await asked(mine.registry.tell, b"after") is None
-        await until(lambda: mine.heard[20:] == theirs.heard[20:] == [b"unknown", b"after"])
+            assert await asking == [b"heard unknown"] * 2
+        assert len(await asked(mine.registry.ask, b"after")) == 2
+        assert mine.heard[20:] == theirs.heard[20:] == [b"unknown", b"after"]
+
+
+async def test_what_nobody_is_to_answer_is_told_to_all(server: RedisServer) -> None:
+    async with node(server.url, "one") as one, node(server.url, "two") as two, operator(server) as other:
+        mine, theirs = Tenant(one), Tenant(two)
+        mine.registry.tell(b"kept", lambda: mine.heard.append("refused"))
+        assert theirs.registry.cast(b"not kept")
+        await until(lambda: sorted(mine.heard) == sorted(theirs.heard) == [b"kept", b"not kept"])
+        assert await other.ask("XLEN", f"{T}ctl") == 1
+        assert await other.ask("KEYS", f"{T}an:*") == []
+
+
+async def test_a_node_that_dies_or_is_silent_for_too_long_is_waited_for_no_more(server: RedisServer) -> None:
+    async with node(server.url, "one") as one, AsyncExitStack() as stack:
+        two = await stack.enter_async_context(node(server.url, "two"))
+        mine, theirs = Tenant(one), Tenant(two)
+        ann = await theirs.open("ann")
+        theirs.registry.control = lambda fields: None  # type: ignore[method-assign]  # noqa: ARG005
+        asking = asked(lambda done: mine.registry.ask(b"who is there", done, 0.1))
+        assert await asyncio.wait_for(asking, 5) == [b"heard who is there"]
+        ending = asked(mine.registry.end, [ann], 4500, "ended")
+        await asyncio.sleep(0.7)
+        assert not ending.done()
+        await stack.aclose()
+        assert await asyncio.wait_for(ending, 5) == 1
+
+
+async def test_an_answer_that_was_said_while_nobody_could_hear_it_is_found(server: RedisServer) -> None:
+    async with node(server.url, "one") as one, node(server.url, "two") as two, operator(server) as other:
+        mine, theirs = Tenant(one), Tenant(two)
+        theirs.silent = True
+        asking = asked(mine.registry.ask, b"x")
+        await until(lambda: len(theirs.owed) == 1)
+        del one.channels[mine.registry.follower.channel]
+        theirs.owed.pop()(b"late")
+        ((_, number),) = mine.registry._surveys._surveys
+        await until_answered(lambda: other.ask("HLEN", f"{T}an:{one.incarnation}:{number}"), lambda count: count == 2)
+        assert sorted(await asyncio.wait_for(asking, 5)) == [b"heard x", b"late"]
+        one.channels[mine.registry.follower.channel] = mine.registry.follower
+
+
+async def test_what_all_are_told_is_bounded_in_bytes_and_in_number(server: RedisServer) -> None:
+    async with node(server.url, "one") as one, operator(server) as other:
+        tenant = Tenant(one)
+        for _ in range(20):
+            await asked(tenant.registry.ask, bytes(1_000_000))
+        assert await other.ask("XLEN", f"{T}ctl") == 8
+        entries = await other.ask("XRANGE", f"{T}ctl", "-", "+")
+        assert int(await other.ask("GET", f"{T}cb")) == sum(len(entry[1][1]) for entry in entries) <= 8 << 20
+        for _ in range(11):
+            await asyncio.gather(*(asked(tenant.registry.ask, b"x") for _ in range(1000)))
+        assert 9_900 <= await other.ask("XLEN", f"{T}ctl") <= 10_000
+        assert len(tenant.heard) == 11_020
 
 
 async def test_what_is_said_of_a_session_before_its_opening_is_answered_is_said_again(server: RedisServer) -> None:
@@ -235,7 +342,7 @@ async def test_what_is_said_between_a_nodes_lease_and_its_first_look_at_the_stre
 ) -> None:
     async with AsyncExitStack() as stack:
         mine = Tenant(await stack.enter_async_context(node(server.url, "one")))
-        await asked(mine.registry.tell, b"before")
+        await asked(mine.registry.ask, b"before")
         hold = Lease.hold
 
         async def hold_and_say(lease: Lease, *arguments: Any) -> bool:
@@ -413,6 +520,6 @@ async def test_what_was_said_while_a_node_could_not_hear_is_read_and_a_gap_is_lo
         await theirs.settled()
         await other.ask("DEL", f"{T}ctl")
         one.channels[mine.registry.follower.channel] = mine.registry.follower
-        await asked(theirs.registry.tell, b"x")
+        theirs.registry.tell(b"x", lambda: None)
         await until(lambda: mine.heard[1:] == [(keys[1], "replaced")])
         assert list(mine.registry.sessions) == [keys[2]]

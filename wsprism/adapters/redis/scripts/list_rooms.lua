@@ -2,8 +2,8 @@
 -- with members
 -- A page of the tenant's rooms that have members, in the order in which they were opened.
 --   behind which number, limit
--- room, number, sessions and users of each
-local answer = {}
+-- OK, then room, number, sessions and users of each
+local answer = {'OK'}
 local found = redis.call('ZRANGEBYSCORE', T .. 'ro', '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
 for i = 1, #found, 2 do
   local room = found[i]

@@ -6,12 +6,26 @@
 --   r:<room> hash: key -> incarnation           u:<room> hash: user -> sessions    rooms  hash: room -> sessions in it
 --   ro       sorted set: rooms by when they were opened                            gen  the counter of generations
 --   p:<room> hash: key -> number, incarnation, entry of presence; '' -> version    l:<incarnation> set: entries that linger
---   ctl      stream and channel: what every node is to hear; cs its last offset
+--   ctl      stream and channel: what every node is to hear; cs its last offset, cb the bytes in it
+--            an:<incarnation>:<number> hash: incarnation -> its answer to what was asked there
+--     C offset, entry    A incarnation and number that asked, incarnation, answer    V body: to be heard, and not kept
+-- Bounded in entries and in bytes: who has missed more than that looks for itself.
 local function control(fields)
-  local at = number(redis.call('INCR', T .. 'cs'))
-  local body = framed(fields)
-  redis.call('XADD', T .. 'ctl', 'MAXLEN', '~', 10000, at .. '-0', 'd', body)
-  redis.call('SPUBLISH', T .. 'ctl', framed({'C', at, body}))
+  local ctl, at, body = T .. 'ctl', number(redis.call('INCR', T .. 'cs')), framed(fields)
+  redis.call('XADD', ctl, at .. '-0', 'd', body)
+  local bytes = redis.call('INCRBY', T .. 'cb', #body)
+  local entries = redis.call('XLEN', ctl)
+  while entries > 1 and (entries > 10000 or bytes > 8388608) do
+    for _, oldest in ipairs(redis.call('XRANGE', ctl, '-', '+', 'COUNT', math.min(100, entries - 1))) do
+      if entries <= 9900 and bytes <= 8388608 then
+        break
+      end
+      redis.call('XDEL', ctl, oldest[1])
+      bytes = redis.call('DECRBY', T .. 'cb', #oldest[2][2])
+      entries = entries - 1
+    end
+  end
+  redis.call('SPUBLISH', ctl, framed({'C', at, body}))
 end
 
 local function one_less(key, field)
