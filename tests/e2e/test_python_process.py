@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -86,30 +85,69 @@ async def test_the_api_tells_services_reloads_them_and_refuses_a_faulty_one_nami
 
 
 STUBBORN = """
-    import asyncio
+    import asyncio, threading, time
     from wsprism.plugin import Service
     service = Service()
+    kept = []
 
-    @service.on("never")
-    async def never(context):
+    async def for_ever():
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except BaseException:
+                pass
+
+    @service.on("cancelled")
+    async def cancelled(context):
         while True:
             try:
                 await asyncio.sleep(3600)
             except asyncio.CancelledError:
                 pass
+
+    @service.on("anything")
+    async def anything(context):
+        await for_ever()
+
+    @service.on("task")
+    async def task(context):
+        kept.append(asyncio.create_task(for_ever()))
+        await kept[0]
+
+    @service.on("worker")
+    async def worker(context):
+        await asyncio.to_thread(time.sleep, 3600)
+
+    @service.on("thread")
+    def thread(context):
+        threading.Thread(target=time.sleep, args=(3600,), name="my-thread").start()
 """
 
 
-async def test_a_handler_that_never_ends_does_not_keep_the_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("type", "named"),
+    [
+        ("cancelled", None),
+        ("anything", None),
+        ("task", "for_ever (/"),
+        ("worker", "uvloop_0"),
+        ("thread", "my-thread"),
+    ],
+)
+async def test_code_that_never_ends_does_not_keep_the_process(tmp_path: Path, type: str, named: str | None) -> None:
     write(tmp_path, STUBBORN)
     async with (
         GatewayCommand(configuration(**tenant_with("game.py")), tmp_path) as gateway,
         Client(gateway.base, ticket="dev:ann") as client,
     ):
-        await client.send("game", "never")
-        await asyncio.sleep(0.2)
+        await client.send("game", type)
+        await client.send("sys", "ping")
+        await client.receive()
         gateway.signal(signal.SIGTERM)
         assert await gateway.wait(15) == 0
+        said = [line for line in gateway.log if "do not end" in line]
+        assert len(said) == (named is not None)
+        assert all(str(named) in line for line in said)
 
 
 @pytest.mark.parametrize(

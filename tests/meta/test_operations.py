@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.monitoring import ALERTS
+from wsprism.adapters.wasm.bounds import Cause
 from wsprism.policy.decisions import Reason
 from wsprism.protocol.codes import CloseCode
 from wsprism.settings.reference import reference
@@ -47,6 +48,16 @@ def test_every_reason_is_one_that_is_counted() -> None:
     reasons = {reason for one in named for reason in one.split("|")}
     assert len(reasons) > 20
     assert reasons - REASONS == set()
+
+
+def test_every_reason_for_which_a_message_is_refused_has_its_place() -> None:
+    of_handshakes = {Reason.TICKET_UNJUDGED}
+    assert {one.value for one in set(Reason) - of_handshakes if f'reason="{one.value}"' not in RUNBOOK} == set()
+
+
+def test_every_cause_of_a_guests_faults_has_its_place() -> None:
+    section = sections_of(RUNBOOK)["a-service-is-suspended"]
+    assert {one.value for one in Cause if f"`{one.value}`" not in section} == set()
 
 
 def test_every_close_code_of_the_gateways_own_has_its_place() -> None:

@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from wsprism.composition.preflight import read_configuration
     from wsprism.composition.service_code import ServiceCode
+    from wsprism.process.ending import end_soon
     from wsprism.process.logs import configure_logging, log_what_nobody_caught
     from wsprism.process.run import serve
     from wsprism.process.standard_streams import say, share_a_file
@@ -44,15 +45,19 @@ def run(arguments: argparse.Namespace) -> int:
     as_json = configure(settings.logging)
     if as_json:
         log_what_nobody_caught()
-    running = serve(
-        settings,
-        file=arguments.config,
-        watch=arguments.watch,
-        announce=say if as_json and not share_a_file(sys.stdout, sys.stderr) else None,
-        configure_logging=configure,
-        hangups=hangups,
-        code=code,
-    )
+
+    async def running() -> None:
+        await serve(
+            settings,
+            file=arguments.config,
+            watch=arguments.watch,
+            announce=say if as_json and not share_a_file(sys.stdout, sys.stderr) else None,
+            configure_logging=configure,
+            hangups=hangups,
+            code=code,
+        )
+        end_soon(asyncio.get_running_loop())
+
     try:
         import uvloop
     except ImportError:
@@ -60,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         run_loop = uvloop.run
     try:
-        run_loop(running)
+        run_loop(running())
     except OperatorError as error:
         if not as_json:
             raise
