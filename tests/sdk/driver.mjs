@@ -77,6 +77,13 @@ export function run({ Client }, send, globals = {}) {
       if (named.length > 0) given.push(Object.fromEntries(named));
       return plain(await of[camel(method)](...given));
     },
+    /** Publish `before`, and make the same object `after` while that is under way. */
+    change({ client, room, before, after }) {
+      const publishing = rooms.get(client + "/" + room).publish("send", before);
+      for (const key of Object.keys(before)) delete before[key];
+      Object.assign(before, after);
+      return publishing;
+    },
     get({ client, room, name }) {
       const of = room === null ? clients.get(client) : rooms.get(client + "/" + room);
       if (name === "round_trip_s") return of.roundTripMs === null ? null : of.roundTripMs / 1000;

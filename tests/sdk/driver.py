@@ -98,6 +98,14 @@ class Driver:
         value = getattr(self.of(client, room), method)(*map(unhex, args), **kwargs)
         return plain(await value if asyncio.iscoroutine(value) else value)
 
+    async def do_change(self, client: str, room: str, before: Any, after: Any) -> Any:
+        """Publish ``before``, and make the same object ``after`` while that is under way."""
+        publishing = asyncio.create_task(self.of(client, room).publish("send", before))
+        await asyncio.sleep(0)
+        before.clear()
+        before.update(after)
+        return await publishing
+
     async def do_get(self, client: str, room: str | None, name: str) -> Any:
         return plain(getattr(self.of(client, room), name))
 
@@ -143,6 +151,7 @@ async def main() -> None:
     driver = Driver()
     logging.basicConfig(handlers=[Told(driver)], level=logging.WARNING)
     loop = asyncio.get_running_loop()
+    loop.slow_callback_duration = 60.0  # a busy machine is nobody's fault
     reader = asyncio.StreamReader(limit=2**24)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     tasks: set[asyncio.Task[None]] = set()

@@ -137,6 +137,21 @@ async def test_what_waits_goes_in_order_behind_the_joins(sdk: Sdk, fake: FakeGat
     await asyncio.gather(*publishing)
 
 
+@pytest.mark.parametrize("format", ["json", "msgpack"])
+async def test_what_is_published_is_what_it_was_then(sdk: Sdk, gateway: GatewayCommand, format: str) -> None:
+    async with Proxy(gateway.port) as proxy:
+        proxy.refuse()
+        client = await sdk.client(proxy.url, format=format)
+        room = await client.room("as-it-was")
+        await client.state("waiting")
+        changed = sdk.background(
+            sdk.driver.ask("change", client=client.name, room=room.name, before={"msg": "a"}, after={"msg": 1})
+        )
+        proxy.refuse(False)
+        await changed
+        assert (await room.event("message"))["data"]["msg"] == "a"
+
+
 async def test_what_waits_is_bounded_in_number(sdk: Sdk) -> None:
     client = await sdk.client(f"ws://127.0.0.1:{free_port()}", queue_messages=2)
     waiting = [client.calling("publish", "chat", "send", {"n": number}) for number in range(2)]

@@ -1,155 +1,123 @@
-/** The client: one connection at a time, come back to whenever it is lost, with its rooms and what waits for an answer. */
+/** What an application sees: a client, put together from its parts. */
 
-import { Calls, type Call } from "./calls.js";
-import { backoffMs, LOST, verdict, type End } from "./codes.js";
-import { own, WsPrismError } from "./errors.js";
+import { Calls } from "./calls.js";
+import { quiet } from "./clock.js";
+import { WsPrismError } from "./errors.js";
 import { Emitter, type Listener } from "./events.js";
-import { address, askTicket, complete, type ClientOptions, type Options } from "./options.js";
-import { quiet, Room, type Joined, type RoomOptions } from "./room.js";
-import { findWebSocket, Socket, ticketProtocol } from "./socket.js";
-import { ACK_REQUESTED, Codec, encodeHot, SEQ_PRESENT, type HotFrame, type Message } from "./wire.js";
-
-export type State = "idle" | "connecting" | "open" | "waiting" | "closed";
-
-/** A close code, or the HTTP status of a refused handshake. */
-export interface Reason {
-  code: number;
-  reason: string;
-}
-
-/** What `authed` said. `expiresAt`: seconds since 1970, null without end. */
-export interface Session {
-  tenant: string;
-  user: string;
-  sid: string;
-  expiresAt: number | null;
-  data: unknown;
-}
-
-export interface ClientEvents {
-  state: { state: State; nextAttemptAt?: number; reason?: Reason };
-  /** Of no room that this client is in: what was sent to the user, or broadcast. */
-  message: Message;
-  /** A frame that names no room. */
-  hot: HotFrame;
-  /** What belongs to no call: of the gateway, or what a listener threw. */
-  error: unknown;
-  draining: { reconnectAfterMs: number };
-}
-
-type Timer = ReturnType<typeof setTimeout>;
-
-/** Joins that were refused for now. */
-const passing = new Set(["RATE_LIMITED", "UNAVAILABLE", "TIMEOUT", "INTERNAL"]);
-const MAX_REFRESH_LEAD_MS = 30_000;
-const MAX_TIMER_MS = 2 ** 31 - 1;
+import { receive, type Parts } from "./incoming.js";
+import { Life } from "./life.js";
+import { Link } from "./link.js";
+import { Liveness } from "./liveness.js";
+import { askTicket, complete, type ClientOptions, type Options } from "./options.js";
+import { Refresher } from "./refresher.js";
+import { Room, type RoomClient, type RoomOptions } from "./room.js";
+import { Rooms } from "./rooms.js";
+import type { ClientEvents, Reason, Session, State } from "./state.js";
+import { ACK_REQUESTED, Codec, SEQ_PRESENT } from "./wire.js";
 
 /** See docs/clients.md. Nothing happens before `connect`, `room`, `publish`, `request` or `refresh` is called. */
 export class Client {
-  readonly #url: string;
   readonly #options: Options;
-  readonly #codec: Codec;
-  readonly #calls: Calls;
-  readonly #events: Emitter<ClientEvents>;
-  readonly #rooms = new Map<string, Room>();
-  readonly #joins = new Map<number, Room>();
-  readonly #leaves = new Map<number, Room>();
-  /** Names in the order of their joins: the gateway's active room is the last. */
-  readonly #joinOrder = new Set<string>();
-  readonly #first: First;
+  readonly #first = new First();
+  readonly #parts: Parts;
+  readonly #forRooms: RoomClient;
 
-  #state: State = "idle";
-  #reason: Reason | null = null;
-  #fatal: WsPrismError | undefined;
-  #session: Session | null = null;
-  #sid: string | undefined;
-  #nextAttemptAt: number | null = null;
-  #roundTripMs: number | null = null;
-  #droppedHot = 0;
-
-  #socket: Socket | undefined;
-  #seq = 0;
-  #failures = 0;
-  #askedAgain = false;
-  #openedAt: number | undefined;
-  #heardAt = 0;
-  #ping: { seq: number; at: number } | undefined;
-  /** When a drain wants it back. */
-  #comeBackAt: number | undefined;
-  #refusal: { waitMs: number; reason: string } | undefined;
-  #waitIsOurs = false;
-  #attemptTimer: Timer | undefined;
-  #liveTimer: Timer | undefined;
-  #refreshTimer: Timer | undefined;
-  readonly #joinTimers = new Set<Timer>();
-
-  constructor(url: string, options: ClientOptions) {
-    this.#options = complete(options);
-    this.#sid = options.sid;
-    this.#url = url;
-    address(url, this.#options, undefined);
-    this.#codec = new Codec(this.#options.format);
-    this.#calls = new Calls(this.#options.queueMessages, this.#options.queueBytes);
-    this.#events = new Emitter<ClientEvents>(["state", "message", "hot", "error", "draining"], (error) => this.#fault(error));
-    this.#first = new First();
+  constructor(url: string, given: ClientOptions) {
+    const options = (this.#options = complete(given));
+    const link = new Link(new Codec(options.format));
+    const fault = (error: unknown): void => {
+      const write = (what: unknown): void => console.error("wsprism-client:", what);
+      if (!events.emit("error", error, write)) write(error);
+    };
+    const events = new Emitter<ClientEvents>(["state", "message", "hot", "error", "draining"], fault);
+    const calls = new Calls(link, options.queueMessages, options.queueBytes);
+    const rooms = new Rooms(link, options);
+    const liveness = new Liveness(link, options);
+    const refresher = new Refresher(() => {
+      this.refresh().catch((error: unknown) => link.open && fault(error));
+    });
+    /** A ticket that is a string has no next one. */
+    const expires = (at: number | null): void => refresher.plan(typeof options.ticket === "string" ? null : at);
+    const lost = (): void => {
+      liveness.stop();
+      refresher.stop();
+      calls.lost();
+      rooms.lost();
+    };
+    const life = new Life(url, options, link, {
+      received: (raw) => receive(this.#parts, raw),
+      opened: (session) => {
+        liveness.start();
+        expires(session.expiresAt);
+        rooms.joinAll();
+        calls.sendWaiting();
+        this.#first.resolve();
+      },
+      lost,
+      closed: (error) => {
+        calls.close(error);
+        lost();
+        rooms.close();
+        this.#first.reject(error);
+      },
+      moved: (told) => void events.emit("state", told),
+      woken: () => liveness.ask(),
+    });
+    this.#parts = { link, life, calls, rooms, liveness, events, expires, fault };
+    this.#forRooms = {
+      publish: this.publish.bind(this),
+      request: this.request.bind(this),
+      hot: rooms.sendHot.bind(rooms),
+      leave: rooms.leave.bind(rooms),
+      fault,
+    };
   }
 
   get state(): State {
-    return this.#state;
+    return this.#parts.life.state;
   }
   /** While waiting: when it tries again, as `Date.now()`. */
   get nextAttemptAt(): number | null {
-    return this.#nextAttemptAt;
+    return this.#parts.life.nextAttemptAt;
   }
   /** Why it is closed. */
   get reason(): Reason | null {
-    return this.#reason;
+    return this.#parts.life.reason;
   }
   get session(): Session | null {
-    return this.#session;
+    return this.#parts.life.session;
   }
   /** Of the last ping. */
   get roundTripMs(): number | null {
-    return this.#roundTripMs;
+    return this.#parts.liveness.roundTripMs;
   }
   /** Hot frames that were dropped before sending. */
   get droppedHot(): number {
-    return this.#droppedHot;
+    return this.#parts.rooms.droppedHot;
   }
 
   /** Start; resolves when it is open for the first time, rejects when it is closed for good. */
   connect(): Promise<void> {
-    if (this.#state === "closed") return quiet(Promise.reject(this.#closedError()));
-    this.#start();
+    const { life } = this.#parts;
+    if (life.state === "closed") return quiet(Promise.reject(life.closedError()));
+    life.start();
     return this.#first.promise;
   }
 
   /** Close with 1000; everything that waits rejects with CLOSED. */
   close(): Promise<void> {
-    if (this.#state !== "closed") {
-      this.#socket?.close();
-      this.#socket = undefined;
-      this.#close({ code: 1000, reason: "closed by the client" });
-    }
+    this.#parts.life.close();
     return Promise.resolve();
   }
 
   /** The room of this name: the same object until it is left. Throws CLOSED when the client is. */
   room(name: string, options: RoomOptions = {}): Room {
-    const known = this.#rooms.get(name);
+    const { life, rooms } = this.#parts;
+    const known = rooms.get(name);
     if (known && !known.leaving) return known;
-    this.#start();
-    if (known) this.#forget(known);
-    const client = {
-      publish: this.publish.bind(this),
-      request: this.request.bind(this),
-      hot: this.#hot.bind(this),
-      leave: this.#leave.bind(this),
-      fault: this.#fault.bind(this),
-    };
-    const room = new Room(client, name, options);
-    this.#rooms.set(name, room);
-    if (this.#state === "open") this.#join(room);
+    life.start();
+    const room = new Room(this.#forRooms, name, options);
+    rooms.add(room);
     return room;
   }
 
@@ -184,374 +152,22 @@ export class Client {
   }
 
   on<K extends keyof ClientEvents>(event: K, listener: Listener<ClientEvents[K]>): this {
-    this.#events.on(event, listener);
+    this.#parts.events.on(event, listener);
     return this;
   }
 
   off<K extends keyof ClientEvents>(event: K, listener: Listener<ClientEvents[K]>): this {
-    this.#events.off(event, listener);
+    this.#parts.events.off(event, listener);
     return this;
   }
 
-  // Life
-
-  #start(): void {
-    if (this.#state === "closed") throw this.#closedError();
-    if (this.#state !== "idle") return;
-    const page = globalThis as { addEventListener?: typeof addEventListener };
-    page.addEventListener?.("online", this.#wake);
-    if (typeof document !== "undefined") document.addEventListener("visibilitychange", this.#wake);
-    void this.#attempt();
-  }
-
-  async #attempt(): Promise<void> {
-    this.#nextAttemptAt = null;
-    this.#openedAt = undefined;
-    this.#refusal = undefined;
-    this.#move("connecting");
-    if (this.#state !== "connecting") return; // a listener closed it
-    const options = this.#options;
-    let ticket, WebSocket;
-    try {
-      WebSocket = await findWebSocket(options.WebSocket);
-    } catch (error) {
-      if (this.#connecting()) this.#close({ code: LOST, reason: (error as WsPrismError).msg }, error as WsPrismError);
-      return;
-    }
-    if (!this.#connecting()) return;
-    try {
-      ticket = await askTicket(options);
-    } catch (error) {
-      if (this.#connecting()) this.#ended({ code: LOST, reason: `no ticket: ${String(error)}` });
-      return;
-    }
-    if (!this.#connecting()) return;
-    try {
-      const socket: Socket = new Socket(
-        WebSocket,
-        address(this.#url, options, this.#sid),
-        [this.#codec.subprotocol, ticketProtocol(ticket)],
-        (raw) => this.#received(raw),
-        (end) => this.#ended(end),
-      );
-      this.#socket = socket;
-      this.#liveTimer = setTimeout(() => socket.abort("no answer to the handshake in time"), options.connectTimeoutMs);
-    } catch (error) {
-      this.#ended({ code: LOST, reason: String(error) });
-    }
-  }
-
-  /** Still wanted, after something was waited for. */
-  #connecting(): boolean {
-    return this.#state === "connecting";
-  }
-
-  #ended(end: End): void {
-    const opened = this.#openedAt;
-    const refused = this.#refusal;
-    this.#disconnected();
-    if (opened !== undefined) {
-      this.#askedAgain = false;
-      if (now() - opened >= this.#options.backoffResetMs) this.#failures = 0;
-    }
-    const what = verdict(end, opened !== undefined);
-    const mayAsk = typeof this.#options.ticket === "function" && !this.#askedAgain;
-    if (what === "final" || (what === "ticket" && !mayAsk)) {
-      this.#close({ code: end.code, reason: refused?.reason ?? end.reason });
-      return;
-    }
-    if (what === "ticket") this.#askedAgain = true;
-    const { backoffBaseMs, backoffCapMs } = this.#options;
-    let waitMs = backoffMs(this.#failures++, backoffBaseMs, backoffCapMs);
-    const askedMs = Math.max(end.waitMs ?? 0, refused?.waitMs ?? 0);
-    this.#waitIsOurs = askedMs === 0 && this.#comeBackAt === undefined;
-    if (this.#comeBackAt !== undefined) waitMs = Math.max(0, this.#comeBackAt - now());
-    else waitMs = Math.max(waitMs, askedMs);
-    this.#comeBackAt = undefined;
-    this.#nextAttemptAt = Date.now() + waitMs;
-    this.#later(now() + waitMs);
-    this.#move("waiting");
-  }
-
-  /** The next attempt, not before `at`: a timer may be early by a part of a millisecond, and cannot be very long. */
-  #later(at: number): void {
-    this.#attemptTimer = setTimeout(
-      () => (now() < at ? this.#later(at) : void this.#attempt()),
-      Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(at - now()))),
-    );
-  }
-
-  /** The network or the person is back: no need to wait on, unless the gateway wants it. */
-  readonly #wake = (): void => {
-    if (typeof document !== "undefined" && document.visibilityState === "hidden") return;
-    if (this.#state === "waiting" && this.#waitIsOurs) {
-      clearTimeout(this.#attemptTimer);
-      void this.#attempt();
-    } else if (this.#state === "open" && !this.#ping) this.#sendPing();
-  };
-
-  #disconnected(): void {
-    this.#socket = undefined;
-    this.#session = null;
-    this.#ping = undefined;
-    clearTimeout(this.#attemptTimer);
-    clearTimeout(this.#liveTimer);
-    clearTimeout(this.#refreshTimer);
-    for (const timer of this.#joinTimers) clearTimeout(timer);
-    this.#joinTimers.clear();
-    this.#joins.clear();
-    this.#leaves.clear();
-    this.#joinOrder.clear();
-    this.#calls.disconnected();
-    for (const room of [...this.#rooms.values()]) {
-      if (room.leaving) this.#forget(room);
-      else room.onDisconnected();
-    }
-  }
-
-  #close(reason: Reason, error?: WsPrismError): void {
-    this.#reason = reason;
-    this.#fatal = error;
-    this.#nextAttemptAt = null;
-    const page = globalThis as { removeEventListener?: typeof removeEventListener };
-    page.removeEventListener?.("online", this.#wake);
-    if (typeof document !== "undefined") document.removeEventListener("visibilitychange", this.#wake);
-    this.#state = "closed";
-    const closed = this.#closedError();
-    this.#calls.close(closed);
-    this.#disconnected();
-    for (const room of this.#rooms.values()) room.onLeft(false);
-    this.#rooms.clear();
-    this.#first.reject(closed);
-    this.#events.emit("state", { state: "closed", reason });
-  }
-
-  #closedError(): WsPrismError {
-    return this.#fatal ?? own("CLOSED", `the client is closed: ${this.#reason?.code} ${this.#reason?.reason}`);
-  }
-
-  #move(state: "connecting" | "open" | "waiting"): void {
-    this.#state = state;
-    const at = this.#nextAttemptAt;
-    this.#events.emit("state", at === null ? { state } : { state, nextAttemptAt: at });
-  }
-
-  /** Silence is ended by a ping; silence behind a ping ends the connection. */
-  #live(): void {
-    const { pingIntervalMs, pongTimeoutMs } = this.#options;
-    clearTimeout(this.#liveTimer);
-    const silentSince = this.#ping ? Math.max(this.#ping.at, this.#heardAt) : this.#heardAt;
-    const leftMs = silentSince + (this.#ping ? pongTimeoutMs : pingIntervalMs) - now();
-    if (leftMs > 0) this.#liveTimer = setTimeout(() => this.#live(), Math.min(MAX_TIMER_MS, Math.ceil(leftMs)));
-    else if (this.#ping) this.#socket?.abort("no answer to a ping");
-    else this.#sendPing();
-  }
-
-  #sendPing(): void {
-    const seq = ++this.#seq;
-    this.#ping = { seq, at: now() };
-    this.#send({ v: 1, svc: "sys", type: "ping", flags: SEQ_PRESENT, seq });
-    this.#live();
-  }
-
-  /** 10 % of the ticket's life before its end, at most 30 s. A ticket that is a string has no next one. */
-  #refreshInTime(): void {
-    clearTimeout(this.#refreshTimer);
-    const expiresAt = this.#session?.expiresAt;
-    if (expiresAt == null || typeof this.#options.ticket === "string") return;
-    const leftMs = expiresAt * 1000 - Date.now();
-    if (leftMs <= 0) return;
-    const inMs = leftMs - Math.min(MAX_REFRESH_LEAD_MS, leftMs / 10);
-    this.#refreshTimer = setTimeout(
-      () => {
-        if (inMs > MAX_TIMER_MS) return this.#refreshInTime();
-        this.refresh().catch((error: unknown) => {
-          if (this.#state === "open") this.#fault(error);
-        });
-      },
-      Math.min(MAX_TIMER_MS, inMs),
-    );
-  }
-
-  // Out
-
-  #send(message: object): void {
-    this.#socket?.send(this.#codec.encode(message));
-  }
-
   #call(fields: object, again: boolean, timeoutMs?: number): Promise<unknown> {
-    return quiet(
-      new Promise((resolve, reject) => {
-        this.#start();
-        const message = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-        let timer: Timer | undefined;
-        const call: Call = {
-          message,
-          bytes: this.#codec.size(message),
-          again,
-          resolve: (data) => (clearTimeout(timer), resolve(data)),
-          reject: (error) => (clearTimeout(timer), reject(error)),
-        };
-        if (this.#state === "open") this.#sendCall(call);
-        else this.#calls.wait(call);
-        if (timeoutMs !== undefined) {
-          timer = setTimeout(() => this.#calls.reject(call, own("TIMEOUT", "no answer in time")), timeoutMs);
-        }
-      }),
-    );
-  }
-
-  #sendCall(call: Call): void {
-    const seq = ++this.#seq;
-    this.#calls.sent(call, seq);
-    this.#send({ ...call.message, seq });
-  }
-
-  #join(room: Room): void {
-    const seq = ++this.#seq;
-    const data = room.joinData();
-    this.#joins.set(seq, room);
-    this.#joinOrder.delete(room.name);
-    this.#joinOrder.add(room.name);
-    this.#send({ v: 1, svc: "room", type: "join", flags: SEQ_PRESENT, seq, room: room.name, ...(data && { data }) });
-  }
-
-  #leave(room: Room): void {
-    if (this.#state !== "open" || room.state === "refused") return this.#forget(room);
-    const seq = ++this.#seq;
-    this.#leaves.set(seq, room);
-    this.#send({ v: 1, svc: "room", type: "leave", flags: SEQ_PRESENT, seq, room: room.name });
-  }
-
-  #hot(room: Room, service: number, opcode: number, payload: Uint8Array): boolean {
-    const socket = this.#socket;
-    const number = this.#rooms.size > 1 ? room.number : undefined;
-    const frame = encodeHot(service, opcode, payload, number);
-    const goesThere = number !== undefined || [...this.#joinOrder].at(-1) === room.name;
-    const open = this.#state === "open" && room.state === "joined" && goesThere;
-    if (!socket || !open || socket.bufferedBytes > this.#options.hotBufferedBytes) {
-      this.#droppedHot += 1;
-      return false;
+    try {
+      this.#parts.life.start();
+    } catch (error) {
+      return quiet(Promise.reject(error));
     }
-    socket.send(frame);
-    return true;
-  }
-
-  #forget(room: Room, told = false): void {
-    if (this.#rooms.get(room.name) === room) {
-      this.#rooms.delete(room.name);
-      this.#joinOrder.delete(room.name);
-    }
-    room.onLeft(told);
-  }
-
-  // In
-
-  #received(raw: string | Uint8Array): void {
-    this.#heardAt = now();
-    const decoded = this.#codec.decode(raw);
-    if (!decoded) return;
-    if ("hot" in decoded) return this.#onHot(decoded.hot, decoded.number);
-    const { message } = decoded;
-    const call = this.#calls.of(message.seq);
-    if (message.svc === "sys") return this.#onSys(message, call);
-    if (call && !call.again) return this.#calls.resolve(call, message.data);
-    const room = message.room === undefined ? undefined : this.#rooms.get(message.room);
-    if (!room) this.#events.emit("message", message);
-    else if (message.svc === "room" && message.type === "presence_diff") room.onPresence(message.data);
-    else room.onMessage(message);
-  }
-
-  #onSys({ type, seq, room: name, data: any }: Message, call: Call | undefined): void {
-    const room = name === undefined ? undefined : this.#rooms.get(name);
-    const data = (any ?? {}) as Record<string, never>;
-    if (type === "error") return this.#onError(seq, data, call);
-    if (type === "authed") return this.#onAuthed(data);
-    if (type === "joined") {
-      this.#joins.delete(seq as number);
-      room?.onJoined(data as Partial<Joined>);
-    } else if (type === "left") {
-      const left = this.#leaves.get(seq as number);
-      this.#leaves.delete(seq as number);
-      if (left) this.#forget(left);
-      else if (room) this.#forget(room, !room.leaving);
-    } else if (type === "gap") room?.onGap(data as Partial<Joined>);
-    else if (type === "pong" && this.#ping && this.#ping.seq === seq) {
-      this.#roundTripMs = now() - this.#ping.at;
-      this.#ping = undefined;
-      this.#live();
-    } else if (type === "refreshed" && this.#session) {
-      this.#session = { ...this.#session, expiresAt: data["expires_at"] ?? null };
-      this.#refreshInTime();
-    } else if (type === "draining") {
-      const reconnectAfterMs = Number(data["reconnect_after_ms"] ?? 0);
-      this.#comeBackAt = now() + reconnectAfterMs;
-      this.#events.emit("draining", { reconnectAfterMs });
-    }
-    if (call && call.again === (type === "ack")) this.#calls.resolve(call, any);
-  }
-
-  #onAuthed(data: Record<string, never>): void {
-    if (this.#session) return;
-    const { tenant, user, sid, expires_at: expiresAt = null, data: given = null } = data;
-    this.#session = { tenant, user, sid, expiresAt, data: given } as unknown as Session;
-    this.#sid = this.#session.sid ?? this.#sid;
-    this.#openedAt = now();
-    this.#live();
-    this.#refreshInTime();
-    for (const room of this.#rooms.values()) if (room.state === "joining") this.#join(room);
-    for (const call of this.#calls.unsent()) this.#sendCall(call);
-    this.#first.resolve();
-    this.#move("open");
-  }
-
-  #onError(seq: number | undefined, data: Record<string, unknown>, call: Call | undefined): void {
-    const error = new WsPrismError(String(data["code"]), String(data["msg"] ?? ""));
-    if (!this.#session) {
-      this.#refusal = { waitMs: Number(data["retry_after_ms"] ?? 0), reason: error.message };
-      return;
-    }
-    const join = this.#joins.get(seq as number);
-    const leave = this.#leaves.get(seq as number);
-    this.#joins.delete(seq as number);
-    this.#leaves.delete(seq as number);
-    if (join && passing.has(error.code)) this.#joinLater(join);
-    else if (join) {
-      if (this.#rooms.get(join.name) === join) this.#joinOrder.delete(join.name);
-      join.onRefused(error);
-    } else if (leave) this.#forget(leave);
-    else if (call) this.#calls.reject(call, error);
-    else this.#fault(error);
-  }
-
-  /** It was refused for now. */
-  #joinLater(room: Room): void {
-    const timer = setTimeout(
-      () => {
-        this.#joinTimers.delete(timer);
-        if (this.#rooms.get(room.name) === room && room.state === "joining") this.#join(room);
-      },
-      this.#options.backoffBaseMs * (0.5 + Math.random()),
-    );
-    this.#joinTimers.add(timer);
-  }
-
-  #onHot(frame: HotFrame, number: number | undefined): void {
-    const rooms = [...this.#rooms.values()];
-    if (number === undefined) {
-      this.#events.emit("hot", frame);
-      if (rooms.length === 1) rooms[0]?.onHot(frame);
-      return;
-    }
-    const room = rooms.find((each) => each.number === number);
-    if (room) room.onHot({ ...frame, room: room.name });
-    else this.#events.emit("hot", frame);
-  }
-
-  /** An error that belongs to no call: told to whoever listens, else written. */
-  #fault(error: unknown): void {
-    const write = (what: unknown): void => console.error("wsprism-client:", what);
-    if (!this.#events.emit("error", error, write)) write(error);
+    return this.#parts.calls.make(fields, again, timeoutMs);
   }
 }
 
@@ -566,9 +182,6 @@ class First {
     }),
   );
 }
-
-/** Milliseconds on a clock that nobody sets. */
-const now = (): number => performance.now();
 
 /** An id for a publication that has none. */
 const makeId = (): string =>

@@ -1,5 +1,6 @@
 /** A room as a client sees it: joined now and after every reconnect, from where it stood. */
 
+import { quiet } from "./clock.js";
 import { own, type WsPrismError } from "./errors.js";
 import { Emitter, type Listener } from "./events.js";
 import type { HotFrame, Message } from "./wire.js";
@@ -60,12 +61,6 @@ export interface RoomClient {
   leave(room: Room): void;
   fault(error: unknown): void;
 }
-
-/** Promises that nobody may wait for, and that is no fault. @internal */
-export const quiet = <T>(promise: Promise<T>): Promise<T> => {
-  promise.catch(() => {});
-  return promise;
-};
 
 interface Waiter<T> {
   resolve: (value: T) => void;

@@ -34,7 +34,9 @@ const HOT_SEQ = 0x01;
 const HOT_SENDER = 0x04;
 const HOT_ROOM = 0x08;
 
-const utf8 = new TextEncoder();
+/** Of a message as it is sent. */
+export const byteLength = (encoded: string | Uint8Array): number =>
+  typeof encoded === "string" ? new TextEncoder().encode(encoded).length : encoded.length;
 
 /** One client's encoding of the ext lane. */
 export class Codec {
@@ -46,14 +48,20 @@ export class Codec {
     this.subprotocol = this.#packed ? "wsprism.v1.msgpack" : "wsprism.v1";
   }
 
+  /** Throws TypeError for what cannot be sent. */
   encode(message: object): string | Uint8Array {
     return this.#packed ? pack(message) : JSON.stringify(message);
   }
 
-  /** The bytes that it takes; throws TypeError for what cannot be sent. */
-  size(message: object): number {
-    const encoded = this.encode(message);
-    return typeof encoded === "string" ? utf8.encode(encoded).length : encoded.length;
+  /** An encoded message with a `seq` put in front: what was made once may be sent many times. */
+  withSeq(encoded: string | Uint8Array, seq: number): string | Uint8Array {
+    if (typeof encoded === "string") return `{"seq":${seq},${encoded.slice(1)}`;
+    const field = pack({ seq }); // a map of one, as `encoded` is one of up to fourteen
+    const whole = new Uint8Array(field.length + encoded.length - 1);
+    whole.set(field);
+    whole.set(encoded.subarray(1), field.length);
+    whole[0] = (encoded[0] as number) + 1;
+    return whole;
   }
 
   /** An envelope, or a hot frame and the number of its room; null for what is neither. */

@@ -40,7 +40,7 @@ class Room:
         self._refusal: WsPrismError | None = None
         self._waiters: list[asyncio.Future[dict[str, Any]]] = []
         self._readers: list[_Reader] = []
-        self._events = Emitter(_EVENTS, client._fault)
+        self._events = Emitter(_EVENTS, client._parts.fault)
 
     # For users
 
@@ -60,11 +60,11 @@ class Room:
 
     def hot(self, service: int, opcode: int, data: bytes) -> bool:
         """Send a hot frame into this room: whether it was handed to the socket. Never queued."""
-        return self._client._send_hot(self, service, opcode, data)
+        return self._client._parts.rooms.send_hot(self, service, opcode, data)
 
     async def leave(self) -> None:
         """Leave, and join no more."""
-        await self._client._leave(self)
+        await self._client._parts.rooms.leave(self)
 
     async def history(
         self, *, since: dict[str, Any] | None = None, limit: int | None = None, reverse: bool = False
@@ -147,7 +147,7 @@ class Room:
             waiter.set_exception(error)
             waiter.exception()
         if not self._events.emit("error", error):
-            self._client._fault(error)
+            self._client._parts.fault(error)
         self._end_readers(error)
 
     def _on_message(self, message: dict[str, Any]) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ACK_REQUESTED", "Codec", "HotFrame", "decode_hot", "encode_hot"]
+__all__ = ["ACK_REQUESTED", "SEQ_PRESENT", "Codec", "HotFrame", "byte_length", "decode_hot", "encode_hot"]
 
+SEQ_PRESENT = 1
 ACK_REQUESTED = 4
 
 _SEQ = 0x01
@@ -49,6 +50,13 @@ class Codec:
             return self._pack(message)
         return json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
+    def with_seq(self, encoded: str | bytes, seq: int) -> str | bytes:
+        """An encoded message with a ``seq`` put in front: what was made once may be sent many times."""
+        if isinstance(encoded, str):
+            return f'{{"seq":{seq},{encoded[1:]}'
+        field = self._pack({"seq": seq})  # a map of one, as ``encoded`` is one of up to fourteen
+        return bytes((encoded[0] + 1,)) + field[1:] + encoded[1:]
+
     def decode(self, message: str | bytes) -> dict[str, Any] | tuple[HotFrame, int | None] | None:
         """An envelope, or a hot frame and the number of its room; None for what is neither."""
         try:
@@ -61,6 +69,11 @@ class Codec:
         except Exception:
             return None
         return value if isinstance(value, dict) else None
+
+
+def byte_length(encoded: str | bytes) -> int:
+    """Of a message as it is sent."""
+    return len(encoded.encode() if isinstance(encoded, str) else encoded)
 
 
 def encode_hot(service: int, opcode: int, payload: bytes, number: int | None = None) -> bytes:

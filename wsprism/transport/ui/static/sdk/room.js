@@ -1,11 +1,7 @@
 /** A room as a client sees it: joined now and after every reconnect, from where it stood. */
+import { quiet } from "./clock.js";
 import { own } from "./errors.js";
 import { Emitter } from "./events.js";
-/** Promises that nobody may wait for, and that is no fault. @internal */
-export const quiet = (promise) => {
-    promise.catch(() => { });
-    return promise;
-};
 /** Made by `client.room`. */
 export class Room {
     name;

@@ -1,0 +1,93 @@
+/** What comes over the connection, and whose it is. */
+
+import type { Call, Calls } from "./calls.js";
+import { WsPrismError } from "./errors.js";
+import type { Emitter } from "./events.js";
+import type { Life } from "./life.js";
+import type { Link } from "./link.js";
+import type { Liveness } from "./liveness.js";
+import type { Joined } from "./room.js";
+import type { Rooms } from "./rooms.js";
+import type { ClientEvents, Session } from "./state.js";
+import type { Message } from "./wire.js";
+
+/** The parts of a client. */
+export interface Parts {
+  link: Link;
+  life: Life;
+  calls: Calls;
+  rooms: Rooms;
+  liveness: Liveness;
+  events: Emitter<ClientEvents>;
+  /** The ticket's end is known, or has moved. */
+  expires(at: number | null): void;
+  fault(error: unknown): void;
+}
+
+export function receive(parts: Parts, raw: string | Uint8Array): void {
+  const { link, calls, rooms, events } = parts;
+  parts.liveness.heard();
+  const decoded = link.codec.decode(raw);
+  if (!decoded) return;
+  if ("hot" in decoded) {
+    if (!rooms.onHot(decoded.hot, decoded.number)) events.emit("hot", decoded.hot);
+    return;
+  }
+  const { message } = decoded;
+  const call = calls.of(message.seq);
+  if (message.svc === "sys") return onSys(parts, message, call);
+  if (call && !call.again) return calls.resolve(call, message.data);
+  const room = rooms.get(message.room);
+  if (!room) events.emit("message", message);
+  else if (message.svc === "room" && message.type === "presence_diff") room.onPresence(message.data);
+  else room.onMessage(message);
+}
+
+function onSys(parts: Parts, { type, seq, room, data: given }: Message, call: Call | undefined): void {
+  const { life, calls, rooms, events } = parts;
+  const data = (given ?? {}) as Record<string, never>;
+  switch (type) {
+    case "error":
+      return onError(parts, seq, data, call);
+    case "authed":
+      return onAuthed(life, data);
+    case "joined":
+      rooms.onJoined(seq, room, data as Partial<Joined>);
+      break;
+    case "left":
+      rooms.onLeft(seq, room);
+      break;
+    case "gap":
+      rooms.get(room)?.onGap(data as Partial<Joined>);
+      break;
+    case "pong":
+      parts.liveness.pong(seq);
+      break;
+    case "refreshed":
+      if (life.session) {
+        life.session = { ...life.session, expiresAt: data["expires_at"] ?? null };
+        parts.expires(life.session.expiresAt);
+      }
+      break;
+    case "draining": {
+      const reconnectAfterMs = Number(data["reconnect_after_ms"] ?? 0);
+      life.draining(reconnectAfterMs);
+      events.emit("draining", { reconnectAfterMs });
+    }
+  }
+  if (call && call.again === (type === "ack")) calls.resolve(call, given);
+}
+
+function onAuthed(life: Life, data: Record<string, never>): void {
+  if (life.session) return;
+  const { tenant, user, sid, expires_at: expiresAt = null, data: given = null } = data;
+  life.authed({ tenant, user, sid, expiresAt, data: given } as unknown as Session);
+}
+
+function onError(parts: Parts, seq: unknown, data: Record<string, unknown>, call: Call | undefined): void {
+  const error = new WsPrismError(String(data["code"]), String(data["msg"] ?? ""));
+  if (!parts.life.session) return parts.life.refused(error.message, Number(data["retry_after_ms"] ?? 0));
+  if (parts.rooms.onError(seq, error)) return;
+  if (call) parts.calls.reject(call, error);
+  else parts.fault(error);
+}

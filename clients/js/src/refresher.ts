@@ -1,0 +1,29 @@
+/** Asks for a refresh in time before a ticket ends. */
+
+import { MAX_TIMER_MS, type Timer } from "./clock.js";
+
+const MAX_LEAD_MS = 30_000;
+
+export class Refresher {
+  readonly #refresh: () => void;
+  #timer: Timer | undefined;
+
+  constructor(refresh: () => void) {
+    this.#refresh = refresh;
+  }
+
+  /** 10 % of the ticket's life before its end, at most 30 s. `expiresAt`: seconds since 1970. */
+  plan(expiresAt: number | null): void {
+    this.stop();
+    if (expiresAt === null) return;
+    const leftMs = expiresAt * 1000 - Date.now();
+    if (leftMs <= 0) return;
+    const inMs = leftMs - Math.min(MAX_LEAD_MS, leftMs / 10);
+    const due = (): void => (inMs > MAX_TIMER_MS ? this.plan(expiresAt) : this.#refresh());
+    this.#timer = setTimeout(due, Math.min(MAX_TIMER_MS, inMs));
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}

@@ -1,0 +1,79 @@
+/** What comes over the connection, and whose it is. */
+import { WsPrismError } from "./errors.js";
+export function receive(parts, raw) {
+    const { link, calls, rooms, events } = parts;
+    parts.liveness.heard();
+    const decoded = link.codec.decode(raw);
+    if (!decoded)
+        return;
+    if ("hot" in decoded) {
+        if (!rooms.onHot(decoded.hot, decoded.number))
+            events.emit("hot", decoded.hot);
+        return;
+    }
+    const { message } = decoded;
+    const call = calls.of(message.seq);
+    if (message.svc === "sys")
+        return onSys(parts, message, call);
+    if (call && !call.again)
+        return calls.resolve(call, message.data);
+    const room = rooms.get(message.room);
+    if (!room)
+        events.emit("message", message);
+    else if (message.svc === "room" && message.type === "presence_diff")
+        room.onPresence(message.data);
+    else
+        room.onMessage(message);
+}
+function onSys(parts, { type, seq, room, data: given }, call) {
+    const { life, calls, rooms, events } = parts;
+    const data = (given ?? {});
+    switch (type) {
+        case "error":
+            return onError(parts, seq, data, call);
+        case "authed":
+            return onAuthed(life, data);
+        case "joined":
+            rooms.onJoined(seq, room, data);
+            break;
+        case "left":
+            rooms.onLeft(seq, room);
+            break;
+        case "gap":
+            rooms.get(room)?.onGap(data);
+            break;
+        case "pong":
+            parts.liveness.pong(seq);
+            break;
+        case "refreshed":
+            if (life.session) {
+                life.session = { ...life.session, expiresAt: data["expires_at"] ?? null };
+                parts.expires(life.session.expiresAt);
+            }
+            break;
+        case "draining": {
+            const reconnectAfterMs = Number(data["reconnect_after_ms"] ?? 0);
+            life.draining(reconnectAfterMs);
+            events.emit("draining", { reconnectAfterMs });
+        }
+    }
+    if (call && call.again === (type === "ack"))
+        calls.resolve(call, given);
+}
+function onAuthed(life, data) {
+    if (life.session)
+        return;
+    const { tenant, user, sid, expires_at: expiresAt = null, data: given = null } = data;
+    life.authed({ tenant, user, sid, expiresAt, data: given });
+}
+function onError(parts, seq, data, call) {
+    const error = new WsPrismError(String(data["code"]), String(data["msg"] ?? ""));
+    if (!parts.life.session)
+        return parts.life.refused(error.message, Number(data["retry_after_ms"] ?? 0));
+    if (parts.rooms.onError(seq, error))
+        return;
+    if (call)
+        parts.calls.reject(call, error);
+    else
+        parts.fault(error);
+}

@@ -1,0 +1,2 @@
+/** What a client tells of itself. */
+export {};
