@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wsprism.policy.history import HistoryBounds, Position
-from wsprism.ports import Batch, Broker, Draft, Ordered, Unavailable, Window
+from wsprism.ports import Batch, Broker, Draft, EntryPage, Ordered, Unavailable, Window
 
 __all__ = ["BrokerContract", "Ear"]
 
@@ -33,6 +33,9 @@ class Ear:
 
     def hot(self, frames: Sequence[bytes]) -> None:
         self.told.append(list(frames))
+
+    def present(self, user: str, sid: str, entry: bytes | None) -> None:
+        self.told.append((user, sid, entry))
 
 
 class BrokerContract:
@@ -201,3 +204,78 @@ class BrokerContract:
         assert missed.epoch == window.epoch
         third = await self.publish(two, b"3")
         await self.hears(ear, Batch(third.epoch, 3, (b"3",)))
+
+    async def listed(self, broker: Broker, room: str = "a") -> dict[tuple[str, str], bytes]:
+        found: dict[tuple[str, str], bytes] = {}
+        cursor = ""
+        while True:
+            page = await self.ask(broker.list_entries, room, cursor)
+            assert isinstance(page, EntryPage)
+            found.update({(one.user, one.sid): one.entry for one in page.entries})
+            cursor = page.cursor
+            if not cursor:
+                return found
+
+    async def test_who_is_present_is_told_every_node_in_the_order_of_what_is_published(self) -> None:
+        one, two = await self.brokers()
+        ears = [Ear(one), Ear(two)]
+        for ear in ears:
+            await self.hears(ear, "subscribed")
+        one.put_entry("a", "ann", "1", b"\xff\x00")
+        first = await self.publish(one, b"1")
+        one.put_entry("a", "ann", "1", b"\xff\x00")
+        one.remove_entry("a", "ann", "1")
+        one.remove_entry("a", "never", "1")
+        second = await self.publish(one, b"2")
+        for ear in ears:
+            await self.hears(
+                ear,
+                ("ann", "1", b"\xff\x00"),
+                Batch(first.epoch, 1, (b"1",)),
+                ("ann", "1", None),
+                Batch(second.epoch, 2, (b"2",)),
+            )
+
+    async def test_an_entry_is_of_the_node_that_put_it_last(self) -> None:
+        one, two = await self.brokers()
+        ear = Ear(two)
+        await self.hears(ear, "subscribed")
+        one.put_entry("a", "ann", "1", b"on one")
+        await self.hears(ear, ("ann", "1", b"on one"))
+        two.put_entry("a", "ann", "1", b"on two")
+        await self.hears(ear, ("ann", "1", b"on two"))
+        one.remove_entry("a", "ann", "1")
+        await self.settle()
+        assert await self.listed(one) == await self.listed(two) == {("ann", "1"): b"on two"}
+        two.remove_entry("a", "ann", "1")
+        await self.hears(ear, ("ann", "1", None))
+        assert await self.listed(one) == {}
+
+    async def test_pages_have_everybody_who_is_there_all_the_while(self) -> None:
+        one, two = await self.brokers()
+        expected = {(f"u{n}", "1"): b"%d" % n for n in range(1000)}
+        for (user, sid), entry in expected.items():
+            (one if int(entry) % 2 else two).put_entry("a", user, sid, entry)
+        await self.settle()
+        await self.publish(one, b"behind them")
+        await self.publish(two, b"behind them")
+        assert await self.listed(one) == expected
+        assert await self.listed(one, "b") == {}
+
+    async def test_what_is_said_of_presence_while_the_connection_is_lost_is_owed(self) -> None:
+        one, two = await self.brokers()
+        for sid in ("goes", "changes"):
+            one.put_entry("a", "ann", sid, b"before")
+        await self.publish(one, b"behind them")
+        ear = Ear(two)
+        await self.hears(ear, "subscribed")
+        await self.lose(one)
+        assert await self.ask(one.list_entries, "a", "") is Unavailable.AWAY
+        one.remove_entry("a", "ann", "goes")
+        one.put_entry("a", "ann", "changes", b"meanwhile")
+        one.put_entry("a", "ann", "changes", b"after")
+        one.put_entry("a", "ann", "comes", b"new")
+        await self.come_again(one)
+        await self.until(lambda: ("ann", "comes", b"new") in ear.told)
+        await self.settle()
+        assert await self.listed(two) == {("ann", "changes"): b"after", ("ann", "comes"): b"new"}

@@ -24,11 +24,13 @@ from wsprism.policy.sessions import Deny, SessionPolicy
 from wsprism.ports import (
     Batch,
     Draft,
+    EntryPage,
     Listed,
     ListedRoom,
     ListedSession,
     Opened,
     Ordered,
+    PresenceEntry,
     RegistryListener,
     RoomCounts,
     RoomListener,
@@ -65,6 +67,7 @@ class ModelRedis:
     revoked: set[tuple[Revocable, str]] = field(default_factory=set)
     registries: list[ModelRegistry] = field(default_factory=list)
     generations: int = 0
+    present: dict[str, dict[tuple[str, str], tuple[ModelBroker, bytes]]] = field(default_factory=dict)
 
     def room(self, name: str, bounds: HistoryBounds | None) -> History[bytes]:
         if name not in self.rooms:
@@ -118,14 +121,35 @@ class ModelRedis:
     def rooms_of(self, key: SessionKey) -> list[str]:
         return [room for room, some in self.members.items() if key in some]
 
+    def put_entry(self, name: str, node: ModelBroker, key: tuple[str, str], entry: bytes) -> None:
+        """``entry`` b"": it is present no more."""
+        here = self.present.setdefault(name, {})
+        owner, before = here.get(key, (None, None))
+        if entry:
+            here[key] = node, entry
+        elif owner is node:
+            del here[key]
+        if (entry and before != entry) or (not entry and owner is node):
+            self.tell(name, lambda one: one.present(*key, entry or None))
+
+    def reap_entries(self, node: ModelBroker) -> None:
+        """The node is dead: what it had put goes."""
+        for name, here in self.present.items():
+            for key in [key for key, (owner, _) in here.items() if owner is node]:
+                self.put_entry(name, node, key, b"")
+
     def flush_all(self) -> None:
         """As FLUSHALL: nobody is told."""
         self.rooms.clear()
+        self.present.clear()
 
     def push(self, name: str, batch: Batch) -> None:
+        self.tell(name, lambda one: one.ordered(batch))
+
+    def tell(self, name: str, what: Callable[[RoomListener], object]) -> None:
         for node in self.nodes:
             if name in node.channels:
-                node.come_back(lambda node=node: node.tell(name, lambda one: one.ordered(batch)), push=True)  # type: ignore[misc]
+                node.come_back(lambda node=node: node.tell(name, what), push=True)  # type: ignore[misc]
 
 
 class _Subscription:
@@ -157,6 +181,7 @@ class ModelBroker:
         self._to_node: deque[tuple[Callable[[], object], bool, bool]] = deque()
         self._unresolved: list[_Publication] = []
         self._asked: list[Callable[[Any], object]] = []
+        self._words: list[_Word] = []
         self.registry: ModelRegistry | None = None
         redis.nodes.append(self)
 
@@ -208,6 +233,23 @@ class ModelBroker:
     def purge(self, room: str, bounds: HistoryBounds | None, done: Callable[[Position | Unavailable], object]) -> None:
         self.ask(lambda: self.redis.begin_anew(room, bounds), done)
 
+    def put_entry(self, room: str, user: str, sid: str, entry: bytes) -> None:
+        self._say_entry(_Word(room, (user, sid), entry))
+
+    def remove_entry(self, room: str, user: str, sid: str) -> None:
+        self._say_entry(_Word(room, (user, sid), b""))
+
+    def list_entries(self, room: str, cursor: str, done: Callable[[EntryPage | Unavailable], object]) -> None:
+        """A page is of two."""
+
+        def page() -> EntryPage:
+            here = self.redis.present.get(room, {})
+            keys = [key for key in sorted(here) if not cursor or key >= tuple(cursor.split("/"))]
+            entries = [PresenceEntry(*key, here[key][1]) for key in keys[:2]]
+            return EntryPage(entries, "/".join(keys[2]) if keys[2:] else "")
+
+        self.ask(page, done)
+
     # What a test does
 
     @property
@@ -251,6 +293,8 @@ class ModelBroker:
         self.away = False
         if self.registry is not None:
             self.registry.pay()
+        for word in list(self._words):
+            self._send_word(word)
         for subscription in self.listening.values():
             self._subscribe(subscription)
         unresolved, self._unresolved = self._unresolved, []
@@ -304,6 +348,18 @@ class ModelBroker:
 
         self.say(command)
 
+    def _say_entry(self, word: _Word) -> None:
+        """It is owed until it was answered."""
+        self._words.append(word)
+        self._send_word(word)
+
+    def _send_word(self, word: _Word) -> None:
+        def carry_out() -> None:
+            self.redis.put_entry(word.room, self, word.key, word.entry)
+            self.come_back(lambda: self._words.remove(word) if word in self._words else None)
+
+        self.say(carry_out)
+
     def _execute(self, publication: _Publication) -> None:
         answer = publication.answer = self.redis.publish(publication.room, publication.drafts, publication.bounds)
         assert answer is not None
@@ -339,6 +395,15 @@ class _Publication:
     bounds: HistoryBounds | None
     done: Callable[[Any], object]
     answer: Ordered | None = None
+
+
+@dataclass(eq=False)
+class _Word:
+    """Of one entry of presence; b"": it is gone."""
+
+    room: str
+    key: tuple[str, str]
+    entry: bytes
 
 
 @dataclass(eq=False)

@@ -52,6 +52,9 @@ class Ear:
     def hot(self, frames: Sequence[bytes]) -> None:
         """Nobody sends any."""
 
+    def present(self, user: str, sid: str, entry: bytes | None) -> None:
+        """Nobody is."""
+
     def ordered(self, batch: Batch) -> None:
         assert self.live
         if self.last is not None:

@@ -12,13 +12,13 @@ from wsprism.ports.broker import (
     Ordered,
     RoomListener,
     Subscription,
-    Unavailable,
     Window,
     WindowItem,
 )
 from wsprism.ports.clock import Clock
 from wsprism.ports.hosted_services import HostedService, RoomWatcher, ServiceCounts, ServiceHost, ServiceStatus
 from wsprism.ports.listed import Listed, ListedRoom, ListedSession, RoomCounts, SessionFilter, SessionKey
+from wsprism.ports.presence import EntryPage, PresenceBroker, PresenceEntry
 from wsprism.ports.registry import Answer, Opened, Registry, RegistryListener, SessionOpening
 from wsprism.ports.room_store import HistoryItem, KeepPublication, Kept, Mirror, RoomStore
 from wsprism.ports.services import ExtService, FilteringService, HotService, HotVerdict, ServiceContext
@@ -27,6 +27,7 @@ from wsprism.ports.streams import StreamCalls, StreamHub, StreamPeer
 from wsprism.ports.tickets import Authenticator, Principal, TicketRefusal, TicketRequest
 from wsprism.ports.tracer import Tracer
 from wsprism.ports.transport import Transport
+from wsprism.ports.unavailable import Unavailable
 
 __all__ = [
     "Answer",
@@ -39,6 +40,7 @@ __all__ = [
     "CallResult",
     "Clock",
     "Draft",
+    "EntryPage",
     "ExtService",
     "FilteringService",
     "HistoryItem",
@@ -54,6 +56,8 @@ __all__ = [
     "NewsPort",
     "Opened",
     "Ordered",
+    "PresenceBroker",
+    "PresenceEntry",
     "Principal",
     "Registry",
     "RegistryListener",

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple, Protocol
 
 from wsprism.policy.history import HistoryBounds, Position
+from wsprism.ports.presence import PresenceBroker
+from wsprism.ports.unavailable import Unavailable
 
 __all__ = [
     "Batch",
@@ -21,19 +22,9 @@ __all__ = [
     "Ordered",
     "RoomListener",
     "Subscription",
-    "Unavailable",
     "Window",
     "WindowItem",
 ]
-
-
-class Unavailable(Enum):
-    """What was asked did not happen, and never will by itself: it may be asked again later."""
-
-    AWAY = "away"
-    """There is nobody to ask, or this node may not write (its lease is over)."""
-    OVERLOADED = "overloaded"
-    """Too much waits for answers already."""
 
 
 class Draft(NamedTuple):
@@ -102,6 +93,10 @@ class RoomListener(Protocol):
         """Hot frames that another node has handed on. They have no place in any order."""
         ...
 
+    def present(self, user: str, sid: str, entry: bytes | None) -> None:
+        """A session has this entry of presence from here on, on whichever node; None: it is present no more."""
+        ...
+
     def lost(self) -> None:
         """Batches may be missing from here on. ``subscribed`` follows once it can; unless it was closed meanwhile."""
         ...
@@ -120,8 +115,8 @@ class Subscription(Protocol):
         ...
 
 
-class Broker(Protocol):
-    """What nodes tell each other about one tenant's rooms: their one order, and what is kept of it.
+class Broker(PresenceBroker, Protocol):
+    """What nodes tell each other about one tenant's rooms: their one order, what is kept of it, and who is present.
 
     ``bounds`` are a room's history; None: it counts its publications and keeps none. A room's epoch changes exactly
     when its count cannot go on: it was never seen before, it was purged or evicted, its time was over, or acknowledged

@@ -13,8 +13,8 @@ from wsprism.policy.decisions import Denied
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import SessionPolicy
-from wsprism.ports.broker import Unavailable
 from wsprism.ports.listed import Listed, ListedRoom, ListedSession, RoomCounts, SessionFilter, SessionKey
+from wsprism.ports.unavailable import Unavailable
 
 __all__ = ["Answer", "Opened", "Registry", "RegistryListener", "SessionOpening"]
 

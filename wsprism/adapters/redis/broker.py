@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from wsprism.adapters.redis.call_line import refusal
+from wsprism.adapters.redis.call_line import Call, refusal
 from wsprism.adapters.redis.connection import RedisConnection
+from wsprism.adapters.redis.entries import RoomEntries
 from wsprism.adapters.redis.framing import framed
 from wsprism.adapters.redis.protocol import Refused, Unknown, Word
 from wsprism.adapters.redis.room_calls import Purge, Turn
@@ -15,7 +16,7 @@ from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.subscriptions import Hears, RoomSubscription, Subscriptions
 from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls, next_number
 from wsprism.policy.history import HistoryBounds, Position
-from wsprism.ports import Draft, Ordered, RoomListener, Unavailable, Window, WindowItem
+from wsprism.ports import Draft, EntryPage, Ordered, RoomListener, Unavailable, Window, WindowItem
 
 __all__ = ["BrokerNode", "RedisBroker"]
 
@@ -41,6 +42,7 @@ class RedisBroker(TenantCalls[BrokerNode]):
         self.control_at = 0
         """Where the stream of what every node is to hear stood when it took that lease."""
         self.subscriptions = Subscriptions(self)
+        self.presence = RoomEntries(self)
         self.max_histories = 10_000
         self.max_history_bytes = 67_108_864
         self._turns = 0
@@ -113,12 +115,22 @@ class RedisBroker(TenantCalls[BrokerNode]):
         arguments = (self._node.incarnation, self._turns, room, epoch, self.survives)
         self._add(room, Purge(arguments, epoch, done))
 
+    def put_entry(self, room: str, user: str, sid: str, entry: bytes) -> None:
+        self.presence.say(room, user, sid, entry)
+
+    def remove_entry(self, room: str, user: str, sid: str) -> None:
+        self.presence.say(room, user, sid, b"")
+
+    def list_entries(self, room: str, cursor: str, done: Callable[[EntryPage | Unavailable], object]) -> None:
+        self.presence.list(room, cursor, done)
+
     # What its node tells
 
     def up(self, line: RedisConnection) -> None:
         """There is a connection, and the node's lease holds."""
         self.connection = line
         self._send_lines()
+        self.presence.say_owed()
         self.subscriptions.up()
 
     def down(self) -> None:
@@ -127,7 +139,27 @@ class RedisBroker(TenantCalls[BrokerNode]):
         self._give_up_unsent()
         self.subscriptions.down()
 
+    def look(self) -> None:
+        """From time to time: whether something was missed, or could not be said."""
+        self.presence.say_owed()
+        self.subscriptions.look()
+        self.subscriptions.ask_again()
+
     # What its parts need
+
+    def last_unsent(self, room: str) -> Call | None:
+        """What stands at the end of a room's line, if it was not sent yet."""
+        line = self._lines.get(room)
+        return None if line is None else line.last_unsent()
+
+    def unsent(self, room: str) -> Sequence[Call]:
+        """What stands in a room's line and was not sent yet."""
+        line = self._lines.get(room)
+        return () if line is None else line.unsent()
+
+    def add_unbounded(self, room: str, what: Call) -> None:
+        """Behind what is done to the room already."""
+        self._add_unbounded(room, what)
 
     @property
     def survives(self) -> int:

@@ -75,6 +75,14 @@ class CallLine:
         if len(self._calls) == 1:
             self.send()
 
+    def last_unsent(self) -> Call | None:
+        """What stands at the end, if it was not sent yet."""
+        return self._calls[-1] if len(self._calls) > self._sent else None
+
+    def unsent(self) -> Sequence[Call]:
+        """What was not sent yet, in its order."""
+        return list(self._calls)[self._sent :]
+
     def send(self) -> None:
         """What stands in front, for the first time, or again where its connection was lost."""
         if not self._calls:

@@ -348,8 +348,7 @@ class RedisNode:
     def _look_at_rooms(self) -> None:
         self._look = asyncio.get_running_loop().call_later(_LOOK_S * random.uniform(1, 2), self._look_at_rooms)
         for broker in self.brokers:
-            broker.subscriptions.look()
-            broker.subscriptions.ask_again()
+            broker.look()
 
 
 def _ignored(_: object) -> None:

@@ -93,16 +93,16 @@ class RedisRegistry(TenantCalls[CallsNode]):
 
     def close(self, key: SessionKey) -> None:
         self.sessions.pop(key, None)
-        self._depart(Depart(script("close_session"), (*_words(key), 0), key, self._owe))
+        self._depart(Depart(script("close_session"), _words(key), key, self._owe))
 
     def join(
         self, key: SessionKey, room: str, limits: Limits, done: Callable[[Denied | Unavailable | None], object]
     ) -> None:
         bounds = limits.max_rooms_total, limits.max_users_per_room, limits.max_rooms_per_user
-        self._add(key, Join((self.incarnation, *_words(key), room, *bounds, ""), len(room), done))
+        self._add(key, Join((self.incarnation, *_words(key), room, *bounds), len(room), done))
 
     def leave(self, key: SessionKey, room: str) -> None:
-        self._depart(Depart(script("leave"), (*_words(key), room, 0), key, self._owe))
+        self._depart(Depart(script("leave"), (*_words(key), room), key, self._owe))
 
     def revoke(
         self,

@@ -67,6 +67,8 @@ class RoomSubscription:
         self.live = False
         self.last: tuple[bytes, int] | None = None
         """Epoch and offset of the last that was handed on; None: it is not known."""
+        self.present_at: int | None = None
+        """The version of presence that was handed on last; None: nobody has asked who is there."""
         self.owner = owner
 
     def close(self) -> None:
@@ -86,11 +88,27 @@ class RoomSubscription:
             case [b"H", node, *frames]:
                 if node != incarnation:
                     self.listener.hot(frames)
+            case [b"P", version, user, sid, entry] if version.isdigit():
+                self._hear_entry(int(version), user.decode(errors="replace"), sid.decode(errors="replace"), entry)
             case [b"N", nodes] if nodes.isdigit():
                 self.others = int(nodes) > 1
             case [b"G", epoch, _]:
                 self.last = epoch, 0
                 self.listener.ordered(Batch(epoch.decode(errors="replace"), 1, ()))
+
+    def _hear_entry(self, version: int, user: str, sid: str, entry: bytes) -> None:
+        at = self.present_at
+        if at is None or version in (0, at + 1):
+            self.present_at = None if at is None else version
+            self.listener.present(user, sid, entry or None)
+        else:
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Something is missing, or is not what it was: its listener looks again."""
+        self.last = self.present_at = None
+        self.listener.lost()
+        self.listener.subscribed()
 
     def unsubscribed(self) -> None:
         """Redis has ended it by itself."""
@@ -106,7 +124,7 @@ class RoomSubscription:
     def lose(self) -> None:
         """Something may be missing."""
         self.others = True
-        self.last = None
+        self.last = self.present_at = None
         if self.live:
             self.live = False
             self.listener.lost()
@@ -259,14 +277,13 @@ class Subscriptions:
             if not isinstance(answer, list) or answer[0] != b"OK":
                 return
             for at, subscription in enumerate(some):
-                epoch, top, nodes = answer[1 + 3 * at : 4 + 3 * at]
+                epoch, top, nodes, version = answer[1 + 4 * at : 5 + 4 * at]
                 if not subscription.live or subscription.last is None:
                     continue
                 subscription.others = nodes > 1
-                if subscription.last != (epoch, int(top)):
-                    subscription.last = None
-                    subscription.listener.lost()
-                    subscription.listener.subscribed()
+                moved = subscription.present_at not in (None, int(version))
+                if moved or subscription.last != (epoch, int(top)):
+                    subscription.begin_anew()
 
         rooms = [one.room for one in some]
         self._owner.call(script("positions"), (self._owner.incarnation, self._owner.survives, *rooms), told)

@@ -54,6 +54,7 @@ from wsprism.realtime.room.publications import numbered_frame
 from wsprism.realtime.room.recovery import Replay
 from wsprism.realtime.room.samples import Samples
 from wsprism.realtime.room.snapshot import RoomSnapshot
+from wsprism.realtime.room.step import Step
 from wsprism.realtime.room.turn import Turn
 from wsprism.realtime.rules import TenantContext, TenantRules
 from wsprism.realtime.session import Session
@@ -148,7 +149,7 @@ class Room(Actor):
         others: list[object] = []
         if isinstance(turn, MixedTurn):
             others += [*turn.others, *([turn.closes] if turn.closes else ())]
-        others += [one for one in self._line.items if not isinstance(one, ExtPublication | HotPublication)]
+        others += [one for one in self._line.items if not isinstance(one, ExtPublication | HotPublication | Step)]
         for item in others:
             self.context.ref.tell_control(item)
         self._forget_what_may_be_lost()

@@ -45,7 +45,7 @@ class Attendance:
             self.presence = None
             return
         begins = presences.get(room.name) is None
-        presence = self.presence = presences.of(room.name, rules)
+        presence = self.presence = self._of(rules)
         if begins:
             for session in room.members.roster:
                 presence.join(RoomJoin(session, None), room.context.ref, room.tenant.unix_now())
@@ -54,7 +54,7 @@ class Attendance:
         presence, room = self.presence, self._room
         if presence is None:
             return
-        presence = self.presence = room.tenant.presences.of(room.name, presence.rules)
+        presence = self.presence = self._of(presence.rules)
         presence.join(item, room.context.ref, room.tenant.unix_now())
         presence.subscribe(item.session, asks=item.wants is not None and item.wants.presence)
 
@@ -106,3 +106,7 @@ class Attendance:
         else:
             return None
         return Frame(wire.encode(message), Lane.RELIABLE, None)
+
+    def _of(self, rules: PresenceRules) -> RoomPresence:
+        """The room's, which begins now if there is none."""
+        return self._room.tenant.presences.of(self._room.name, rules)

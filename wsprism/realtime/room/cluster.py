@@ -14,27 +14,25 @@ from actors import ActorRef
 from wsprism.policy.history import Position
 from wsprism.ports import Batch, Unavailable
 from wsprism.protocol import sysmsg
-from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import JSON
 from wsprism.protocol.frames import text_frame
 from wsprism.realtime.messages import (
     CloseRoom,
     ExtPublication,
-    HistoryQuery,
     HotPublication,
-    JoinUndone,
     PublicationList,
-    RoomJoin,
-    RoomLeave,
     SampledPublication,
 )
 from wsprism.realtime.room.actor import Room
-from wsprism.realtime.room.ears import Ears, Heard, HotFrames, Signal
-from wsprism.realtime.room.history import KeptPublication, kept_at
+from wsprism.realtime.room.ears import Ears, Heard, HotFrames, PresentNow, Signal
+from wsprism.realtime.room.history import KeptPublication
 from wsprism.realtime.room.hot_out import HotOut
 from wsprism.realtime.room.inbox import MAX_WAITING, MAX_WAITING_BYTES, size_of
-from wsprism.realtime.room.outbox import ROOM_AWAY
 from wsprism.realtime.room.remote import frame_from, publication_from
+from wsprism.realtime.room.roll_call import RollNews
+from wsprism.realtime.room.shared_attendance import SharedAttendance
+from wsprism.realtime.room.waiting import GiveUp, Held, Waiting
+from wsprism.realtime.room.window import mirror_window, missed
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -42,23 +40,20 @@ if TYPE_CHECKING:
 
     from wsprism.policy.history import HistoryBounds
     from wsprism.ports import Broker, Mirror, Subscription, Window
+    from wsprism.realtime.messages import RoomJoin
     from wsprism.realtime.outbound.flusher import Flusher
     from wsprism.realtime.room.history import RoomHistory
     from wsprism.realtime.room.inbox import Inbox
     from wsprism.realtime.room.outbox import Outbox
     from wsprism.realtime.room.snapshot import RoomSnapshot
+    from wsprism.realtime.room.step import Step
     from wsprism.realtime.rules import TenantContext
     from wsprism.realtime.tenant.registry import Roster
 
-__all__ = ["HOT_TICK_S", "JOINS_WAIT_S", "ClusterRoom"]
-
-JOINS_WAIT_S: Final = 2.0
-"""So long whoever joins waits for a room that does not stand where it should."""
+__all__ = ["HOT_TICK_S", "ClusterRoom"]
 
 READ_AGAIN_S: Final = 0.25
 HOT_TICK_S: Final = 0.01
-
-_Held = RoomJoin | RoomLeave | HistoryQuery | CloseRoom
 
 
 class _Standing(Enum):
@@ -87,11 +82,8 @@ class _ReadAgain:
         self.question = question
 
 
-class _GiveUp:
-    """To itself: whoever joins has waited long enough."""
-
-    def __init__(self, since: object) -> None:
-        self.since = since
+class _ToldAll:
+    """To itself: it knows who is present."""
 
 
 class _HotTick:
@@ -116,6 +108,7 @@ class ClusterRoom(Room):
         outbox: Outbox,
     ) -> None:
         super().__init__(name, roster, users, inbox, tenant, flusher, history, snapshot)
+        self.attendance: SharedAttendance = SharedAttendance(self, broker)
         self._broker = broker
         self._mirror = mirror
         self._outbox = outbox
@@ -126,9 +119,7 @@ class ClusterRoom(Room):
         self._position: Position | None = None
         self._mirrors = False
         self._question: object = None
-        self._held: list[_Held] = []
-        self._refuses = False
-        self._waits_since: object = None
+        self._waiting = Waiting(self)
         self._hot_out = HotOut()
         self._hot_told = False
 
@@ -138,7 +129,7 @@ class ClusterRoom(Room):
 
     def on_failure(self, error: Exception) -> None:
         super().on_failure(error)
-        for item in self._held:
+        for item in self._waiting.held:
             self.context.ref.tell_control(item)
 
     def on_stop(self) -> None:
@@ -146,6 +137,7 @@ class ClusterRoom(Room):
         if self._subscription is not None:
             self._subscription.close()
         self._mirror.drop(self.name)
+        self.attendance.end()
 
     def receive(self, message: object) -> None:
         kind = message.__class__
@@ -164,8 +156,8 @@ class ClusterRoom(Room):
                 self._gather_hot((message.publication,))
         elif isinstance(message, PublicationList):
             self._take_list(message)
-        elif isinstance(message, RoomJoin | RoomLeave | HistoryQuery | CloseRoom):
-            if not self._holds(message):
+        elif isinstance(message, Held):
+            if not self._waiting.holds(message):
                 super().receive(message)
         elif isinstance(message, _Read):
             if message.question is self._question:
@@ -173,9 +165,12 @@ class ClusterRoom(Room):
         elif isinstance(message, _ReadAgain):
             if message.question is self._question:
                 self._standing = _Standing.BEHIND
-        elif isinstance(message, _GiveUp):
-            if message.since is self._waits_since:
-                self._give_up()
+        elif isinstance(message, RollNews):
+            self.attendance.hear_of_roll(message)
+        elif kind is _ToldAll:
+            self._let_in()
+        elif isinstance(message, GiveUp):
+            self._give_up(message)
         elif kind is _HotTick:
             self._hot_told = False
             frames = self._hot_out.take(self.context.ref)
@@ -235,10 +230,14 @@ class ClusterRoom(Room):
                 self._take_batch(what)
         elif isinstance(what, HotFrames):
             self._take_hot(what.frames)
+        elif isinstance(what, PresentNow):
+            self.attendance.hear(what.user, what.sid, what.entry)
         elif what is Signal.SUBSCRIBED:
             self._fall_back(_Standing.BEHIND)
+            self.attendance.subscribed()
         else:
             self._fall_back(_Standing.DEAF)
+            self.attendance.lost()
 
     def _goes_on(self, batch: Batch) -> bool:
         """Whether a room that keeps nothing, and so cannot read it, may take what comes before it knows all."""
@@ -294,13 +293,16 @@ class ClusterRoom(Room):
 
     # Where the room stands
 
+    @property
+    def stands(self) -> bool:
+        """Whether it stands where it should, and knows who is present."""
+        return self._standing is _Standing.LIVE and self.attendance.known
+
     def _fall_back(self, standing: _Standing) -> None:
         """What comes now is not heard; whoever joins waits for a while."""
         self._standing = standing
         self._question = None
-        if self._waits_since is None and not self._refuses:
-            self._waits_since = object()
-            self.context.call_later(JOINS_WAIT_S, _GiveUp(self._waits_since))
+        self.wait()
 
     def _read(self) -> None:
         self._standing = _Standing.READING
@@ -321,46 +323,31 @@ class ClusterRoom(Room):
             return
         self._question = None
         before, now = self._position, Position(answer.epoch, answer.top)
-        missed = None if before is None else _missed(answer, before)
-        if before is None or missed is None or not self._fill(answer, before, missed):
+        behind = None if before is None else missed(answer, before)
+        if before is None or behind is None or not self._fill(answer, before, behind):
             self._load(answer, answer.top)
             self._position = now
             if self.members.roster:
                 self._tell_gap(now)
         self._standing = _Standing.LIVE
-        self._waits_since = None
-        self._refuses = False
-        held, self._held = self._held, []
-        for item in held:
-            super().receive(item)
+        self._let_in()
 
-    def _fill(self, window: Window, before: Position, missed: Sequence[bytes]) -> bool:
+    def _fill(self, window: Window, before: Position, behind: Sequence[bytes]) -> bool:
         """Have the members get what they have missed; False: not all of it can be read."""
         if not self._mirrors:
             self._load(window, before.offset)
-        if missed and not self._take(missed, before):
+        if behind and not self._take(behind, before):
             return False
-        self.tenant.counters.broker.filled += bool(missed)
+        self.tenant.counters.broker.filled += bool(behind)
         return True
 
     def _load(self, window: Window, until: int) -> None:
         """Mirror what is kept up to ``until``, as far back as all of it can be read; nothing without a history."""
         bounds = self._bounds
         self._mirrors = self.remembers = bounds is not None
-        if bounds is None:
-            return
-        kept: list[tuple[KeptPublication, float]] = []
-        for item in window.items:
-            if item.offset > until:
-                break
-            publication = publication_from(item.payload)
-            if publication is None:
-                kept.clear()
-            else:
-                kept.append((kept_at(publication, self.name, item.offset), item.age_s))
-        assert self.history is not None
-        self._mirror.load(self.name, Position(window.epoch, until), bounds, kept)
-        self.history.begin_at(window.epoch)
+        if bounds is not None and self.history is not None:
+            mirror_window(self._mirror, self.name, bounds, window, until)
+            self.history.begin_at(window.epoch)
 
     def _tell_gap(self, position: Position) -> None:
         """What the members have of the room may be stale from here on."""
@@ -383,28 +370,16 @@ class ClusterRoom(Room):
 
     # Who waits for it
 
-    def _holds(self, item: _Held) -> bool:
-        """Whether ``item`` waits, or was refused, because the room does not stand where it should."""
-        if isinstance(item, CloseRoom):
-            return self._keeps_back(item, bool(self._held))
-        if isinstance(item, RoomLeave):
-            return self._keeps_back(item, any(_session_of(one) is item.session for one in self._held))
-        if self._standing is _Standing.LIVE and not self._held:
-            if not isinstance(item, RoomJoin) or not self._is_ahead(item):
-                return False
-            self._fall_back(_Standing.BEHIND)
-        if self._refuses:
-            self._refuse(item)
-            return True
-        return self._keeps_back(item, True)
+    def wait(self) -> None:
+        """Whoever joins waits for a while."""
+        self._waiting.begin()
 
-    def _keeps_back(self, item: _Held, waits: bool) -> bool:
-        if waits:
-            self._held.append(item)
-        return waits
+    def read_again(self) -> None:
+        """It may be behind."""
+        self._fall_back(_Standing.BEHIND)
 
-    def _is_ahead(self, join: RoomJoin) -> bool:
-        """Whether it has seen more of the room, on another node, than has come here."""
+    def lags_behind(self, join: RoomJoin) -> bool:
+        """Whether who joins has seen more of the room, on another node, than has come here."""
         since, position = None if join.wants is None else join.wants.since, self._position
         return (
             since is not None
@@ -414,25 +389,28 @@ class ClusterRoom(Room):
             and since.offset > position.offset
         )
 
-    def _give_up(self) -> None:
-        """Whoever waits is told to come back later; so is everybody until the room stands where it should."""
-        self._waits_since = None
-        self._refuses = True
-        self._outbox.refuse_waiting()
-        held, self._held = self._held, []
-        for item in held:
-            if isinstance(item, RoomJoin | HistoryQuery):
-                self._refuse(item)
-            else:
+    def told_all(self) -> None:
+        """It knows who is present."""
+        self.context.ref.tell_control(_ToldAll())
+
+    def add_step(self, step: Step) -> None:
+        """Behind all that waits in its line."""
+        self._line.add_other(step)
+
+    def ends_with(self, step: Step) -> bool:
+        """Whether nothing has come behind it."""
+        return bool(self._line.items) and self._line.items[-1] is step
+
+    def _let_in(self) -> None:
+        if self.stands:
+            for item in self._waiting.let_in():
                 super().receive(item)
 
-    def _refuse(self, item: RoomJoin | HistoryQuery) -> None:
-        session = item.session
-        if isinstance(item, RoomJoin):
-            is_new = session not in self.members.roster
-            self.tenant.ref.tell_control(JoinUndone(session, self.name, item.seq, item.token, is_new))
-        else:
-            session.outlet.send(sysmsg.error(ErrorCode.UNAVAILABLE, ROOM_AWAY, session.trace_id, item.seq))
+    def _give_up(self, word: GiveUp) -> None:
+        if self._waiting.is_due(word):
+            self._outbox.refuse_waiting()
+            for item in self._waiting.give_up():
+                super().receive(item)
 
     def _close(self, item: CloseRoom) -> None:
         """Not before everything that was published here has been answered: one actor at a time speaks for a room."""
@@ -443,15 +421,3 @@ class ClusterRoom(Room):
             self._outbox.when_empty = lambda: ref.tell_control(item)
         else:
             super()._close(item)
-
-
-def _session_of(item: _Held) -> Any:
-    return None if isinstance(item, CloseRoom) else item.session
-
-
-def _missed(window: Window, since: Position) -> list[bytes] | None:
-    """What comes behind ``since``, when all of it is there."""
-    if window.epoch != since.epoch or window.top < since.offset:
-        return None
-    missed = [item.payload for item in window.items if item.offset > since.offset]
-    return missed if len(missed) == window.top - since.offset else None

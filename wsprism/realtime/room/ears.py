@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.ports import Batch
 
-__all__ = ["Ears", "Heard", "HotFrames", "Signal"]
+__all__ = ["Ears", "Heard", "HotFrames", "PresentNow", "Signal"]
 
 
 class Signal(Enum):
@@ -32,12 +32,23 @@ class HotFrames:
         self.frames = frames
 
 
+class PresentNow:
+    """A session has this entry of presence; None: it is present no more."""
+
+    __slots__ = ("entry", "sid", "user")
+
+    def __init__(self, user: str, sid: str, entry: bytes | None) -> None:
+        self.user = user
+        self.sid = sid
+        self.entry = entry
+
+
 class Heard:
     """To a room: what its broker said."""
 
     __slots__ = ("ears", "what")
 
-    def __init__(self, ears: Ears, what: Batch | HotFrames | Signal) -> None:
+    def __init__(self, ears: Ears, what: Batch | HotFrames | PresentNow | Signal) -> None:
         self.ears = ears
         self.what = what
 
@@ -56,6 +67,9 @@ class Ears:
 
     def hot(self, frames: Sequence[bytes]) -> None:
         self._room.tell_control(Heard(self, HotFrames(frames)))
+
+    def present(self, user: str, sid: str, entry: bytes | None) -> None:
+        self._room.tell_control(Heard(self, PresentNow(user, sid, entry)))
 
     def lost(self) -> None:
         self._room.tell_control(Heard(self, Signal.LOST))

@@ -19,6 +19,7 @@ from wsprism.realtime.messages import (
 )
 from wsprism.realtime.room.inbox import size_of
 from wsprism.realtime.room.mixed_turn import MixedTurn
+from wsprism.realtime.room.step import Step
 from wsprism.realtime.room.turn import Turn
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ _MOST_BYTES_AT_ONCE: Final = 256 * 1024
 
 Publication = ExtPublication | HotPublication
 Question = MembersQuery | HistoryQuery | PresenceQuery | PresenceState
-Other = RoomJoin | RoomLeave | Question | InfoChanged | CloseRoom
-Item = ExtPublication | HotPublication | RoomJoin | RoomLeave | Question | InfoChanged | CloseRoom
+Other = RoomJoin | RoomLeave | Question | InfoChanged | Step | CloseRoom
+Item = ExtPublication | HotPublication | RoomJoin | RoomLeave | Question | InfoChanged | Step | CloseRoom
 
 
 class Line:

@@ -18,6 +18,7 @@ from wsprism.realtime.messages import (
     RoomLeave,
 )
 from wsprism.realtime.room.answers import frame_for
+from wsprism.realtime.room.step import Step
 from wsprism.realtime.room.turn import TO_THE_END, Turn
 from wsprism.realtime.room.values import values_frame
 
@@ -61,6 +62,10 @@ class MixedTurn(Turn):
             return False
         if isinstance(item, CloseRoom):
             self.closes = item
+            return True
+        if isinstance(item, Step):
+            self.taken += item.work
+            item.carry_out()
             return True
         session = item.session
         if session in self._moved:

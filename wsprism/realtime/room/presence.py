@@ -80,7 +80,7 @@ class RoomPresence:
         key = (session.user, session.sid)
         before = self._presence.entry(*key)
         holder = self._holders.get(key)
-        lingered = self._lingers.pop(key, None) is not None
+        lingered = self._ends_lingering(key)
         goes_on = before is not None and (lingered or (holder is not None and holder[0] is session))
         state = msgspec.UNSET if wants is None else wants.state
         if goes_on and before is not None:
@@ -95,7 +95,7 @@ class RoomPresence:
             self._answered.add(key)
         else:
             self._answered.discard(key)
-        self._presence.put(session.user, Entry(session.sid, since, info, state))
+        self._show(session.user, Entry(session.sid, since, info, state))
         self._forget_if_unheard()
 
     def leave(self, session: Session, room: ActorRef, now: float, *, lost: bool) -> None:
@@ -107,9 +107,9 @@ class RoomPresence:
         self._answered.discard(key)
         self._subscribers.pop(session, None)
         if lost and self.rules.linger_s > 0:
-            self._lingers[key] = now + self.rules.linger_s
+            self._linger(key, now + self.rules.linger_s)
         else:
-            self._presence.remove(*key)
+            self._hide(*key)
         self._forget_if_unheard()
 
     def set_state(self, session: Session, room: ActorRef, state: msgspec.Raw) -> bool:
@@ -118,7 +118,7 @@ class RoomPresence:
         before = self._presence.entry(*key)
         if before is None or self._holders.get(key) != (session, room):
             return False
-        self._presence.put(session.user, msgspec.structs.replace(before, state=state))
+        self._show(session.user, msgspec.structs.replace(before, state=state))
         self._forget_if_unheard()
         return True
 
@@ -128,15 +128,31 @@ class RoomPresence:
         before = self._presence.entry(*key)
         if before is None or key in self._answered or self._holders.get(key) != (session, room):
             return
-        self._presence.put(session.user, msgspec.structs.replace(before, info=_info_of(session)))
+        self._show(session.user, msgspec.structs.replace(before, info=_info_of(session)))
         self._forget_if_unheard()
 
     def expire(self, now: float) -> None:
         """Who has lingered long enough is gone."""
         for key in [key for key, until in self._lingers.items() if until <= now + _TICK_TOLERANCE_S]:
             del self._lingers[key]
-            self._presence.remove(*key)
+            self._hide(*key)
         self._forget_if_unheard()
+
+    def end(self) -> None:
+        """The room has none any more."""
+
+    def _show(self, user: str, entry: Entry) -> None:
+        self._presence.put(user, entry)
+
+    def _hide(self, user: str, sid: str) -> None:
+        self._presence.remove(user, sid)
+
+    def _linger(self, key: _Key, until: float) -> None:
+        self._lingers[key] = until
+
+    def _ends_lingering(self, key: _Key) -> bool:
+        """Whether it lingered, which it does no more."""
+        return self._lingers.pop(key, None) is not None
 
     def _forget_if_unheard(self) -> None:
         if not self._subscribers:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wsprism.realtime.messages import InfoChanged, PresenceDue, PresenceWanted
+from wsprism.realtime.tenant.present_over_nodes import list_over_nodes
 
 if TYPE_CHECKING:
+    from actors import Deferred
     from wsprism.policy.present import Listing
     from wsprism.realtime.tenant.actor import Tenant
 
@@ -21,7 +23,10 @@ __all__ = ["PRESENCE_HANDLERS", "PresenceForBackend", "tell_rooms_of_rules"]
 
 @dataclass(frozen=True, slots=True)
 class PresenceForBackend:
-    """Backend to tenant: who is in this room. The answer is a ``Listing``; None: it has no presence."""
+    """Backend to tenant: who is in this room. The answer is a ``Listing``; None: it has no presence.
+
+    Over nodes it is everybody on all of them; ``Denied`` while that cannot be known.
+    """
 
     room: str
 
@@ -91,10 +96,14 @@ def _look_after(tenant: Tenant, room: str) -> None:
         _tell_at(tenant, room, due)
 
 
-def _list(tenant: Tenant, message: PresenceForBackend) -> Listing | None:
-    context = tenant.tenant
-    rules = context.rules.rooms.of(message.room).presence
-    return None if rules is None else context.presences.listing(message.room, rules)
+def _list(tenant: Tenant, message: PresenceForBackend) -> Listing | Deferred | None:
+    context, room = tenant.tenant, message.room
+    rules, broker = context.rules.rooms.of(room).presence, context.broker_of(room)
+    if rules is None:
+        return None
+    if broker is not None:
+        return list_over_nodes(tenant, broker, room, rules.bounds.max_listed)
+    return context.presences.listing(room, rules)
 
 
 def tell_rooms_of_rules(tenant: Tenant) -> None:

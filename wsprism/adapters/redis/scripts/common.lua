@@ -5,9 +5,11 @@
 --   h:<room> stream: offset-0 -> t time, d body, i id      i:<room>  hash: id -> offset
 --   hx, hb   histories by last use, their bytes together   hz        their ends, where nobody is in the room
 --   b:<incarnation>:<room> hash: what it did last in a room: n number, e t o answer
+--   p:<room> hash: key -> number, incarnation, entry of presence; '' -> version, how often it has changed
+--   np:<incarnation> set: the entries that it has put, as room and key joined
 --   c:<room> channel of a room: fields, each behind its length
 --     T epoch, incarnation, batch, first offset, bodies: a turn       G epoch, top: it goes on from there
---     P version, user, sid, entry ('': gone): presence                N count: so many nodes listen
+--     P version (0: nobody is left), user, sid, entry ('': gone)      N count: so many nodes listen
 --     H incarnation, hot frames: handed on
 local T = KEYS[1]
 
@@ -23,6 +25,12 @@ end
 -- Text that anybody chose, so joined that it cannot be mistaken for another.
 local function joined(user, sid)
   return #user .. ':' .. user .. sid
+end
+
+local function parted(key)
+  local length = string.match(key, '^(%d+):')
+  local from = #length + 2
+  return string.sub(key, from, from + length - 1), string.sub(key, from + length)
 end
 
 local function framed(fields)
@@ -153,5 +161,48 @@ local function exit(node, room, now)
   else
     redis.call('DEL', m)
   end
+end
+
+-- A session is present in a room, with this entry; `key` is its user and sid joined.
+local function put_entry(node, room, key, entry)
+  local p = T .. 'p:' .. room
+  local before = redis.call('HGET', p, key)
+  local came, whose, was
+  if before then
+    came, whose, was = string.match(before, '^(%d+) (%d+) (.*)$')
+    if whose ~= node then
+      redis.call('SREM', T .. 'np:' .. whose, joined(room, key))
+    elseif was == entry then
+      return
+    end
+  end
+  redis.call('SADD', T .. 'np:' .. node, joined(room, key))
+  if was == entry then
+    redis.call('HSET', p, key, came .. ' ' .. node .. ' ' .. entry)
+    return
+  end
+  local version = number(redis.call('HINCRBY', p, '', 1))
+  redis.call('HSET', p, key, (came or version) .. ' ' .. node .. ' ' .. entry)
+  local user, sid = parted(key)
+  tell(room, {'P', version, user, sid, entry})
+end
+
+-- It is present no more, as far as this node is concerned: where it is on another one, that one's word counts.
+local function remove_entry(node, room, key)
+  local p = T .. 'p:' .. room
+  redis.call('SREM', T .. 'np:' .. node, joined(room, key))
+  local before = redis.call('HGET', p, key)
+  if not before or string.match(before, '^%d+ (%d+) ') ~= node then
+    return
+  end
+  redis.call('HDEL', p, key)
+  local version = '0'
+  if redis.call('HLEN', p) == 1 then
+    redis.call('DEL', p)
+  else
+    version = number(redis.call('HINCRBY', p, '', 1))
+  end
+  local user, sid = parted(key)
+  tell(room, {'P', version, user, sid, ''})
 end
 

@@ -1,10 +1,9 @@
 #!lua
 -- with members
--- A session joins a room within the limits; check and change are one step. Joining again changes its entry only.
---   incarnation, user, sid, generation, room, max_rooms_total, max_users_per_room, max_rooms_per_user,
---   its entry of presence ('': none)
+-- A session joins a room within the limits; check and change are one step. Joining again adds nothing.
+--   incarnation, user, sid, generation, room, max_rooms_total, max_users_per_room, max_rooms_per_user
 -- FENCED | GONE | DENIED, reason | OK, whether it was in already, whether it opened the room, users, sessions
-local node, user, sid, generation, room, entry = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[9]
+local node, user, sid, generation, room = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local rooms_total, users_per_room, rooms_per_user = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 if fenced(node) then
   return {'FENCED'}
@@ -21,9 +20,6 @@ local function answer(already, opened)
 end
 
 if redis.call('HEXISTS', r, key) == 1 then
-  if entry ~= '' then
-    present(room, key, node, entry)
-  end
   return answer(1, 0)
 end
 local opens = redis.call('HEXISTS', rooms, room) == 0
@@ -45,8 +41,5 @@ redis.call('HINCRBY', rooms, room, 1)
 redis.call('SADD', T .. 'sr:' .. key, room)
 if opens then
   redis.call('ZADD', T .. 'ro', redis.call('INCR', T .. 'rc'), room)
-end
-if entry ~= '' then
-  present(room, key, node, entry)
 end
 return answer(0, opens and 1 or 0)

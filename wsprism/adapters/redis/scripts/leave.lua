@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- with members
 -- A session leaves a room.
---   user, sid, generation, room, lingers (whether it stays present)
+--   user, sid, generation, room
 -- OK, whether it was in it, whether it closed the room
 local user = ARGV[1]
 local key = joined(user, ARGV[2])
@@ -9,7 +9,7 @@ local session = session_of(key)
 if not session or session.generation ~= ARGV[3] then
   return {'OK', 0, 0}
 end
-local closed = leave(key, user, ARGV[4], ARGV[5] == '1')
+local closed = leave(key, user, ARGV[4])
 if closed == nil then
   return {'OK', 0, 0}
 end

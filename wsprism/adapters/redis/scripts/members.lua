@@ -5,7 +5,6 @@
 --   sr:<key> set: a session's rooms             n:<incarnation> set: keys of its sessions
 --   r:<room> hash: key -> incarnation           u:<room> hash: user -> sessions    rooms  hash: room -> sessions in it
 --   ro       sorted set: rooms by when they were opened                            gen  the counter of generations
---   p:<room> hash: key -> number, incarnation, entry of presence; '' -> version    l:<incarnation> set: entries that linger
 --   ctl      stream and channel: what every node is to hear; cs its last offset, cb the bytes in it
 --            an:<incarnation>:<number> hash: incarnation -> its answer to what was asked there
 --     C offset, entry    A incarnation and number that asked, incarnation, answer    V body: to be heard, and not kept
@@ -36,12 +35,6 @@ local function one_less(key, field)
   return true
 end
 
-local function parted(key)
-  local length = string.match(key, '^(%d+):')
-  local from = #length + 2
-  return string.sub(key, from, from + length - 1), string.sub(key, from + length)
-end
-
 local function session_of(key)
   local found = redis.call('HGET', T .. 's', key)
   if not found then
@@ -51,47 +44,15 @@ local function session_of(key)
   return {node = node, generation = generation, opened = opened, token = token, about = about}
 end
 
-local function present(room, key, node, entry)
-  local p = T .. 'p:' .. room
-  local before = redis.call('HGET', p, key)
-  local version = number(redis.call('HINCRBY', p, '', 1))
-  local came = before and string.match(before, '^%d+') or version
-  redis.call('HSET', p, key, came .. ' ' .. node .. ' ' .. entry)
-  redis.call('SREM', T .. 'l:' .. node, joined(room, key))
-  local user, sid = parted(key)
-  tell(room, {'P', version, user, sid, entry})
-end
-
-local function absent(room, key)
-  local p = T .. 'p:' .. room
-  if redis.call('HDEL', p, key) == 0 then
-    return false
-  end
-  local version = number(redis.call('HINCRBY', p, '', 1))
-  local user, sid = parted(key)
-  tell(room, {'P', version, user, sid, ''})
-  if redis.call('HLEN', p) == 1 then
-    redis.call('DEL', p)
-  end
-  return true
-end
-
--- Take a session out of a room that it is in; whether that was the last one. `lingers`: it stays present.
-local function leave(key, user, room, lingers)
-  local node = redis.call('HGET', T .. 'r:' .. room, key)
-  if not node then
+-- Take a session out of a room; whether it was the last one there. Nothing: it was not in it.
+local function leave(key, user, room)
+  if redis.call('HDEL', T .. 'r:' .. room, key) == 0 then
     return nil
   end
-  redis.call('HDEL', T .. 'r:' .. room, key)
   redis.call('SREM', T .. 'sr:' .. key, room)
   one_less(T .. 'u:' .. room, user)
   one_less(T .. 'ur:' .. user, room)
   local closed = one_less(T .. 'rooms', room)
-  if not lingers then
-    absent(room, key)
-  elseif redis.call('HEXISTS', T .. 'p:' .. room, key) == 1 then
-    redis.call('SADD', T .. 'l:' .. node, joined(room, key))
-  end
   if closed then
     redis.call('ZREM', T .. 'ro', room)
   end
@@ -99,11 +60,11 @@ local function leave(key, user, room, lingers)
 end
 
 -- Take a session out of everything: up to `most` of its rooms. How many it was in, and whether it is gone.
-local function remove(key, session, most, lingers)
+local function remove(key, session, most)
   local user, sid = parted(key)
   local rooms = redis.call('SRANDMEMBER', T .. 'sr:' .. key, most)
   for _, room in ipairs(rooms) do
-    leave(key, user, room, lingers)
+    leave(key, user, room)
   end
   if redis.call('EXISTS', T .. 'sr:' .. key) == 1 then
     return #rooms, false

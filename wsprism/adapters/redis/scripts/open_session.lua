@@ -51,7 +51,7 @@ local answer = {'OK', ''}
 for _, one in ipairs(evicted) do
   local gone = joined(user, one[1])
   local session = session_of(gone)
-  remove(gone, session, 1000000, false)
+  remove(gone, session, 1000000)
   control({'kick', session.node, user, one[1], session.generation, one[2], node})
   for _, word in ipairs({one[1], session.node, session.generation, one[2]}) do
     answer[#answer + 1] = word

@@ -24,19 +24,17 @@ while done < most do
     redis.call('SREM', T .. 'n:' .. node, key)
     done = done + 1
   else
-    local rooms, gone = remove(key, session, most - done, false)
+    local rooms, gone = remove(key, session, most - done)
     done = done + rooms + (gone and 1 or 0)
   end
 end
 while done < most do
-  local lingering = redis.call('SPOP', T .. 'l:' .. node)
-  if not lingering then
+  local entry = redis.call('SRANDMEMBER', T .. 'np:' .. node)
+  if not entry then
     break
   end
-  local room, key = parted(lingering)
-  if redis.call('HEXISTS', T .. 'r:' .. room, key) == 0 then
-    absent(room, key)
-  end
+  local room, key = parted(entry)
+  remove_entry(node, room, key)
   done = done + 1
 end
 while done < most do

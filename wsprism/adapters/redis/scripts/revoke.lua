@@ -37,7 +37,7 @@ if ends > now then
   for _, key in ipairs(keys) do
     local session = session_of(key)
     if session then
-      remove(key, session, 1000000, false)
+      remove(key, session, 1000000)
       ended = ended + 1
     end
   end
