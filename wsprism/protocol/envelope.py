@@ -209,6 +209,10 @@ class _Codec:
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return _DATA_NOT_PORTABLE
 
+    def forget(self, type: object) -> None:
+        """No data is read as ``type`` any more: what reads it goes, and with it whatever the type holds."""
+        self._decode_typed.pop(type, None)
+
     def _as_json(self, raw: msgspec.Raw) -> msgspec.Raw | DataFault:
         value = self._decode_any(raw)
         return msgspec.Raw(msgspec.json.encode(value)) if is_portable(value) else _DATA_NOT_PORTABLE

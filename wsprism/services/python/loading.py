@@ -25,6 +25,7 @@ from typing import Any, Final
 from wsprism.errors import OperatorError
 from wsprism.plugin import Service
 from wsprism.plugin.service import handlers_of
+from wsprism.protocol.envelope import JSON, MSGPACK
 
 __all__ = ["ENTRY_POINTS", "LoadFault", "LoadedService", "Source", "load", "words_of"]
 
@@ -62,10 +63,11 @@ class Source:
     entry_point: str | None
     options: Mapping[str, Any]
 
-    def version(self) -> str:
-        """A hash of code and options. Raises LoadFault when the file cannot be read."""
+    def version(self, code: bytes | None = None) -> str:
+        """A hash of code (else what stands in the file now) and options. Raises LoadFault when it cannot be read."""
         named = json.dumps([self.factory, self.entry_point, self.options], sort_keys=True, default=str)
-        return hashlib.sha256(named.encode() + b"\0" + self.code()).hexdigest()[:16]
+        code = self.code() if code is None else code
+        return hashlib.sha256(named.encode() + b"\0" + code).hexdigest()[:16]
 
     def code(self) -> bytes:
         """What stands in the file; nothing where none is named."""
@@ -88,15 +90,20 @@ class LoadedService:
 
     def forget(self) -> None:
         """Nobody will want it any more."""
+        for handler in handlers_of(self.service).on.values():
+            if handler.data is not None:
+                JSON.forget(handler.data.type)
+                MSGPACK.forget(handler.data.type)
         if self.module is not None:
             sys.modules.pop(self.module, None)
 
 
 def load(source: Source) -> LoadedService:
     """Import and construct. Raises LoadFault; runs the author's code, which may do anything."""
-    version = source.version()
+    code = source.code()
+    version = source.version(code)
     if source.file is not None:
-        return _from_file(source.file, source.code(), version)
+        return _from_file(source.file, code, version)
     found: Any
     if source.factory is not None:
         found = _imported(source.factory)
