@@ -88,26 +88,44 @@ class RedisBroker(TenantCalls[BrokerNode]):
         bounds: HistoryBounds | None,
         done: Callable[[Window | Unavailable], object],
     ) -> None:
-        def answered(answer: Any) -> None:
-            if isinstance(answer, list) and answer[0] == b"OK":
-                _, epoch, top, _, now_ms, *items = answer
-                subscription = self.subscriptions.by_room.get(room)
-                if subscription is not None and subscription.live:
-                    subscription.last = epoch, int(top)
-                done(Window(epoch.decode(), int(top), _items(items, int(now_ms))))
-                return
-            if not isinstance(answer, Unknown):
-                self.strange("read", answer)
-            done(refusal(answer) if isinstance(answer, Refused) else Unavailable.AWAY)
-
+        items: list[WindowItem] = []
         ttl_ms = 0 if bounds is None else int(bounds.ttl_s * 1000)
         limit = 0 if bounds is None else _EVERYTHING
-        epoch, offset = ("", "") if since is None else (since.epoch, since.offset)
-        arguments = (room, self.survives, ttl_ms, offset, limit, 0, self.new_epoch(), epoch)
-        refused = self.call(script("read"), arguments, answered)
+
+        def answered(answer: Any) -> None:
+            if not (isinstance(answer, list) and answer[0] == b"OK"):
+                if not isinstance(answer, Unknown):
+                    self.strange("read", answer)
+                done(refusal(answer) if isinstance(answer, Refused) else Unavailable.AWAY)
+                return
+            _, epoch, top, _, now_ms, *words = answer
+            page = _items(words, int(now_ms))
+            if items and not (page and page[0].offset == items[-1].offset + 1):
+                items.clear()  # what stands before is kept no more
+            items.extend(page)
+            if items and items[-1].offset < int(top):
+                self._read_on(lambda: ask(epoch, items[-1].offset), done)
+                return
+            subscription = self.subscriptions.by_room.get(room)
+            if subscription is not None and subscription.live:
+                subscription.last = epoch, int(top)
+            done(Window(epoch.decode(), int(top), items))
+
+        def ask(epoch: Word, offset: Word) -> Refused | None:
+            arguments = (room, self.survives, ttl_ms, offset, limit, 0, self.new_epoch(), epoch)
+            return self.call(script("read"), arguments, answered)
+
+        refused = ask("", "") if since is None else ask(since.epoch, since.offset)
         if refused is not None:
             why = refusal(refused)
             self.later(lambda: done(why))
+
+    @staticmethod
+    def _read_on(ask: Callable[[], Refused | None], done: Callable[[Window | Unavailable], object]) -> None:
+        """A history comes in pages: the answer is the last one's, with all before it."""
+        refused = ask()
+        if refused is not None:
+            done(refusal(refused))
 
     def purge(self, room: str, bounds: HistoryBounds | None, done: Callable[[Position | Unavailable], object]) -> None:  # noqa: ARG002
         self._turns = next_number()

@@ -38,6 +38,9 @@ _log = logging.getLogger("wsprism.redis")
 
 _RETRY_S: Final = 0.05
 _RETRY_MOST_S: Final = 1.0
+_LASTED_S: Final = 1.0
+"""A connection that was lost earlier is no reason to try again at once."""
+
 _GIVE_UP_S: Final = 2.0
 _REMEMBERED_LEASES: Final = 6
 """So many leases a node that says nothing stays among those that are listed."""
@@ -108,6 +111,7 @@ class RedisNode:
         self._old: list[tuple[str, int]] = []
         """Run id of the server and id of each connection that may not be dead there yet."""
         self._lost: asyncio.Future[str] | None = None
+        self._connected_at = 0.0
         self._living: asyncio.Task[None] | None = None
         self._look: asyncio.TimerHandle | None = None
 
@@ -247,7 +251,8 @@ class RedisNode:
         while True:
             if self._pair is not None and self._lost is not None:
                 why = await self._lost
-                delay_s = _RETRY_S
+                if time.monotonic() - self._connected_at > _LASTED_S:
+                    delay_s = _RETRY_S
                 await self._end(why)
                 self.figures.lost += 1
                 _log.warning("Redis is away", extra={"why": why})
@@ -298,6 +303,7 @@ class RedisNode:
 
     def _up(self, line: RedisConnection, desk: RedisConnection) -> None:
         self._pair, self._line = (line, desk), line
+        self._connected_at = time.monotonic()
         self.figures.connected += 1
         for broker in self.brokers:
             if broker.held_as == self.incarnation:

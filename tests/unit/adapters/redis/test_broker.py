@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -455,6 +456,33 @@ async def test_whoever_goes_on_from_within_an_answer_gets_its_own_answers(server
         assert one.figures.lost == 0
         window = await read(broker, room="chain")
         assert [item.payload for item in window.items] == [b"%d" % n for n in range(50)]
+
+
+async def test_a_history_is_read_whole_though_redis_keeps_no_large_answer_for_anybody(server: RedisServer) -> None:
+    large = HistoryBounds(max_messages=1000, max_bytes=64 * 1024 * 1024, ttl_s=600.0, recover_max_messages=1000)
+    with running_redis("--client-output-buffer-limit", "pubsub 1mb 0 0") as strict:
+        async with node(strict.url, "one", answer_s=3.0) as one, node(strict.url, "two", answer_s=3.0) as two:
+            for n in range(100):
+                await asked(two.broker("acme").publish, "a", [Draft(b"%d" % n + bytes(30_000))], large)
+            room = Room(one.broker("acme"))
+            await room.hears("subscribed")
+            window = await asked(one.broker("acme").read, "a", None, large)
+            assert [item.offset for item in window.items] == list(range(1, 101))
+            behind = await asked(one.broker("acme").read, "a", Position(window.epoch, 90), large)
+            assert [item.offset for item in behind.items] == list(range(91, 101))
+            other = await asked(one.broker("acme").read, "a", Position("another", 90), large)
+            assert len(other.items) == 100
+            assert one.figures.lost == 0
+    assert server.port
+
+
+async def test_a_connection_that_is_lost_again_and_again_is_not_hammered_for(server: RedisServer) -> None:
+    async with node(server.url) as one, operator(server) as other:
+        began = time.monotonic()
+        for times in range(2, 8):
+            await other.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            await until(lambda times=times: one.figures.connected == times)  # type: ignore[misc]
+        assert time.monotonic() - began > 0.7
 
 
 async def test_redis_that_is_away_at_the_start_is_waited_for_and_one_that_cannot_be_used_is_not() -> None:

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Where a room stands, and what is kept of it: behind an offset, oldest first; or before it, newest first.
+-- Where a room stands, and what is kept of it: behind an offset, oldest first; or before it, newest first. Oldest first it
+-- ends behind 256 KiB of bodies: an answer that Redis has to keep for long costs the connection.
 --   room, survives, ttl_ms, offset ('': from the end where it begins), limit, reverse,
 --   epoch to begin with where it stands nowhere ('': it is only looked at),
 --   the epoch that the offset is of ('': of any; of another one it counts as '')
@@ -44,23 +45,30 @@ local answer = {'OK', at.epoch, number(at.top), number(first), number(now)}
 if limit == 0 or kept == 0 then
   return answer
 end
-local found
+local function take(entry)
+  answer[#answer + 1] = string.match(entry[1], '^%d+')
+  answer[#answer + 1] = entry[2][2]
+  answer[#answer + 1] = entry[2][4]
+  return #entry[2][4]
+end
 if reverse then
   local last = offset == '' and at.top or math.min(tonumber(offset) - 1, at.top)
   if last < first then
     return answer
   end
-  found = redis.call('XREVRANGE', h, number(last) .. '-0', number(first) .. '-0', 'COUNT', limit)
-else
-  local from = offset == '' and first or math.max(tonumber(offset) + 1, first)
-  if from > at.top then
-    return answer
+  for _, entry in ipairs(redis.call('XREVRANGE', h, number(last) .. '-0', number(first) .. '-0', 'COUNT', limit)) do
+    take(entry)
   end
-  found = redis.call('XRANGE', h, number(from) .. '-0', '+', 'COUNT', limit)
+  return answer
 end
-for _, entry in ipairs(found) do
-  answer[#answer + 1] = string.match(entry[1], '^%d+')
-  answer[#answer + 1] = entry[2][2]
-  answer[#answer + 1] = entry[2][4]
+local from, bytes = offset == '' and first or math.max(tonumber(offset) + 1, first), 0
+while from <= at.top and limit > 0 and bytes < 262144 do
+  for _, entry in ipairs(redis.call('XRANGE', h, number(from) .. '-0', '+', 'COUNT', math.min(limit, 64))) do
+    if bytes < 262144 then
+      bytes = bytes + take(entry)
+      from = from + 1
+      limit = limit - 1
+    end
+  end
 end
 return answer
