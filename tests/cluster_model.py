@@ -19,7 +19,7 @@ from wsprism.adapters.memory.mirror import MirrorStore
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.history import History, HistoryBounds, Position
 from wsprism.policy.limits import Limits
-from wsprism.policy.revocation import Revocable
+from wsprism.policy.revocation import Revocable, Revocation
 from wsprism.policy.sessions import Deny, SessionPolicy
 from wsprism.ports import (
     Batch,
@@ -68,6 +68,7 @@ class ModelRedis:
     registries: list[ModelRegistry] = field(default_factory=list)
     generations: int = 0
     present: dict[str, dict[tuple[str, str], tuple[ModelBroker, bytes]]] = field(default_factory=dict)
+    abouts: dict[SessionKey, bytes] = field(default_factory=dict)
 
     def room(self, name: str, bounds: HistoryBounds | None) -> History[bytes]:
         if name not in self.rooms:
@@ -429,6 +430,13 @@ class ModelRegistry:
     ) -> None:
         self._call(lambda: self._open(opening, limits, policy), done)
 
+    def describe(self, key: SessionKey, about: bytes) -> None:
+        def carry_out() -> None:
+            if self.redis.session_of(key) is not None:
+                self.redis.abouts[key] = about
+
+        self._depart(carry_out)
+
     def close(self, key: SessionKey) -> None:
         self._depart(lambda: self._remove(key))
 
@@ -536,7 +544,7 @@ class ModelRegistry:
         def carry_out() -> Listed[ListedSession]:
             keys = sorted((key for key, _ in self.redis.sessions.values()), key=lambda key: key.generation)
             meant = [key for key in keys if key.generation > after and self._covers(which, key)]
-            items = [ListedSession(key, 0.0, b"{}", self.redis.rooms_of(key)) for key in meant[:limit]]
+            items = [ListedSession(key, 0.0, self.redis.abouts[key], self.redis.rooms_of(key)) for key in meant[:limit]]
             return Listed(items, items[-1].key.generation if len(meant) > limit else None)
 
         self._call(carry_out, done)
@@ -550,6 +558,14 @@ class ModelRegistry:
             rooms = [room for room, some in self.redis.members.items() if some]
             some = [ListedRoom(room, number, self.redis.counts(room)) for number, room in enumerate(rooms, 1)]
             return Listed(some[after : after + limit], after + limit if len(some) > after + limit else None)
+
+        self._call(carry_out, done)
+
+    def list_revocations(self, after: int, limit: int, done: Callable[[Any], object]) -> None:
+        def carry_out() -> Listed[Revocation]:
+            names = sorted(self.redis.revoked)[after : after + limit]
+            found = [Revocation(what, name, 4e9, "") for what, name in names]
+            return Listed(found, after + limit if len(self.redis.revoked) > after + limit else None)
 
         self._call(carry_out, done)
 
@@ -621,6 +637,7 @@ class ModelRegistry:
         redis.generations += 1
         new = SessionKey(user, sid, redis.generations)
         redis.sessions[user, sid] = new, self
+        redis.abouts[new] = opening.about
         return Opened(new, replaced)
 
     def _join(self, key: SessionKey, room: str, limits: Limits) -> Denied | Unavailable | None:

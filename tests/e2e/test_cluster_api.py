@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -123,6 +124,91 @@ async def test_a_client_that_goes_on_speaking_is_mute_from_the_answer_of_another
         assert done(await two.get(f"{ACME}/rooms/kept:1/history?limit=1&reverse=true"))["offset"] == top > 0
 
 
+async def pages(backend: Backend, path: str, limit: int) -> list[dict[str, Any]]:
+    """All items of a list."""
+    items: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = done(await backend.get(f"{path}{'&' if '?' in path else '?'}limit={limit}{cursor}"))
+        assert len(page["items"]) <= limit
+        items += page["items"]
+        if page["next_cursor"] is None:
+            return items
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+async def test_lists_are_those_of_all_nodes_whichever_is_asked(nodes: Nodes) -> None:
+    async with AsyncExitStack() as stack:
+        peers = []
+        for number in range(5):
+            peer = client(nodes, number % 2, f"u{number % 3}", f"s{number}")
+            peers.append(await stack.enter_async_context(peer))
+            await join(peer, "a")
+        for peer in peers[:2]:
+            await join(peer, "b")
+            await join(peer, "match:1")
+        for asked, (_, backend) in enumerate(nodes):
+            every = await pages(backend, f"{ACME}/sessions", 2)
+            assert [(one["sid"], one["user"], one["node"]) for one in every] == [
+                (f"s{number}", f"user:u{number % 3}", f"n{number % 2}") for number in range(5)
+            ]
+            assert sorted(one["generation"] for one in every) == [one["generation"] for one in every]
+            assert every[1 - asked]["rooms"] == ["a", "b"], "of a room of one node only that one knows"
+            assert every[asked]["rooms"] == ["a", "b", "match:1"]
+            assert every[asked]["queue"]["hot"] == {"messages": 0, "bytes": 0}
+            assert (every[1 - asked]["queue"], every[1 - asked]["active_room"]) == (None, None)
+            assert {one["address"] for one in every} == {"127.0.0.1"}
+
+            for query, sids in {
+                "user=user:u0": ["s0", "s3"],
+                "room=a": ["s0", "s1", "s2", "s3", "s4"],
+                "room=b&user=user:u0": ["s0"],
+                "sid=s4": ["s4"],
+                "room=match:1": [f"s{asked}"],
+                "user=nobody": [],
+            }.items():
+                found = await pages(backend, f"{ACME}/sessions?{query}", 2)
+                assert [one["sid"] for one in found] == sids, query
+            user = done(await backend.get(f"{ACME}/users/user:u1"))
+            assert [one["sid"] for one in user["sessions"]] == ["s1", "s4"]
+            assert set(user["rooms"]) >= {"a", "b"}
+
+            rooms = await pages(backend, f"{ACME}/rooms", 1)
+            assert rooms == [
+                {"room": "a", "users": 3, "sessions": 5},
+                {"room": "b", "users": 2, "sessions": 2},
+                {"room": "match:1", "users": 1, "sessions": 1, "node": f"n{asked}"},
+            ]
+            room = done(await backend.get(f"{ACME}/rooms/a?limit=4"))
+            assert (room["users"], room["sessions"], len(room["items"])) == (3, 5, 4)
+            assert room["items"][1] == {"user": "user:u1", "sid": "s1", "node": "n1"}
+            assert [one["sid"] for one in await pages(backend, f"{ACME}/rooms/a", 2)] == [f"s{n}" for n in range(5)]
+            alone = done(await backend.get(f"{ACME}/rooms/match%3A1"))
+            assert (alone["users"], alone["sessions"]) == (2, 2)
+            assert [one["node"] for one in alone["items"]] == [f"n{asked}"]
+            empty = {"room": "c", "users": 0, "sessions": 0, "items": [], "next_cursor": None}
+            assert done(await backend.get(f"{ACME}/rooms/c")) == empty
+        await peers[0].send("room", "members", room="b", seq=7)
+        members = await peers[0].receive()
+        assert (members["data"], members["seq"]) == ({"users": 2, "sessions": 2}, 7)
+
+
+async def test_what_is_revoked_at_one_node_is_listed_at_the_other_and_at_one_that_comes_later(
+    nodes: Nodes, start_gateway: StartGateway, redis: RedisServer
+) -> None:
+    (_, one), (_, two) = nodes
+    done(await one.post(f"{ACME}/revoke", {"user": "mallory", "until_s": 4e9, "reason": "spam"}))
+    item = {"what": "user", "name": "mallory", "until_s": 4e9, "reason": "spam"}
+    assert await pages(two, f"{ACME}/revocations", 1) == [item]
+    running, _ = await start_with_api(start_gateway, gateway={"broker": {"url": redis.url}, "node": {"name": "late"}})
+    (tenant,) = [one for one in running.process.tenants() if one.id == "acme"]
+    async with asyncio.timeout(5):
+        while not tenant.revocations.covers("mallory", "s", None, 0.0):  # noqa: ASYNC110 (nobody says when)
+            await asyncio.sleep(0.02)
+    assert done(await two.call("DELETE", f"{ACME}/revocations/user/mallory")) == {"revocations": 1}
+    assert await pages(one, f"{ACME}/revocations", 1) == []
+
+
 async def test_while_redis_is_away_nothing_of_it_is_done(nodes: Nodes, redis: RedisServer) -> None:
     _, (_, two) = nodes
     async with client(nodes, 1, "ann") as ann:
@@ -138,6 +224,10 @@ async def test_while_redis_is_away_nothing_of_it_is_done(nodes: Nodes, redis: Re
             await two.post(f"{ACME}/rooms/b/members", {"user": "user:ann"}),
             await two.call("DELETE", f"{ACME}/rooms/a/members", {"user": "user:ann"}),
             await two.post(f"{ACME}/disconnect", {"user": "user:ann"}),
+            *[
+                await two.get(f"{ACME}/{what}")
+                for what in ("sessions", "rooms", "rooms/a", "rooms/match%3A1", "users/user:ann", "revocations")
+            ],
         ):
             assert (answer.status, answer.code) == (503, "UNAVAILABLE")
             assert answer.headers["Retry-After"] == "1"

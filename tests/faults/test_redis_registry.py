@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.redis_server import running_redis
 from tests.sdk.proxy import Proxy
 from wsprism.adapters.redis.node import RedisNode
 from wsprism.policy.limits import Limits
-from wsprism.policy.revocation import Revocable
+from wsprism.policy.revocation import Revocable, Revocation
 from wsprism.policy.sessions import OnExceed, SessionPolicy
 from wsprism.ports import Answer, Opened, SessionKey, SessionOpening
 
@@ -47,6 +48,9 @@ class Tenant:
         self.answers["ended"] += 1
 
     def revoked(self, what: Revocable, name: str, until_s: float) -> None:
+        """Nobody is revoked here."""
+
+    def learned(self, revocations: Sequence[Revocation]) -> None:
         """Nobody is revoked here."""
 
     def ended(self, key: SessionKey, code: int, reason: str) -> None:

@@ -38,18 +38,20 @@ def run_sessions(arguments: argparse.Namespace) -> int:
     """Every session: whose it is, since when, from where, in which rooms, and what waits for it."""
     asked = {"user": arguments.user, "room": arguments.room}
     items = _items(arguments, "sessions", {name: value for name, value in asked.items() if value is not None})
-    rows = [
+    nodes = ("node",) if any("node" in one for one in items) else ()
+    rows: list[Sequence[object]] = [
         (
             one["user"],
             one["sid"],
             one["since"],
             one["address"],
-            sum(lane["bytes"] for lane in one["queue"].values()),
+            "" if one["queue"] is None else sum(lane["bytes"] for lane in one["queue"].values()),
             " ".join(one["rooms"]),
+            *((one["node"],) if nodes else ()),
         )
         for one in items
     ]
-    _print(arguments, items, ("user", "sid", "since", "address", "queued bytes", "rooms"), rows)
+    _print(arguments, items, ("user", "sid", "since", "address", "queued bytes", "rooms", *nodes), rows)
     return exits.OK
 
 

@@ -72,7 +72,8 @@ class ClusterNode:
     def join(self, tenant: TenantContext) -> TenantContext:
         """Have a tenant's rooms live on all nodes."""
         self._joined.append(tenant)
-        tenant.share(self.redis.broker(tenant.id), MirrorStore(self._scheduler.now), self.redis.registry(tenant.id))
+        redis, name = self.redis, self.redis.options.name
+        tenant.share(redis.broker(tenant.id), MirrorStore(self._scheduler.now), redis.registry(tenant.id), name)
         return tenant
 
     def sweep(self) -> None:

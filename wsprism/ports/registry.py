@@ -11,7 +11,7 @@ from typing import Protocol
 
 from wsprism.policy.decisions import Denied
 from wsprism.policy.limits import Limits
-from wsprism.policy.revocation import Revocable
+from wsprism.policy.revocation import Revocable, Revocation
 from wsprism.policy.sessions import SessionPolicy
 from wsprism.ports.listed import Listed, ListedRoom, ListedSession, RoomCounts, SessionFilter, SessionKey
 from wsprism.ports.unavailable import Unavailable
@@ -53,6 +53,10 @@ class RegistryListener(Protocol):
 
         It is told again where a session of that name may have been opened meanwhile.
         """
+        ...
+
+    def learned(self, revocations: Sequence[Revocation]) -> None:
+        """They were in force before this node could be told. None of its sessions is meant."""
         ...
 
     def ended(self, key: SessionKey, code: int, reason: str) -> None:
@@ -97,6 +101,10 @@ class Registry(Protocol):
 
     def close(self, key: SessionKey) -> None:
         """It has ended, with all its memberships. One that was replaced since is left alone."""
+        ...
+
+    def describe(self, key: SessionKey, about: bytes) -> None:
+        """What lists say of it is another now."""
         ...
 
     def join(
@@ -176,4 +184,10 @@ class Registry(Protocol):
 
     def list_rooms(self, after: int, limit: int, done: Callable[[Listed[ListedRoom] | Unavailable], object]) -> None:
         """A page of the rooms that have members, in the order in which they were opened."""
+        ...
+
+    def list_revocations(
+        self, after: int, limit: int, done: Callable[[Listed[Revocation] | Unavailable], object]
+    ) -> None:
+        """A page of who is locked out, in the order of the words on them. It may have fewer and not be the last."""
         ...

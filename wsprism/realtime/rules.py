@@ -122,6 +122,7 @@ class TenantContext:
         "host",
         "id",
         "mirror",
+        "node_name",
         "now",
         "one_time",
         "presences",
@@ -155,6 +156,7 @@ class TenantContext:
         self.broker: Broker | None = None
         self.mirror: Mirror | None = None
         self.shared: Registry | None = None
+        self.node_name: str | None = None
         self.authenticator = authenticator
         self.now = now
         self.unix_now = unix_now
@@ -200,12 +202,15 @@ class TenantContext:
         """Entries of presence now; a session has one in each of its rooms that have presence."""
         return self.presences.entries
 
-    def share(self, broker: Broker, mirror: Mirror, registry: Registry | None = None) -> None:
+    def share(
+        self, broker: Broker, mirror: Mirror, registry: Registry | None = None, node_name: str | None = None
+    ) -> None:
         """Before anybody comes: have its rooms live on all nodes, but for those of one node.
 
-        With a ``registry`` its sessions and who is in these rooms are counted over all nodes.
+        With a ``registry`` its sessions and who is in these rooms are counted over all nodes, and lists tell what this
+        one is called.
         """
-        self.broker, self.mirror, self.shared = broker, mirror, registry
+        self.broker, self.mirror, self.shared, self.node_name = broker, mirror, registry, node_name
         broker.configure(self.rules.max_history_rooms, self.rules.max_history_bytes)
 
     @property

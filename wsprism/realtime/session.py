@@ -5,6 +5,7 @@ The tenant creates it, owns its place in the registry and its rooms; the connect
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from wsprism.ports import Principal, SessionKey
     from wsprism.protocol.backend import ConnectAnswer
     from wsprism.protocol.traces import ConnectionTrace
+    from wsprism.realtime.messages import OpenSession
     from wsprism.realtime.outbound.outlet import Outlet
 
-__all__ = ["Session"]
+__all__ = ["Session", "info_of", "principal_of"]
 
 
 class Session:
@@ -98,7 +100,7 @@ class Session:
         self.user_agent = user_agent
         self.trace = trace
         self.decision = decision
-        self.info: msgspec.Raw | None = _info_of(principal, decision)
+        self.info: msgspec.Raw | None = info_of(principal, decision)
         self.rooms: dict[str, None] = {}
         self.active_room: str | None = None
         self.connection: ActorRef
@@ -121,7 +123,7 @@ class Session:
         """It lives on with a new ticket; whether what presence shows of it is another now."""
         before = self.info
         self.principal = principal
-        self.info = _info_of(principal, self.decision)
+        self.info = info_of(principal, self.decision)
         self._look_what_it_only_reads()
         return self.info != before
 
@@ -183,5 +185,14 @@ class Session:
         self.muted = self.ended or self.narrowing > 0 or self.put_out_of is not None
 
 
-def _info_of(principal: Principal, decision: ConnectAnswer | None) -> msgspec.Raw | None:
+def principal_of(question: OpenSession) -> Principal:
+    """Whom a session stands for: the ticket's, with what the backend adds to its metadata."""
+    decision = question.decision
+    if decision is None or decision.metadata is None:
+        return question.principal
+    return replace(question.principal, metadata={**question.principal.metadata, **decision.metadata})
+
+
+def info_of(principal: Principal, decision: ConnectAnswer | None) -> msgspec.Raw | None:
+    """What presence shows of a session: the backend's word, else the ticket's; None: nothing."""
     return decision.info if decision is not None and bytes(decision.info) else principal.info

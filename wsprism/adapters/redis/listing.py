@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from wsprism.adapters.redis.session_calls import revocable
+from wsprism.policy.revocation import Revocation
 from wsprism.ports import Listed, ListedRoom, ListedSession, RoomCounts, SessionKey
 
-__all__ = ["read_counts", "read_rooms", "read_sessions"]
+__all__ = ["read_counts", "read_revocations", "read_rooms", "read_sessions"]
 
 
 def read_sessions(answer: Sequence[Any]) -> Listed[ListedSession]:
@@ -32,6 +34,18 @@ def read_rooms(answer: Sequence[Any], limit: int) -> Listed[ListedRoom]:
     ]
     more, items = len(items) > limit, items[:limit]
     return Listed(items, items[-1].number if more else None)
+
+
+def read_revocations(answer: Sequence[Any]) -> Listed[Revocation]:
+    """Of ``list_revocations``. Of another version's kinds nothing is told."""
+    words = iter(answer[2:])
+    items = []
+    for named, until_ms, reason in zip(words, words, words, strict=True):
+        kind, _, name = named.partition(b":")
+        what = revocable(kind)
+        if what is not None:
+            items.append(Revocation(what, name.decode(), int(until_ms) / 1000, reason.decode()))
+    return Listed(items, int(answer[1]) if answer[1] else None)
 
 
 def read_counts(answer: Sequence[Any]) -> list[RoomCounts]:

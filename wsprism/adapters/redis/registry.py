@@ -4,46 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from wsprism.adapters.redis.call_line import Call
 from wsprism.adapters.redis.connection import RedisConnection
 from wsprism.adapters.redis.control import ControlFollower
 from wsprism.adapters.redis.framing import framed
-from wsprism.adapters.redis.listing import read_counts, read_rooms, read_sessions
 from wsprism.adapters.redis.node_answers import NodeAnswers
 from wsprism.adapters.redis.protocol import Word
+from wsprism.adapters.redis.registry_lists import RegistryLists
 from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.session_calls import Depart, Join, Open, RevokeCall, revocable
 from wsprism.adapters.redis.simple_call import SimpleCall
 from wsprism.adapters.redis.surveys import Surveys
-from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls, next_number
+from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls
 from wsprism.policy.decisions import Denied
 from wsprism.policy.limits import Limits
-from wsprism.policy.revocation import MAX_REVOCATIONS, Revocable
+from wsprism.policy.revocation import MAX_REVOCATIONS, Revocable, Revocation
 from wsprism.policy.sessions import EvictReason, SessionPolicy
-from wsprism.ports import (
-    Listed,
-    ListedRoom,
-    ListedSession,
-    Opened,
-    RegistryListener,
-    RoomCounts,
-    SessionFilter,
-    SessionKey,
-    SessionOpening,
-    Unavailable,
-)
+from wsprism.ports import Listed, Opened, RegistryListener, SessionKey, SessionOpening, Unavailable
 
 __all__ = ["RedisRegistry"]
 
-T = TypeVar("T")
-
 _VERIFIED_AT_ONCE: Final = 500
+_REVOCATIONS_AT_ONCE: Final = 500
 _SID_BYTES: Final = 8
 
 
-class RedisRegistry(TenantCalls[CallsNode]):
+class RedisRegistry(RegistryLists):
     """``sessions`` are those that this node has opened and not closed; ``listener`` is set before the first.
 
     ``line`` is what publications go by: what a node answers goes behind all of its own that are under way.
@@ -53,13 +40,14 @@ class RedisRegistry(TenantCalls[CallsNode]):
         super().__init__(node, prefix)
         self._surveys = Surveys(self)
         self._answers = NodeAnswers(line)
+        self._revocations_behind: int | None = 0
+        """None: this node has heard of all."""
         self._unsure: list[tuple[SessionKey, str]] = []
         """Who may have been taken out of which room."""
         self.listener: RegistryListener | None = None
         self.sessions: dict[SessionKey, None] = {}
         self.follower = ControlFollower(prefix, self, node.strange)
         self._owed: dict[tuple[str, Sequence[Word]], Depart] = {}
-        self._numbers = 0
         self._known_as = 0
         self._opening: dict[int, None] = {}
         self._said_early: list[tuple[int, Callable[[], object]]] = []
@@ -94,6 +82,9 @@ class RedisRegistry(TenantCalls[CallsNode]):
     def close(self, key: SessionKey) -> None:
         self.sessions.pop(key, None)
         self._depart(Depart(script("close_session"), _words(key), key, self._owe))
+
+    def describe(self, key: SessionKey, about: bytes) -> None:
+        self._depart(Depart(script("describe"), (*_words(key), about), key, self._owe, len(about)))
 
     def join(
         self, key: SessionKey, room: str, limits: Limits, done: Callable[[Denied | Unavailable | None], object]
@@ -140,24 +131,6 @@ class RedisRegistry(TenantCalls[CallsNode]):
             return False
         return connection.say("SPUBLISH", self.follower.channel, message, answered=_ignored) is None
 
-    def counts(self, rooms: Sequence[str], done: Callable[[Sequence[RoomCounts] | Unavailable], object]) -> None:
-        self._ask("counts", rooms, read_counts, done)
-
-    def list_sessions(
-        self,
-        which: SessionFilter,
-        after: int,
-        limit: int,
-        done: Callable[[Listed[ListedSession] | Unavailable], object],
-        *,
-        with_rooms: bool = False,
-    ) -> None:
-        names = (name or "" for name in which)
-        self._ask("list_sessions", (after, limit, *names, int(with_rooms)), read_sessions, done)
-
-    def list_rooms(self, after: int, limit: int, done: Callable[[Listed[ListedRoom] | Unavailable], object]) -> None:
-        self._ask("list_rooms", (after, limit + 1), lambda answer: read_rooms(answer, limit), done)
-
     def _change(
         self,
         name: str,
@@ -183,15 +156,6 @@ class RedisRegistry(TenantCalls[CallsNode]):
             number, SimpleCall(script(name), arguments, lambda answer: (answer[1], frozenset(answer[2:])), changed)
         )
 
-    def _ask(
-        self,
-        name: str,
-        arguments: Sequence[Word],
-        read: Callable[[Sequence[Any]], T],
-        done: Callable[[T | Unavailable], object],
-    ) -> None:
-        self.add(self.next_number(), SimpleCall(script(name), arguments, read, done))
-
     # What its node tells
 
     def up(self, desk: RedisConnection, line: RedisConnection, control_at: int) -> None:
@@ -200,6 +164,7 @@ class RedisRegistry(TenantCalls[CallsNode]):
         if self._known_as != self.incarnation:
             self._begin_anew()
             self.follower.begin(control_at)
+            self._revocations_behind = 0
         self._send_lines()
         owed = list(self._owed.values())
         self._owed.clear()
@@ -211,6 +176,7 @@ class RedisRegistry(TenantCalls[CallsNode]):
             self._put_out(key, room)
         self._answers.say()
         self._surveys.up()
+        self._hear_revocations()
 
     def down(self) -> None:
         """They are lost."""
@@ -261,18 +227,11 @@ class RedisRegistry(TenantCalls[CallsNode]):
                 self._said_early.append((number, what))
 
     def control_lost(self) -> None:
+        self._revocations_behind = 0
+        self._hear_revocations()
         self._verify(list(self.sessions))
 
     # What its parts need
-
-    def next_number(self) -> int:
-        """Of what is done once, though it may be asked for again."""
-        self._numbers = next_number()
-        return self._numbers
-
-    def add(self, number: int, what: Call) -> None:
-        """In no order with anything else."""
-        self._add(("once", number), what)
 
     def is_current(self, incarnation: Word) -> bool:
         """Whether what was opened as this incarnation is counted."""
@@ -296,6 +255,21 @@ class RedisRegistry(TenantCalls[CallsNode]):
             self.sessions.clear()
             if self.listener is not None:
                 self.later(self.listener.fenced)
+
+    def _hear_revocations(self) -> None:
+        """Those that were there before this node listened; of what changes meanwhile it is told besides."""
+        if self._revocations_behind is None:
+            return
+
+        def listed(page: Listed[Revocation] | Unavailable) -> None:
+            if isinstance(page, Unavailable):
+                return
+            self._revocations_behind = page.behind
+            if self.listener is not None:
+                self.listener.learned(page.items)
+            self._hear_revocations()
+
+        self.list_revocations(self._revocations_behind, _REVOCATIONS_AT_ONCE, listed)
 
     def _opened(self, key: SessionKey, replaced: Sequence[SessionKey]) -> None:
         for gone in replaced:

@@ -14,6 +14,7 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault, Envelope
 from wsprism.realtime.connection.core import Core
 from wsprism.realtime.messages import InfoChanged, Narrowed, Refreshed
+from wsprism.realtime.tenant.about import about_session
 
 __all__ = ["ask_for_refresh", "refresh"]
 
@@ -81,6 +82,8 @@ def refresh(connection: Core, message: Refreshed) -> None:
     before = session.principal
     if session.refresh(principal) and tenant.rules.rooms.keeps_presence:
         tenant.ref.tell_control(InfoChanged(session))
+    if tenant.shared is not None and session.key is not None:
+        tenant.shared.describe(session.key, about_session(session, tenant.node_name))
     connection.session.outlet.send(sysmsg.refreshed(principal.expires_at, session.trace_id, message.seq))
     if principal.rooms is not None and principal.rooms != before.rooms:
         session.begin_narrowing()

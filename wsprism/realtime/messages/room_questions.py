@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from wsprism.ports import RoomCounts
     from wsprism.protocol.places import HistoryData
     from wsprism.realtime.session import Session
 
@@ -25,10 +26,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class MembersQuery:
-    """Connection to room: answer ``room.members`` into this session's queue."""
+    """Connection to room: answer ``room.members`` into this session's queue.
+
+    ``counts``: who is in it on all nodes, where the room has asked for that.
+    """
 
     session: Session
     seq: int | None
+    counts: RoomCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ def frame_for(room: Room, item: RoomJoin | RoomLeave | Question, turn: MixedTurn
     if isinstance(item, RoomJoin):
         message = sysmsg.joined(room.name, session.trace_id, seq=item.seq, data=_joined(room, item, turn))
     elif isinstance(item, MembersQuery):
-        message = sysmsg.room_members(room.name, users=len(room.users), sessions=len(room.members.roster), seq=item.seq)
+        users, sessions = item.counts or (len(room.users), len(room.members.roster))
+        message = sysmsg.room_members(room.name, users=users, sessions=sessions, seq=item.seq)
     elif isinstance(item, HistoryQuery):
         message = answer_of(room.tenant, room.name, room.history if room.remembers else None, item)
     elif isinstance(item, PresenceQuery | PresenceState):

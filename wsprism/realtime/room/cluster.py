@@ -20,10 +20,12 @@ from wsprism.realtime.messages import (
     CloseRoom,
     ExtPublication,
     HotPublication,
+    MembersQuery,
     PublicationList,
     SampledPublication,
 )
 from wsprism.realtime.room.actor import Room
+from wsprism.realtime.room.counting import asks_registry
 from wsprism.realtime.room.ears import Ears, Heard, HotFrames, PresentNow, Signal
 from wsprism.realtime.room.history import KeptPublication
 from wsprism.realtime.room.hot_out import HotOut
@@ -158,6 +160,9 @@ class ClusterRoom(Room):
             self._take_list(message)
         elif isinstance(message, Held):
             if not self._waiting.holds(message):
+                super().receive(message)
+        elif isinstance(message, MembersQuery):
+            if not asks_registry(self, message):
                 super().receive(message)
         elif isinstance(message, _Read):
             if message.question is self._question:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from actors import Actor, ActorRef, Deferred, Directive, MailboxSpec, Supervision, Terminated
@@ -16,7 +15,7 @@ from qos import OutboundQueue
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.sessions import Deny
 from wsprism.policy.values import ValueTable
-from wsprism.ports import Principal, SessionKey
+from wsprism.ports import SessionKey
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import CloseCode, ErrorCode, may_reconnect
 from wsprism.realtime.connection.actor import Connection
@@ -35,7 +34,7 @@ from wsprism.realtime.messages import (
 from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.outbound.outlet import Outlet
 from wsprism.realtime.rules import TenantContext
-from wsprism.realtime.session import Session
+from wsprism.realtime.session import Session, principal_of
 from wsprism.realtime.slices import ActorSlices
 from wsprism.realtime.stream.messages import NoStream, OpenStream
 from wsprism.realtime.stream.session import StreamSession
@@ -158,7 +157,7 @@ class Tenant(Actor):
         queue = OutboundQueue(rules.queue_limits, tenant.counters.lanes, hold_hot=rules.hot_flush_s > 0)
         outlet = Outlet(queue, self.flusher, message.format, rules.hot_flush_s)
         session = Session(
-            _principal_of(message),
+            principal_of(message),
             sid,
             outlet,
             trace_id=message.trace_id,
@@ -298,14 +297,6 @@ class Tenant(Actor):
     def _stop_once_removed(self) -> None:
         if self.tenant.removed and not (self._connections or self._streams or self._tails):
             self.context.stop()
-
-
-def _principal_of(message: OpenSession) -> Principal:
-    """The ticket's, with what the backend adds to its metadata."""
-    decision = message.decision
-    if decision is None or decision.metadata is None:
-        return message.principal
-    return replace(message.principal, metadata={**message.principal.metadata, **decision.metadata})
 
 
 _HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {

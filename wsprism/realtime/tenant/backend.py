@@ -18,6 +18,7 @@ from wsprism.realtime.messages import ExtPublication, Publications
 from wsprism.realtime.room.blocks import blocks_of, frame_of
 from wsprism.realtime.tenant.backend_messages import (
     AmbiguousSid,
+    CountForBackend,
     DisconnectForBackend,
     JoinForBackend,
     PublishForBackend,
@@ -235,6 +236,13 @@ class BackendCalls:
 
         return self._slices.answer(sessions, disconnect, reply=self._asked)
 
+    def _count(self, message: CountForBackend) -> int:
+        entry = self._tenant.registry.rooms.get(message.room)
+        if entry is None:
+            return 0
+        message.users.append(len(entry.users))
+        return len(entry.sessions)
+
     def _sessions_of(self, who: Who) -> list[Session] | AmbiguousSid:
         """Sessions of one user. A sid is its user's own choice, so one that several users have names nobody."""
         registry, sid = self._tenant.registry, who.sid
@@ -303,6 +311,7 @@ class _Delivery:
 
 
 _HANDLERS: dict[type, Callable[[BackendCalls, Any], object]] = {
+    CountForBackend: BackendCalls._count,
     DisconnectForBackend: BackendCalls._disconnect,
     JoinForBackend: BackendCalls._join,
     PublishForBackend: BackendCalls._publish,

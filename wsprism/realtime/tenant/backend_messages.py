@@ -9,6 +9,7 @@ from wsprism.realtime.messages import Publications
 
 __all__ = [
     "AmbiguousSid",
+    "CountForBackend",
     "DisconnectForBackend",
     "JoinForBackend",
     "PublishForBackend",
@@ -36,6 +37,17 @@ class PublishToRooms:
 
     rooms: Mapping[str, Publications]
     members: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CountForBackend:
+    """Backend to tenant: who is in a room that nodes have each for itself. The answer is its number of sessions.
+
+    ``users`` is filled with the number of users on each node.
+    """
+
+    room: str
+    users: list[int]
 
 
 @dataclass(frozen=True, slots=True)

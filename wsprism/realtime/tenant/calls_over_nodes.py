@@ -16,6 +16,7 @@ from wsprism.ports import RoomCounts, SessionFilter, Unavailable
 from wsprism.realtime.messages import HotPublication
 from wsprism.realtime.tenant.backend_messages import (
     AmbiguousSid,
+    CountForBackend,
     DisconnectForBackend,
     JoinForBackend,
     PublishForBackend,
@@ -116,6 +117,13 @@ class CallsOverNodes:
 
     def _send(self, message: SendForBackend, done: _Done, _: BackendCalls) -> None:
         self._ask(message, done)
+
+    def _count(self, message: CountForBackend, done: _Done, _: BackendCalls) -> None:
+        def add(sessions: int, users: dict[str, int]) -> int:
+            message.users.append(users.get(message.room, 0))
+            return sessions
+
+        self._ask(message, done, add)
 
     def _ask(
         self, message: Question, done: _Done, count: Callable[[int, Any], object] = lambda number, _: number
@@ -293,6 +301,7 @@ def _answer(reply: Asked, value: Any) -> None:
 
 
 _CALLS: Final[dict[type, Callable[[CallsOverNodes, Any, _Done, BackendCalls], object]]] = {
+    CountForBackend: CallsOverNodes._count,
     DisconnectForBackend: CallsOverNodes._disconnect,
     JoinForBackend: CallsOverNodes._join,
     PublishForBackend: CallsOverNodes._publish,

@@ -16,6 +16,7 @@ from wsprism.protocol.frames import payload_of
 from wsprism.realtime.messages import Exclusion, ExtPublication, HotPublication
 from wsprism.realtime.room.publications import hot_publication
 from wsprism.realtime.tenant.backend_messages import (
+    CountForBackend,
     DisconnectForBackend,
     JoinForBackend,
     PublishToRooms,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Question", "add_up", "answer_to", "question_from", "question_of"]
 
-Question = SendForBackend | JoinForBackend | RemoveForBackend | DisconnectForBackend | PublishToRooms
+Question = CountForBackend | SendForBackend | JoinForBackend | RemoveForBackend | DisconnectForBackend | PublishToRooms
 """What is asked of all nodes: to do it for their own sessions and, of rooms, for those that live there alone."""
 
 
@@ -72,24 +73,30 @@ class _Disconnect(msgspec.Struct, array_like=True, tag="disconnect"):
     reason: str
 
 
+class _Count(msgspec.Struct, array_like=True, tag="count"):
+    room: str
+
+
 class _Publish(msgspec.Struct, array_like=True, tag="publish"):
     rooms: dict[str, list[_Said]]
 
 
 class _Answer(msgspec.Struct, array_like=True):
     count: int
-    rooms: dict[str, int] = {}
+    rooms: Mapping[str, int] = {}
     denied: tuple[str, str, int | None] | None = None
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_read: Final = msgspec.msgpack.Decoder(_Send | _Join | _Remove | _Disconnect | _Publish).decode
+_read: Final = msgspec.msgpack.Decoder(_Count | _Send | _Join | _Remove | _Disconnect | _Publish).decode
 _read_answer: Final = msgspec.msgpack.Decoder(_Answer).decode
 
 
 def question_of(message: Question) -> bytes:
     """As it is asked."""
     match message:
+        case CountForBackend():
+            return _encode(_Count(message.room))
         case SendForBackend():
             return _encode(_Send(message.user, message.sid, _said(message.publications)))
         case JoinForBackend():
@@ -111,6 +118,8 @@ def question_from(body: bytes, rules: TenantRules) -> Question | None:
     except msgspec.MsgspecError:
         return None
     match asked:
+        case _Count():
+            return CountForBackend(asked.room, [])
         case _Send():
             return SendForBackend(asked.user, _publications(asked.said, rules, None), asked.sid)
         case _Join():
@@ -130,7 +139,12 @@ def answer_to(message: Question, value: object) -> bytes:
     if isinstance(value, Denied):
         return _encode(_Answer(0, {}, (value.reason, value.code, value.retry_after_s)))
     count = value if isinstance(value, int) else value.members if isinstance(value, PublishedAt) else 0
-    return _encode(_Answer(count, message.members if isinstance(message, PublishToRooms) else {}))
+    rooms: Mapping[str, int] = {}
+    if isinstance(message, PublishToRooms):
+        rooms = message.members
+    elif isinstance(message, CountForBackend):
+        rooms = {message.room: sum(message.users)}
+    return _encode(_Answer(count, rooms))
 
 
 def add_up(answers: Iterable[bytes]) -> tuple[int, Mapping[str, int]] | Denied:

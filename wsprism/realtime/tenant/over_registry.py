@@ -15,15 +15,16 @@ from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.sessions import EvictReason
 from wsprism.ports import Opened, SessionOpening, Unavailable
 from wsprism.protocol.codes import CloseCode, ErrorCode
-from wsprism.protocol.envelope import JSON
 from wsprism.realtime.messages import SessionOpened
+from wsprism.realtime.session import info_of, principal_of
+from wsprism.realtime.tenant.about import about, about_session
 from wsprism.realtime.tenant.calls_over_nodes import AskedByNode, CallsOverNodes, answer_node
 from wsprism.realtime.tenant.over_nodes import AWAY
 from wsprism.realtime.tenant.revocations import end_revoked
 
 if TYPE_CHECKING:
     from actors import ActorRef, Deferred, Reply
-    from wsprism.policy.revocation import Revocable
+    from wsprism.policy.revocation import Revocable, Revocation
     from wsprism.ports import Registry, SessionKey
     from wsprism.ports.registry import Answer
     from wsprism.realtime.messages import LiftRevocation, OpenSession, Revoke
@@ -97,6 +98,11 @@ class _RevokedEverywhere:
     until_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    revocations: Sequence[Revocation]
+
+
 class _CountAnew:
     """Nothing of this node is counted any more; ``sessions`` None: all of them."""
 
@@ -115,6 +121,9 @@ class _Listener:
 
     def revoked(self, what: Revocable, name: str, until_s: float) -> None:
         self._tenant.tell_control(_RevokedEverywhere(what, name, until_s))
+
+    def learned(self, revocations: Sequence[Revocation]) -> None:
+        self._tenant.tell_control(_Learned(revocations))
 
     def ended(self, key: SessionKey, code: int, reason: str) -> None:
         self._tenant.tell_control(_EndedByBackend(key, code, reason))
@@ -143,8 +152,7 @@ class OverRegistry:
         """Have a session counted; the ask at hand is answered later, as one in a single process is at once."""
         reply, ref = self._tenant.context.reply_to, self._ref
         principal, rules = question.principal, self._tenant.tenant.rules
-        about = _about(question.remote_address)
-        opening = SessionOpening(principal.user, question.sid, principal.token_id, about)
+        opening = SessionOpening(principal.user, question.sid, principal.token_id, self._about(question))
 
         def done(answer: Opened | Denied | Unavailable) -> None:
             ref.tell_control(_Counted(reply, question, answer))
@@ -155,12 +163,18 @@ class OverRegistry:
     def open_anew(self, session: Session) -> None:
         """Have a session counted that has been there for a while."""
         ref, rules = self._ref, self._tenant.tenant.rules
-        opening = SessionOpening(session.user, session.sid, session.principal.token_id, _about(session.remote_address))
+        said = about_session(session, self._tenant.tenant.node_name)
+        opening = SessionOpening(session.user, session.sid, session.principal.token_id, said)
 
         def done(answer: Opened | Denied | Unavailable) -> None:
             ref.tell_control(_CountedAnew(session, answer))
 
         self.registry.open(opening, rules.limits, rules.sessions, done)
+
+    def _about(self, question: OpenSession) -> bytes:
+        principal = principal_of(question)
+        info = info_of(principal, question.decision)
+        return about(self._tenant.tenant.node_name, question.remote_address, principal.metadata, info)
 
     def join(self, session: Session, room: str, decided: Decided) -> None:
         """Have a session counted into a room; ``decided`` is called in a later turn of the tenant."""
@@ -182,10 +196,6 @@ class OverRegistry:
 
         self.registry.revoke(message.what, message.name, until_s, reason, done)
         return DEFERRED
-
-
-def _about(remote_address: str) -> bytes:
-    return JSON.encode({"remote_address": remote_address})
 
 
 def _counted(tenant: Tenant, message: _Counted) -> None:
@@ -263,6 +273,12 @@ def _revoked_everywhere(tenant: Tenant, message: _RevokedEverywhere) -> None:
         end_revoked(tenant, message.what, message.name)
 
 
+def _learned(tenant: Tenant, message: _Learned) -> None:
+    context = tenant.tenant
+    for one in message.revocations:
+        context.revocations.revoke(one.what, one.name, one.until_s, context.unix_now(), one.reason)
+
+
 def _count_anew(tenant: Tenant, message: _CountAnew) -> None:
     """Some at a time: others do the same at this moment."""
 
@@ -317,6 +333,7 @@ REGISTRY_HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     AskedByNode: answer_node,
     _EndedByBackend: _ended_by_backend,
     _EndedElsewhere: _ended_elsewhere,
+    _Learned: _learned,
     _PutOut: _put_out,
     _RevokedEverywhere: _revoked_everywhere,
 }

@@ -6,7 +6,7 @@ Numbers without a unit are counts; ``*_per_s`` are means over the last ten secon
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -54,6 +54,13 @@ __all__ = [
     "TicketAnswer",
     "UserAnswer",
 ]
+
+
+_NODE: Final = "where it is; left out where the gateway is one process"
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class Answer(BaseModel):
@@ -204,11 +211,12 @@ class SessionItem(Answer):
     since: datetime
     address: str
     rooms: list[str] = Field(description="in the order of joining")
-    active_room: str | None
-    queue: QueueAnswer
+    active_room: str | None = Field(description="null too where its node is another than the one that is asked")
+    queue: QueueAnswer | None = Field(description="null: its node is another than the one that is asked")
     generation: int = Field(description="grows with every session opened in the tenant: the greater is the newer")
     metadata: dict[str, Any] = Field(description="the ticket's claims, or what the webhook said; empty: none")
     info: Any = Field(description="what presence shows of it; null: nothing")
+    node: str | None = Field(None, description=_NODE, exclude_if=_is_none)
 
 
 class SessionPage(Page):
@@ -231,6 +239,7 @@ class RoomItem(Answer):
     room: str
     users: int
     sessions: int
+    node: str | None = Field(None, description="where the room lives on this one alone", exclude_if=_is_none)
 
 
 class RoomPage(Page):
@@ -244,6 +253,7 @@ class MemberItem(Answer):
 
     user: str
     sid: str
+    node: str | None = Field(None, description=_NODE, exclude_if=_is_none)
 
 
 class RoomAnswer(Page):
@@ -326,7 +336,7 @@ class RevocationItem(Answer):
     what: Literal["user", "sid", "token_id"]
     name: str
     until_s: float
-    reason: str | None = Field(None, exclude_if=lambda reason: reason is None)
+    reason: str | None = Field(None, exclude_if=_is_none)
 
 
 class RevocationPage(Page):

@@ -13,17 +13,16 @@ from typing import Final
 
 import msgspec
 
-from qos import Lane
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.session import Session
-from wsprism.transport.api import answers
+from wsprism.transport.api import answers, lists_over_nodes
 from wsprism.transport.api.calls import Call
 from wsprism.transport.api.models import SessionsQuery
 from wsprism.transport.api.paging import read_cursor, show_cursor
 from wsprism.transport.api.problems import Problem
+from wsprism.transport.api.shown import MAX_PAGE_BYTES, SESSION_BYTES, shown_session
 
 __all__ = [
-    "MAX_PAGE_BYTES",
     "get_backend",
     "get_room",
     "get_services",
@@ -39,12 +38,6 @@ _SLICE: Final = 2000
 
 _LOOKED_AT: Final = 5000
 """Sessions whose sid is compared in one turn of the loop."""
-
-MAX_PAGE_BYTES: Final = 1024 * 1024
-"""About so large a page of sessions becomes, whatever ``limit`` says; one session is always shown."""
-
-_SESSION_BYTES: Final = 400
-"""What stands around a session's rooms and metadata."""
 
 
 async def list_tenants(call: Call) -> answers.TenantPage:
@@ -105,9 +98,11 @@ async def get_services(call: Call) -> answers.ServicesAnswer:
     return answers.ServicesAnswer(items=items)
 
 
-async def list_sessions(call: Call) -> answers.SessionPage:
+async def list_sessions(call: Call) -> answers.SessionPage | Problem:
     after = read_cursor(call.query.cursor)
     query, tenant = call.query, call.tenant
+    if tenant.shared is not None and (query.room is None or tenant.broker_of(query.room) is not None):
+        return await lists_over_nodes.list_sessions(call, tenant.shared, after)
     if query.sid is not None:
         found, last = await _with_sid(tenant, query, after)
     else:
@@ -120,7 +115,7 @@ async def list_sessions(call: Call) -> answers.SessionPage:
         if items and size_bytes > MAX_PAGE_BYTES:
             break
         last_shown = number
-        items.append(_shown_session(session, clock_zero_s))
+        items.append(shown_session(session, clock_zero_s, tenant.node_name))
         work += 10 + len(session.rooms)
         if work >= _SLICE:
             work = 0
@@ -130,14 +125,16 @@ async def list_sessions(call: Call) -> answers.SessionPage:
     return answers.SessionPage.model_construct(items=items, next_cursor=show_cursor(last))
 
 
-async def get_user(call: Call) -> answers.UserAnswer:
+async def get_user(call: Call) -> answers.UserAnswer | Problem:
     tenant, user = call.tenant, call.path["user"]
+    if tenant.shared is not None:
+        return await lists_over_nodes.get_user(call, tenant.shared, user)
     clock_zero_s = tenant.unix_now() - tenant.now()
     items: list[answers.SessionItem] = []
     rooms: dict[str, None] = {}
     work = 0
     for session in tenant.registry.of_user(user):
-        items.append(_shown_session(session, clock_zero_s))
+        items.append(shown_session(session, clock_zero_s, None))
         rooms |= session.rooms
         work += 10 + len(session.rooms)
         if work >= _SLICE:
@@ -146,8 +143,10 @@ async def get_user(call: Call) -> answers.UserAnswer:
     return answers.UserAnswer.model_construct(user=user, sessions=items, rooms=list(rooms))
 
 
-async def list_rooms(call: Call) -> answers.RoomPage:
+async def list_rooms(call: Call) -> answers.RoomPage | Problem:
     after = read_cursor(call.query.cursor)
+    if call.tenant.shared is not None:
+        return await lists_over_nodes.list_rooms(call, call.tenant.shared, after)
     registry = call.tenant.registry
     names, last = registry.rooms_in_order.page(after, call.query.limit)
     items = [
@@ -159,18 +158,25 @@ async def list_rooms(call: Call) -> answers.RoomPage:
     return answers.RoomPage.model_construct(items=items, next_cursor=show_cursor(last))
 
 
-async def get_room(call: Call) -> answers.RoomAnswer:
+async def get_room(call: Call) -> answers.RoomAnswer | Problem:
     after = read_cursor(call.query.cursor)
-    room = call.path["room"]
+    room, tenant = call.path["room"], call.tenant
+    if tenant.shared is not None and tenant.broker_of(room) is not None:
+        return await lists_over_nodes.get_room(call, tenant.shared, room, after)
+    counts = await lists_over_nodes.count_on_nodes(call, room) if tenant.shared is not None else None
+    if isinstance(counts, Problem):
+        return counts
     entry = call.tenant.registry.rooms.get(room)
     if entry is None:
-        return answers.RoomAnswer(room=room, users=0, sessions=0, items=[], next_cursor=None)
+        users, sessions = counts or (0, 0)
+        return answers.RoomAnswer(room=room, users=users, sessions=sessions, items=[], next_cursor=None)
     found, last = entry.sessions.page(after, call.query.limit)
+    users, sessions = counts or (len(entry.users), len(entry.sessions))
     return answers.RoomAnswer.model_construct(
         room=room,
-        users=len(entry.users),
-        sessions=len(entry.sessions),
-        items=[answers.MemberItem.model_construct(user=one.user, sid=one.sid) for one in found],
+        users=users,
+        sessions=sessions,
+        items=[answers.MemberItem.model_construct(user=one.user, sid=one.sid, node=tenant.node_name) for one in found],
         next_cursor=show_cursor(last),
     )
 
@@ -220,7 +226,7 @@ def _size_bytes(session: Session) -> int:
     rooms = sum(len(room.encode("utf-8", "replace")) + 3 for room in session.rooms)
     metadata = session.principal.metadata
     info_bytes = 0 if session.info is None else len(bytes(session.info))
-    return _SESSION_BYTES + rooms + info_bytes + (len(msgspec.json.encode(metadata)) if metadata else 0)
+    return SESSION_BYTES + rooms + info_bytes + (len(msgspec.json.encode(metadata)) if metadata else 0)
 
 
 def _shown_tenant(call: Call, tenant: TenantContext) -> answers.TenantAnswer:
@@ -243,26 +249,3 @@ def _shown_tenant(call: Call, tenant: TenantContext) -> answers.TenantAnswer:
             bytes_out_per_s=rates.bytes_out,
         ),
     )
-
-
-def _shown_session(session: Session, clock_zero_s: float) -> answers.SessionItem:
-    """``clock_zero_s``: the Unix time at which the monotonic clock stood at zero."""
-    control, reliable, hot = [session.outlet.queue.queued(lane) for lane in (Lane.CONTROL, Lane.RELIABLE, Lane.HOT)]
-    return answers.SessionItem.model_construct(
-        sid=session.sid,
-        user=session.user,
-        since=datetime.fromtimestamp(clock_zero_s + session.opened_at, UTC),
-        address=session.remote_address,
-        rooms=list(session.rooms),
-        active_room=session.active_room,
-        queue=answers.QueueAnswer.model_construct(
-            control=_shown_backlog(control), reliable=_shown_backlog(reliable), hot=_shown_backlog(hot)
-        ),
-        generation=session.generation,
-        metadata=dict(session.principal.metadata),
-        info=None if session.info is None else msgspec.json.decode(session.info),
-    )
-
-
-def _shown_backlog(queued: tuple[int, int]) -> answers.ClassBacklog:
-    return answers.ClassBacklog.model_construct(messages=queued[0], bytes=queued[1])

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from wsprism.policy.revocation import Revocable
+from wsprism.policy.revocation import Revocable, Revocation
+from wsprism.ports import Listed
 from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.messages import LiftRevocation, Revoke
 from wsprism.realtime.tenant.backend_messages import DisconnectForBackend, JoinForBackend, RemoveForBackend, Who
 from wsprism.transport.api.answers import LiftedAnswer, RevocationItem, RevocationPage, SessionsAnswer, TicketAnswer
+from wsprism.transport.api.asked import asked
 from wsprism.transport.api.calls import Call, ask_tenant, settle
 from wsprism.transport.api.paging import read_cursor, show_cursor
 from wsprism.transport.api.problems import Problem
@@ -49,9 +51,16 @@ async def revoke(call: Call) -> SessionsAnswer | Problem:
     return answer if isinstance(answer, Problem) else await settle(call.tenant) or answer
 
 
-async def list_revocations(call: Call) -> RevocationPage:
-    tenant, after = call.tenant, read_cursor(call.query.cursor)
-    found, last = tenant.revocations.page(after, call.query.limit, tenant.unix_now())
+async def list_revocations(call: Call) -> RevocationPage | Problem:
+    tenant, after, limit = call.tenant, read_cursor(call.query.cursor), call.query.limit
+    registry = tenant.shared
+    if registry is None:
+        found, last = tenant.revocations.page(after, limit, tenant.unix_now())
+    else:
+        page: Listed[Revocation] | Problem = await asked(lambda done: registry.list_revocations(after, limit, done))
+        if isinstance(page, Problem):
+            return page
+        found, last = list(page.items), page.behind
     items = [
         RevocationItem(what=one.what.value, name=one.name, until_s=one.until_s, reason=one.reason or None)
         for one in found

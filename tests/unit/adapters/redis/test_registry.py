@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,11 +18,12 @@ from tests.redis_server import ENGINES, RedisServer, running_redis
 from wsprism.adapters.redis.leases import Lease
 from wsprism.adapters.redis.node import RedisNode
 from wsprism.adapters.redis.registry import RedisRegistry
+from wsprism.adapters.redis.session_calls import Open
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.limits import Limits
-from wsprism.policy.revocation import Revocable
+from wsprism.policy.revocation import Revocable, Revocation
 from wsprism.policy.sessions import Admit, OnExceed, SessionPolicy
-from wsprism.ports import Answer, Opened, RoomCounts, SessionKey, SessionOpening, Unavailable
+from wsprism.ports import Answer, Opened, RoomCounts, SessionFilter, SessionKey, SessionOpening, Unavailable
 
 ANY = Limits()
 FREE = SessionPolicy(0, OnExceed.DENY)
@@ -43,6 +45,7 @@ class Tenant:
         self.registry.listener = self
         self.heard: list[Any] = []
         self.silent = False
+        self.learned_of: list[str] = []
         self.owed: list[Answer] = []
 
     def end(self, key: SessionKey, reason: str) -> None:
@@ -51,6 +54,9 @@ class Tenant:
     def revoked(self, what: Revocable, name: str, until_s: float) -> None:
         if name != "nobody":
             self.heard.append((what, name) if until_s else "lifted")
+
+    def learned(self, revocations: Sequence[Revocation]) -> None:
+        self.learned_of += [one.name for one in revocations]
 
     def ended(self, key: SessionKey, code: int, reason: str) -> None:
         self.heard.append((key, code, reason))
@@ -326,7 +332,8 @@ async def test_what_is_said_of_a_session_before_its_opening_is_answered_is_said_
         tenant = Tenant(one)
         openings = [tenant.opening(user) for user in ("ann", "bob")]
         me = b"%d" % one.incarnation
-        sid = next(iter(tenant.registry._lines.values()))._calls[0].sid  # type: ignore[attr-defined]
+        calls = [line._calls[0] for line in tenant.registry._lines.values()]
+        sid = next(call.sid for call in calls if isinstance(call, Open))
         tenant.registry.control([b"kick", me, b"ann", sid.encode(), b"1", b"replaced", b"99"])
         tenant.registry.control([b"revoke", b"user", b"bob", b"4000000000000"])
         assert tenant.heard == [(Revocable.USER, "bob")]
@@ -523,3 +530,36 @@ async def test_what_was_said_while_a_node_could_not_hear_is_read_and_a_gap_is_lo
         theirs.registry.tell(b"x", lambda: None)
         await until(lambda: mine.heard[1:] == [(keys[1], "replaced")])
         assert list(mine.registry.sessions) == [keys[2]]
+
+
+async def test_a_node_that_comes_later_hears_of_all_revocations_that_are_in_force(server: RedisServer) -> None:
+    async with node(server.url, "one") as one, AsyncExitStack() as stack:
+        mine = Tenant(one)
+        names = [f"u{n}" for n in range(1100)]
+        await asyncio.gather(*(asked(mine.registry.revoke, Revocable.USER, name, FAR, "spam") for name in names))
+        await asked(mine.registry.revoke, Revocable.SID, "s", FAR, "")
+        await asked(mine.registry.revoke, Revocable.USER, "u7", 0.0, "")
+        theirs = Tenant(await stack.enter_async_context(node(server.url, "two")))
+        await until(lambda: len(theirs.learned_of) == 1100)
+        assert theirs.learned_of == [name for name in names if name != "u7"] + ["s"]
+        page = await asked(theirs.registry.list_revocations, 0, 1)
+        assert page.items == [Revocation(Revocable.USER, "u0", FAR, "spam")]
+        page = await asked(theirs.registry.list_revocations, page.behind, 2000)
+        assert (len(page.items), page.items[-1].what, page.behind) == (1099, Revocable.SID, None)
+
+
+async def test_what_is_said_of_a_session_may_change_while_it_is_counted(server: RedisServer) -> None:
+    async with node(server.url, "one") as one:
+        tenant = Tenant(one)
+        ann, bob = await tenant.open("ann"), await tenant.open("bob")
+        assert await tenant.join(ann, "a") is None
+        tenant.registry.describe(ann, b'{"metadata": {}}')
+        tenant.registry.close(bob)
+        tenant.registry.describe(bob, b"gone")
+        await tenant.settled()
+        page = await asked(lambda done: tenant.registry.list_sessions(SessionFilter(), 0, 10, done, with_rooms=True))
+        ((key, opened_s, about, rooms),) = [(one.key, one.opened_s, one.about, one.rooms) for one in page.items]
+        assert (key, about, rooms, page.behind) == (ann, b'{"metadata": {}}', ["a"], None)
+        assert abs(opened_s - time.time()) < 5
+        rooms_page = await asked(tenant.registry.list_rooms, 0, 10)
+        assert [(one.room, one.counts) for one in rooms_page.items] == [("a", RoomCounts(1, 1))]

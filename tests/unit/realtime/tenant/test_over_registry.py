@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.cluster_model import Cluster
@@ -14,6 +16,7 @@ from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable
 from wsprism.protocol.codes import CloseCode
 from wsprism.realtime.messages import LiftRevocation, Revoke
+from wsprism.realtime.tenant.about import MOST_BYTES, about, about_from, about_session
 from wsprism.realtime.tenant.backend_messages import JoinForBackend, Who
 
 Make = Callable[..., Cluster]
@@ -191,3 +194,45 @@ async def test_the_backends_join_is_counted_too(make: Make) -> None:
     assert isinstance(denied, Denied)
     assert denied.reason is Reason.ROOM_FULL
     assert bob.heard() == []
+
+
+async def test_room_members_counts_over_all_nodes_and_is_refused_while_redis_is_away(make: Make) -> None:
+    cluster = make()
+    ann = await cluster.member(0, "ann", "a")
+    for user in ("ann", "bob"):
+        await cluster.member(1, user, "a")
+    ann.heard()
+    question: dict[str, Any] = {"v": 1, "svc": "room", "type": "members", "room": "a", "seq": 3}
+    ann.say(question)
+    cluster.settle()
+    (answer,) = ann.heard()
+    assert isinstance(answer, dict)
+    assert (answer["type"], answer["seq"], answer["data"]) == ("members", 3, {"users": 2, "sessions": 3})
+    cluster.brokers[0].lose()
+    ann.say(question)
+    cluster.settle()
+    assert ann.errors() == [("UNAVAILABLE", 3)]
+
+
+async def test_what_lists_say_of_a_session_follows_its_refresh(make: Make) -> None:
+    cluster = make()
+    ann = await cluster.connect(0, "ann")
+    assert ann.session.key is not None
+    before = cluster.redis.abouts[ann.session.key]
+    assert about_from(before).address == "::1"
+    ann.session.principal = replace(ann.session.principal, metadata={"level": 1})
+    ann.say({"v": 1, "svc": "sys", "type": "refresh", "data": {"ticket": "refresh:ann"}})
+    for _ in range(3):
+        await asyncio.sleep(0)
+        cluster.settle()
+    assert ann.types() == ["refreshed"]
+    assert cluster.redis.abouts[ann.session.key] == about_session(ann.session, None)
+
+
+def test_what_is_too_much_to_be_told_to_other_nodes_is_left_out() -> None:
+    said = about_from(about("n1", "::1", {"a": 1}, msgspec.Raw(b'{"b": 2}')))
+    assert (said.node, said.address, said.metadata, said.info) == ("n1", "::1", {"a": 1}, {"b": 2})
+    much = about("n1", "::1", {"a": "x" * MOST_BYTES}, None)
+    assert len(much) < 100
+    assert (about_from(much).node, about_from(much).metadata) == ("n1", {})
+    assert about_from(b"\xff").node is None

@@ -81,12 +81,13 @@ function roomLinks(tenant, { rooms, active_room: active }) {
 }
 
 function waiting(queue) {
+  if (!queue) return "not known on this node";
   const lanes = Object.entries(queue).filter(([, { messages }]) => messages);
   return lanes.length ? lanes.map(([lane, one]) => `${lane}: ${one.messages} (${bytes(one.bytes)}) `) : "nothing";
 }
 
 function details(one) {
-  const said = { generation: one.generation, active_room: one.active_room, metadata: one.metadata, info: one.info };
+  const said = { node: one.node, generation: one.generation, active_room: one.active_room, metadata: one.metadata, info: one.info };
   return h("details", {}, h("summary", {}, "more"), h("pre", {}, JSON.stringify(said, null, 1)));
 }
 
