@@ -24,14 +24,16 @@ from wsprism.settings import (
     ListenAddress,
     OneTimeAuth,
     Settings,
+    StateSettings,
     TenantSettings,
     WebhookAuth,
     WebhookServiceSettings,
 )
 
-__all__ = ["Advice", "advise", "log_advice"]
+__all__ = ["VALUES_OF_NODES", "Advice", "advise", "log_advice"]
 
 NOBODY_MINTS: Final = "no ticket can be minted: it takes gateway.internal.listen and an API key for this tenant"
+VALUES_OF_NODES: Final = "each node keeps values of its own: members of a room on several nodes see different ones"
 SAFE_KEY_CHARACTERS: Final = 16
 _NARROW_PREFIX: Final = 8
 
@@ -63,7 +65,7 @@ def advise(settings: Settings) -> Iterator[Advice]:
                 yield Advice(tenant.id, (*path, "auth", number, *key), message)
             if isinstance(auth, OneTimeAuth) and not _can_mint(settings.gateway.internal, tenant.id):
                 yield Advice(tenant.id, (*path, "auth", number), NOBODY_MINTS)
-        for where_in_it, warning in _of_backend(tenant):
+        for where_in_it, warning in (*_of_backend(tenant), *_of_nodes(settings.gateway, tenant)):
             yield Advice(tenant.id, (*path, *where_in_it), warning)
         for number, origin in enumerate(tenant.allowed_origins or ()):
             if _is_wide(origin):
@@ -125,6 +127,15 @@ def _of_backend(tenant: TenantSettings) -> Iterator[tuple[tuple[str | int, ...],
         )
     if backend.event_rooms is not None and not backend.events:
         yield ("backend", "event_rooms"), "names rooms of events, and backend.events names none"
+
+
+def _of_nodes(gateway: GatewaySettings, tenant: TenantSettings) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    of_one_node = any(one.match == "*" for one in tenant.rooms) and all(one.scope == "node" for one in tenant.rooms)
+    if gateway.broker is None or of_one_node:
+        return
+    for name, service in tenant.services.ext.items():
+        if isinstance(service, StateSettings):
+            yield ("services", "ext", name), VALUES_OF_NODES
 
 
 def _can_mint(internal: InternalSettings, tenant: str) -> bool:

@@ -3,6 +3,7 @@
 from wsprism.config_file import Fault, ListenAddress, SettingsError
 from wsprism.settings.auth import AuthSettings, DevAuth, JwtAuth, OneTimeAuth, TokensAuth, WebhookAuth
 from wsprism.settings.backend import BackendSettings, WebhookServiceSettings
+from wsprism.settings.builtin import StateSettings
 from wsprism.settings.changes import Change, compare, keep
 from wsprism.settings.cluster import BrokerSettings, NodeSettings
 from wsprism.settings.files import Digests, changed_files, code_files, file_digests, named_files
@@ -48,6 +49,7 @@ __all__ = [
     "RoomSettings",
     "Settings",
     "SettingsError",
+    "StateSettings",
     "TenantSettings",
     "TlsSettings",
     "TokensAuth",
