@@ -150,12 +150,8 @@ class ClusterRoom(Room):
         elif kind is HotPublication:
             super().receive(message)
             self._gather_hot((message,))  # type: ignore[arg-type]
-        elif isinstance(message, SampledPublication):
-            if isinstance(message.publication, ExtPublication):
-                self._outbox.add(message.publication, message.trace)
-            else:
-                super().receive(message)
-                self._gather_hot((message.publication,))
+        elif isinstance(message, SampledPublication) and isinstance(message.publication, ExtPublication):
+            self._outbox.add(message.publication, message.trace)
         elif isinstance(message, PublicationList):
             self._take_list(message)
         elif isinstance(message, Held):

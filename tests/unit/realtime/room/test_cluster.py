@@ -21,6 +21,7 @@ from wsprism.realtime.connection.values import _acknowledge
 from wsprism.realtime.messages import Answered, ExtPublication, Origin, PublicationList
 from wsprism.realtime.room.cluster import HOT_TICK_S
 from wsprism.realtime.room.waiting import JOINS_WAIT_S
+from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.backend_messages import PublishForBackend, PublishToRooms
 from wsprism.realtime.tenant.histories import HistoryForBackend, HistoryRefusal, PublishedAt, PurgeForBackend
 
@@ -376,6 +377,16 @@ async def test_hot_frames_reach_other_nodes_once_a_tick_and_only_the_newest_of_e
     number = cluster.worlds[1].tenant.registry.rooms["a"].number
     assert bob.heard() == [encode_hot(2, 1, b"old2", room=number)]
     assert ann.heard() == []
+
+
+async def test_a_hot_frame_that_is_sampled_reaches_other_nodes_once(make: Make) -> None:
+    cluster = make(sampler=Sampler(chance=lambda: 0.0))
+    ann, bob = await cluster.member(0, "ann", "a"), await cluster.member(1, "bob", "a")
+    ann.heard(), bob.heard()
+    ann.say(encode_hot(2, 1, b"once"))
+    cluster.scheduler.advance(HOT_TICK_S)
+    cluster.settle()
+    assert len(bob.heard()) == 1
 
 
 async def test_a_room_of_one_node_costs_no_broker_call(make: Make) -> None:
