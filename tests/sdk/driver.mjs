@@ -25,7 +25,8 @@ function plain(value) {
 const unhex = (value) =>
   value && typeof value.hex === "string" ? Uint8Array.from(value.hex.match(/../g) ?? [], (pair) => parseInt(pair, 16)) : value;
 
-const CLIENT_EVENTS = ["state", "message", "hot", "error", "draining"];
+const CLIENT_EVENTS = ["state", "message", "hot", "error", "draining", "degraded"];
+const trueTime = Date.now;
 const ROOM_EVENTS = ["message", "hot", "joined", "recovered", "lost", "presence", "left", "error"];
 
 export function run({ Client }, send, globals = {}) {
@@ -44,6 +45,12 @@ export function run({ Client }, send, globals = {}) {
       tell({ client, event: "ticket", value: asked });
       if (typeof step === "string") return step;
       if (step.throw) throw new Error(step.throw);
+      if ("give" in step) return step.give;
+      if (step.cancel) throw undefined;
+      if (step.close) {
+        await clients.get(client).close();
+        return "late";
+      }
       return new Promise(() => {});
     };
   };
@@ -100,6 +107,31 @@ export function run({ Client }, send, globals = {}) {
         throw new Error("thrown by an async listener");
       };
       of.on(event, later ? throwLater : throwNow);
+    },
+    /** The first time that it happens, call a method of the client, or of the room `on`, from the listener. */
+    react({ client, room, event, on, method, args }) {
+      const of = (name) => (name === null ? clients.get(client) : rooms.get(client + "/" + name));
+      let done = false;
+      of(room).on(event, () => {
+        if (done) return;
+        done = true;
+        void of(on)[method](...args);
+      });
+    },
+    /** Publish so many at once: how many ended with which code. */
+    async flood({ client, room, count }) {
+      const made = rooms.get(client + "/" + room);
+      const calls = Array.from({ length: count }, (_, number) => made.publish("send", { msg: String(number) }));
+      const codes = {};
+      for (const { status, reason } of await Promise.allSettled(calls)) {
+        const code = status === "fulfilled" ? "ok" : reason.code;
+        codes[code] = (codes[code] ?? 0) + 1;
+      }
+      return codes;
+    },
+    /** Set the clock of this process, that which people read. */
+    jump({ by_s: byS }) {
+      Date.now = () => trueTime() + byS * 1000;
     },
     wake() {
       globalThis.dispatchEvent(new Event("online"));

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import json
 import logging
 import sys
@@ -14,7 +15,8 @@ from typing import Any
 
 from wsprism_client import Client, Room, WsPrismError
 
-CLIENT_EVENTS = ("state", "message", "hot", "error", "draining")
+CLIENT_EVENTS = ("state", "message", "hot", "error", "draining", "degraded")
+TRUE_TIME = time.time
 ROOM_EVENTS = ("message", "hot", "joined", "recovered", "lost", "presence", "left", "error")
 
 
@@ -52,7 +54,7 @@ class Driver:
         sys.stdout.flush()
 
     def tell(self, **fields: Any) -> None:
-        self.send({**fields, "at": time.time() * 1000})
+        self.send({**fields, "at": TRUE_TIME() * 1000})
 
     def telling(self, **fields: Any) -> Callable[[Any], None]:
         """A listener that tells the test."""
@@ -70,6 +72,13 @@ class Driver:
                 return step
             if "throw" in step:
                 raise RuntimeError(step["throw"])
+            if "give" in step:
+                return step["give"]  # type: ignore[no-any-return]
+            if "cancel" in step:
+                raise asyncio.CancelledError
+            if "close" in step:
+                await self._clients[client].close()
+                return "late"
             await asyncio.sleep(3600)
             raise AssertionError
 
@@ -119,11 +128,34 @@ class Driver:
 
         self.of(client, room).on(event, throw_later if later else throw)
 
+    async def do_react(self, client: str, room: str | None, event: str, on: str | None, method: str, args: Any) -> None:
+        """The first time that it happens, call a method of the client, or of the room ``on``, from the listener."""
+        done: list[asyncio.Task[Any]] = []
+
+        def react(_: Any) -> None:
+            if not done:
+                done.append(asyncio.create_task(getattr(self.of(client, on), method)(*args)))
+
+        self.of(client, room).on(event, react)
+
+    async def do_flood(self, client: str, room: str, count: int) -> dict[str, int]:
+        """Publish so many at once: how many ended with which code."""
+        made = self.of(client, room)
+        calls = [made.publish("send", {"msg": str(number)}) for number in range(count)]
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        codes = [end.code if isinstance(end, WsPrismError) else "ok" for end in ends]
+        return {code: codes.count(code) for code in set(codes)}
+
+    async def do_jump(self, by_s: float) -> None:
+        """Set the clock of this process, that which people read."""
+        time.time = lambda: TRUE_TIME() + by_s
+
     async def do_reset(self) -> None:
         for client in self._clients.values():
             await client.close()
         self._clients.clear()
         self._rooms.clear()
+        gc.collect()  # what was left open is told
 
     async def handle(self, line: dict[str, Any]) -> None:
         number, what = line.pop("id"), line.pop("do")
@@ -150,6 +182,7 @@ class Told(logging.Handler):
 async def main() -> None:
     driver = Driver()
     logging.basicConfig(handlers=[Told(driver)], level=logging.WARNING)
+    sys.unraisablehook = lambda found: driver.tell(event="unhandled", value=str(found.exc_value))
     loop = asyncio.get_running_loop()
     loop.slow_callback_duration = 60.0  # a busy machine is nobody's fault
     reader = asyncio.StreamReader(limit=2**24)

@@ -98,6 +98,11 @@ class Connection:
         self._goodbye.set_result((code, reason))
         await self._over.wait()
 
+    def half_said(self, data: bytes) -> None:
+        """Bytes that are no whole frame, past the WebSocket."""
+        assert self._transport is not None
+        self._transport.write(data)
+
     def cut(self) -> None:
         """Reset it."""
         assert self._transport is not None

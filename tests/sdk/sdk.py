@@ -181,6 +181,13 @@ class Client:
         """Wait until it says that it is in this state."""
         return await self.event("state", lambda value: value["state"] == state)
 
+    async def react(self, room: Room | None, event: str, on: Room | None, method: str, *args: Any) -> None:
+        """A listener that calls a method of the client, or of the room ``on``, the first time."""
+        names = [None if each is None else each.name for each in (room, on)]
+        await self._sdk.driver.ask(
+            "react", client=self.name, room=names[0], event=event, on=names[1], method=method, args=args
+        )
+
     async def throwing(self, event: str) -> None:
         """A listener that throws."""
         await self._sdk.driver.ask("throwing", client=self.name, room=None, event=event, later=False)

@@ -41,7 +41,7 @@ def test_every_behaviour_is_listed_and_every_listed_one_is_tested() -> None:
     listed = re.findall(r"^\| ([^|]+) \| (?:script|proxy|gateway|nobody) \|$", _behaviours(), re.M)
     tested = [
         name.replace("_", " ")
-        for file in ("connection", "messages", "rooms", "memory")
+        for file in ("connection", "messages", "rooms", "memory", "hostile")
         for name in re.findall(r"^async def test_(\w+)\(sdk", re.sub(r"\(\n\s*sdk", "(sdk", _source(file)), re.M)
     ]
     assert listed == tested

@@ -4,6 +4,7 @@ import { Calls } from "./calls.js";
 import { quiet } from "./clock.js";
 import { WsPrismError } from "./errors.js";
 import { Emitter, type Listener } from "./events.js";
+import { whole } from "./fields.js";
 import { receive, type Parts } from "./incoming.js";
 import { Life } from "./life.js";
 import { Link } from "./link.js";
@@ -29,7 +30,7 @@ export class Client {
       const write = (what: unknown): void => console.error("wsprism-client:", what);
       if (!events.emit("error", error, write)) write(error);
     };
-    const events = new Emitter<ClientEvents>(["state", "message", "hot", "error", "draining"], fault);
+    const events = new Emitter<ClientEvents>(["state", "message", "hot", "error", "draining", "degraded"], fault);
     const calls = new Calls(link, options.queueMessages, options.queueBytes);
     const rooms = new Rooms(link, options);
     const liveness = new Liveness(link, options);
@@ -37,7 +38,7 @@ export class Client {
       this.refresh().catch((error: unknown) => link.open && fault(error));
     });
     /** A ticket that is a string has no next one. */
-    const expires = (at: number | null): void => refresher.plan(typeof options.ticket === "string" ? null : at);
+    const expires: Parts["expires"] = (at, again) => refresher.plan(typeof options.ticket === "string" ? null : at, again);
     const lost = (): void => {
       liveness.stop();
       refresher.stop();
@@ -48,7 +49,7 @@ export class Client {
       received: (raw) => receive(this.#parts, raw),
       opened: (session) => {
         liveness.start();
-        expires(session.expiresAt);
+        expires(session.expiresAt, false);
         rooms.joinAll();
         calls.sendWaiting();
         this.#first.resolve();
@@ -129,7 +130,7 @@ export class Client {
     { room, id = makeId() }: { room?: string | undefined; id?: string | undefined } = {},
   ): Promise<number | null> {
     const answer = this.#call({ v: 1, svc, type, flags: SEQ_PRESENT | ACK_REQUESTED, id, room, data }, true);
-    return quiet(answer.then((ack) => (ack as { offset?: number } | undefined)?.offset ?? null));
+    return quiet(answer.then((ack) => whole((ack as { offset?: unknown } | null | undefined)?.offset)));
   }
 
   /** The data of the first message that repeats its seq. Not sent again: DISCONNECTED when the connection goes. */

@@ -3,13 +3,14 @@
 import type { Call, Calls } from "./calls.js";
 import { WsPrismError } from "./errors.js";
 import type { Emitter } from "./events.js";
+import { count, milliseconds, text } from "./fields.js";
 import type { Life } from "./life.js";
 import type { Link } from "./link.js";
 import type { Liveness } from "./liveness.js";
 import type { Joined } from "./room.js";
 import type { Rooms } from "./rooms.js";
-import type { ClientEvents, Session } from "./state.js";
-import type { Message } from "./wire.js";
+import type { ClientEvents } from "./state.js";
+import type { Decoded, Message } from "./wire.js";
 
 /** The parts of a client. */
 export interface Parts {
@@ -20,15 +21,30 @@ export interface Parts {
   liveness: Liveness;
   events: Emitter<ClientEvents>;
   /** The ticket's end is known, or has moved. */
-  expires(at: number | null): void;
+  expires(at: number | null, again: boolean): void;
   fault(error: unknown): void;
 }
 
+/** Before it has let the client in, a gateway says why it does not, and nothing else. */
+const first = new Set<unknown>(["authed", "error", "draining"]);
+
+const mayComeFirst = (decoded: Decoded): boolean =>
+  "message" in decoded && decoded.message.svc === "sys" && first.has(decoded.message.type);
+
+/** One message. Whatever it does, the next one is read. */
 export function receive(parts: Parts, raw: string | Uint8Array): void {
+  try {
+    onAny(parts, raw);
+  } catch (error) {
+    parts.fault(error);
+  }
+}
+
+function onAny(parts: Parts, raw: string | Uint8Array): void {
   const { link, calls, rooms, events } = parts;
   parts.liveness.heard();
   const decoded = link.codec.decode(raw);
-  if (!decoded) return;
+  if (!decoded || (!parts.life.session && !mayComeFirst(decoded))) return;
   if ("hot" in decoded) {
     if (!rooms.onHot(decoded.hot, decoded.number)) events.emit("hot", decoded.hot);
     return;
@@ -65,29 +81,33 @@ function onSys(parts: Parts, { type, seq, room, data: given }: Message, call: Ca
       break;
     case "refreshed":
       if (life.session) {
-        life.session = { ...life.session, expiresAt: data["expires_at"] ?? null };
-        parts.expires(life.session.expiresAt);
+        life.session = { ...life.session, expiresAt: count(data["expires_at"]) };
+        parts.expires(life.session.expiresAt, true);
       }
       break;
     case "draining": {
-      const reconnectAfterMs = Number(data["reconnect_after_ms"] ?? 0);
+      const reconnectAfterMs = milliseconds(data["reconnect_after_ms"]);
       life.draining(reconnectAfterMs);
       events.emit("draining", { reconnectAfterMs });
+      break;
     }
+    case "degraded":
+      events.emit("degraded", { degraded: data["degraded"] === true });
   }
   if (call && call.again === (type === "ack")) calls.resolve(call, given);
 }
 
-function onAuthed(life: Life, data: Record<string, never>): void {
+function onAuthed(life: Life, data: Record<string, unknown>): void {
   if (life.session) return;
-  const { tenant, user, sid, expires_at: expiresAt = null, data: given = null } = data;
-  life.authed({ tenant, user, sid, expiresAt, data: given } as unknown as Session);
+  const [tenant, user, sid] = ["tenant", "user", "sid"].map((name) => text(data[name]) ?? "") as [string, string, string];
+  life.authed({ tenant, user, sid, expiresAt: count(data["expires_at"]), data: data["data"] ?? null });
 }
 
 function onError(parts: Parts, seq: unknown, data: Record<string, unknown>, call: Call | undefined): void {
   const error = new WsPrismError(String(data["code"]), String(data["msg"] ?? ""));
-  if (!parts.life.session) return parts.life.refused(error.message, Number(data["retry_after_ms"] ?? 0));
-  if (parts.rooms.onError(seq, error)) return;
+  const waitMs = milliseconds(data["retry_after_ms"]);
+  if (!parts.life.session) return parts.life.refused(error.message, waitMs);
+  if (parts.rooms.onError(seq, error, waitMs)) return;
   if (call) parts.calls.reject(call, error);
   else parts.fault(error);
 }

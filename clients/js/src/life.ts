@@ -37,6 +37,8 @@ export class Life {
   #openedAt: number | undefined;
   /** When a drain wants it back. */
   #comeBackAt: number | undefined;
+  /** The last connection was drained, and none has been healthy since. */
+  #drained = false;
   #refusal: { waitMs: number; reason: string } | undefined;
   #waitIsOurs = false;
   #timer: Timer | undefined;
@@ -74,7 +76,7 @@ export class Life {
 
   authed(session: Session): void {
     this.session = session;
-    this.#sid = session.sid ?? this.#sid;
+    this.#sid = session.sid || this.#sid;
     this.#openedAt = now();
     clearTimeout(this.#timer);
     this.#watcher.opened(session);
@@ -140,7 +142,10 @@ export class Life {
     this.#watcher.lost();
     if (opened !== undefined) {
       this.#askedAgain = false;
-      if (now() - opened >= this.#options.backoffResetMs) this.#failures = 0;
+      if (now() - opened >= this.#options.backoffResetMs) {
+        this.#failures = 0;
+        this.#drained = false;
+      }
     }
     const what = verdict(end, opened !== undefined);
     const mayAsk = typeof this.#options.ticket === "function" && !this.#askedAgain;
@@ -152,12 +157,15 @@ export class Life {
     this.#wait(Math.max(end.waitMs ?? 0, refused?.waitMs ?? 0));
   }
 
-  /** Full jitter, never before the gateway wants it, and to the moment that a drain named. */
+  /** Full jitter, never before the gateway wants it, and to the moment that a drain named: the first one. */
   #wait(askedMs: number): void {
     const { backoffBaseMs, backoffCapMs } = this.#options;
     let waitMs = Math.max(askedMs, backoffMs(this.#failures++, backoffBaseMs, backoffCapMs));
     this.#waitIsOurs = askedMs === 0 && this.#comeBackAt === undefined;
-    if (this.#comeBackAt !== undefined) waitMs = Math.max(0, this.#comeBackAt - now());
+    if (this.#comeBackAt !== undefined) {
+      waitMs = Math.max(this.#comeBackAt - now(), this.#drained ? waitMs : 0);
+      this.#drained = true;
+    }
     this.#comeBackAt = undefined;
     this.nextAttemptAt = Date.now() + waitMs;
     this.#later(now() + waitMs);

@@ -1,6 +1,7 @@
 /** A room as a client sees it: joined now and after every reconnect, from where it stood. */
 
 import { quiet } from "./clock.js";
+import { text, whole } from "./fields.js";
 import { own, type WsPrismError } from "./errors.js";
 import { Emitter, type Listener } from "./events.js";
 import type { HotFrame, Message } from "./wire.js";
@@ -172,18 +173,22 @@ export class Room {
 
   /** @internal */
   onJoined(data: Partial<Joined>): void {
-    const { epoch = null, offset = null, recovered = false, count = null, number = null, presence = null } = data;
+    const [epoch, offset, number] = [text(data.epoch), whole(data.offset), whole(data.number)];
+    const since = this.#since;
     const again = this.#before;
+    let recovered = data.recovered === true;
+    // What is recovered goes on from where this room stands.
+    if (since) recovered &&= epoch === since.epoch && (offset === null || offset >= since.offset);
+    if (!recovered || !since) this.#since = epoch === null ? undefined : { epoch, offset: offset ?? 0 };
     this.#before = true;
     this.#number = number ?? undefined;
-    if (epoch === null) this.#since = undefined;
-    else this.#since = { epoch, offset: recovered && this.#since ? this.#since.offset : (offset ?? 0) };
     this.#state = "joined";
-    this.#last = { epoch, offset, recovered, count, number, presence };
-    for (const waiter of this.#joinWaiters.splice(0)) waiter.resolve(this.#last);
-    this.#events.emit("joined", this.#last);
-    if (!again) return;
-    if (recovered) this.#events.emit("recovered", { count: count ?? 0 });
+    const last = { epoch, offset, recovered, count: whole(data.count), number, presence: data.presence ?? null };
+    this.#last = last;
+    for (const waiter of this.#joinWaiters.splice(0)) waiter.resolve(last);
+    this.#events.emit("joined", last);
+    if (!again || this.state !== "joined") return; // joined for the first time, or left by a listener
+    if (recovered) this.#events.emit("recovered", { count: last.count ?? 0 });
     else this.#events.emit("lost", { epoch, offset });
   }
 
@@ -197,8 +202,8 @@ export class Room {
 
   /** @internal */
   onMessage(message: Message): void {
-    const { offset } = message;
-    if (typeof offset === "number" && this.#since) {
+    const offset = whole(message.offset);
+    if (offset !== null && this.#since) {
       if (offset <= this.#since.offset) return; // seen already
       this.#since.offset = offset;
     }
@@ -206,7 +211,8 @@ export class Room {
   }
 
   /** @internal */
-  onGap({ epoch = null, offset = null }: Partial<Joined>): void {
+  onGap(data: Partial<Joined>): void {
+    const [epoch, offset] = [text(data.epoch), whole(data.offset)];
     if (epoch !== null) this.#since = { epoch, offset: offset ?? 0 };
     this.#events.emit("lost", { epoch, offset });
   }

@@ -97,11 +97,11 @@ export class Rooms {
     else if (room) this.#forget(room, !room.leaving);
   }
 
-  /** Whether it was the answer to a join or a leave. */
-  onError(seq: unknown, error: WsPrismError): boolean {
+  /** Whether it was the answer to a join or a leave. `waitMs`: not sooner again. */
+  onError(seq: unknown, error: WsPrismError, waitMs: number): boolean {
     const join = take(this.#joins, seq);
     const leave = take(this.#leaves, seq);
-    if (join && passing.has(error.code)) this.#joinLater(join);
+    if (join && passing.has(error.code)) this.#joinLater(join, waitMs);
     else if (join) {
       if (this.#rooms.get(join.name) === join) this.#order.delete(join.name);
       join.onRefused(error);
@@ -128,13 +128,13 @@ export class Rooms {
   }
 
   /** It was refused for now. */
-  #joinLater(room: Room): void {
+  #joinLater(room: Room, waitMs: number): void {
     const timer = setTimeout(
       () => {
         this.#timers.delete(timer);
         if (this.#rooms.get(room.name) === room && room.state === "joining") this.#join(room);
       },
-      this.#options.backoffBaseMs * (0.5 + Math.random()),
+      waitMs + this.#options.backoffBaseMs * (0.5 + Math.random()),
     );
     this.#timers.add(timer);
   }

@@ -28,4 +28,6 @@ export interface ClientEvents {
   /** What belongs to no call: of the gateway, or what a listener threw. */
   error: unknown;
   draining: { reconnectAfterMs: number };
+  /** The gateway's nodes are out of reach of each other: joins and publications are refused UNAVAILABLE meanwhile. */
+  degraded: { degraded: boolean };
 }

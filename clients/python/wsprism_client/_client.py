@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wsprism_client._errors import WsPrismError
+from wsprism_client._fields import whole
 from wsprism_client._options import Options, Ticket
 from wsprism_client._parts import Parts
 from wsprism_client._room import Room, new_id
@@ -118,7 +119,7 @@ class Client:
         self._parts.start()
         message = {**_message(svc, type, data, room), "flags": ACK_REQUESTED | SEQ_PRESENT, "id": id or new_id()}
         ack = await self._parts.calls.make(message, again=True).answer
-        return ack.get("offset") if isinstance(ack, dict) else None
+        return whole(ack.get("offset")) if isinstance(ack, dict) else None
 
     async def request(
         self, svc: str, type: str, data: Any = None, room: str | None = None, timeout_s: float | None = None

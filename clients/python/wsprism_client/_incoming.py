@@ -9,12 +9,15 @@ from typing import Any
 from wsprism_client._calls import Call, Calls
 from wsprism_client._errors import WsPrismError
 from wsprism_client._events import Emitter
+from wsprism_client._fields import count, seconds, text
 from wsprism_client._life import Life
 from wsprism_client._rooms import Rooms
 from wsprism_client._watch import Watch
-from wsprism_client._wire import Codec
+from wsprism_client._wire import Codec, HotFrame
 
 __all__ = ["Incoming"]
+
+_BEFORE_AUTHED = ("authed", "error", "draining")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Incoming:
         self.watch.heard()
         message = self.codec.decode(raw)
         if message is None:
+            return
+        if self.life.session is None and not _may_come_first(message):
             return
         if isinstance(message, tuple):
             if not self.rooms.on_hot(*message):
@@ -78,26 +83,35 @@ class Incoming:
                 self.watch.pong(seq)
             case "refreshed":
                 if self.life.session is not None:
-                    self.life.session["expires_at"] = data.get("expires_at")
-                    self.watch.expires(data.get("expires_at"))
+                    self.life.session["expires_at"] = count(data.get("expires_at"))
+                    self.watch.expires(self.life.session["expires_at"], again=True)
             case "draining":
-                after_s = data.get("reconnect_after_ms", 0) / 1000
+                after_s = seconds(data.get("reconnect_after_ms"))
                 self.life.draining(after_s)
                 self.events.emit("draining", {"reconnect_after_s": after_s})
+            case "degraded":
+                self.events.emit("degraded", {"degraded": data.get("degraded") is True})
         if call is not None and call.again is (kind == "ack"):
             self.calls.end(call, given)
 
     def _on_authed(self, data: dict[str, Any]) -> None:
         if self.life.session is None:
-            self.life.authed({name: data.get(name) for name in ("tenant", "user", "sid", "expires_at", "data")})
+            names = {name: text(data.get(name)) for name in ("tenant", "user", "sid")}
+            self.life.authed({**names, "expires_at": count(data.get("expires_at")), "data": data.get("data")})
 
     def _on_error(self, seq: object, data: dict[str, Any], call: Call | None) -> None:
         error = WsPrismError(str(data.get("code")), str(data.get("msg", "")))
+        wait_s = seconds(data.get("retry_after_ms"))
         if self.life.session is None:
-            self.life.refused(str(error), data.get("retry_after_ms", 0) / 1000)
-        elif self.rooms.on_error(seq, error):
+            self.life.refused(str(error), wait_s)
+        elif self.rooms.on_error(seq, error, wait_s):
             return
         elif call is not None:
             self.calls.end(call, error=error)
         else:
             self.fault(error)
+
+
+def _may_come_first(message: dict[str, Any] | tuple[HotFrame, int | None]) -> bool:
+    """Before it has let the client in, a gateway says why it does not, and nothing else."""
+    return isinstance(message, dict) and message.get("svc") == "sys" and message.get("type") in _BEFORE_AUTHED

@@ -58,6 +58,8 @@ class Life:
         self._opened_at: float | None = None
         self._too_late: asyncio.TimerHandle | None = None
         self._come_back_at: float | None = None
+        self._drained = False
+        """The last connection was drained, and none has been healthy since."""
         self._refusal: tuple[float, str] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -75,9 +77,11 @@ class Life:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        if self.state != "closed":
-            self._closed({"code": 1000, "reason": "closed by the client"})
+            try:
+                await asyncio.gather(task, return_exceptions=True)
+            finally:  # also when it is the ticket function that closes, and ends with the attempt
+                self._close()
+        self._close()
 
     def closed_error(self) -> WsPrismError:
         """Why nothing is done any more."""
@@ -120,6 +124,7 @@ class Life:
                 asked_again = False
                 if time.monotonic() - opened_at >= self._options.backoff_reset_s:
                     failures = 0
+                    self._drained = False
             may_ask = not asked_again and not isinstance(self._options.ticket, str)
             if end.verdict is Verdict.FINAL or (end.verdict is Verdict.NEW_TICKET and not may_ask):
                 self._task = None
@@ -130,11 +135,12 @@ class Life:
             failures += 1
 
     async def _wait(self, failures: int, asked_s: float) -> None:
-        """Full jitter, never before the gateway wants it, and to the moment that a drain named."""
+        """Full jitter, never before the gateway wants it, and to the moment that a drain named: the first one."""
         now = time.monotonic()
         until = now + max(asked_s, backoff_s(failures, self._options.backoff_base_s, self._options.backoff_cap_s))
         if self._come_back_at is not None:
-            until, self._come_back_at = max(now, self._come_back_at), None
+            until = max(self._come_back_at, until if self._drained else now)
+            self._come_back_at, self._drained = None, True
         self.next_attempt_at = time.time() + until - now
         self._move("waiting")
         await asyncio.sleep(until - now)
@@ -175,6 +181,10 @@ class Life:
     def _leave(self) -> None:
         self._link.open = False
         self.session = None
+
+    def _close(self) -> None:
+        if self.state != "closed":
+            self._closed({"code": 1000, "reason": "closed by the client"})
 
     def _closed(self, reason: dict[str, Any]) -> None:
         self.reason = reason

@@ -20,7 +20,7 @@ from wsprism_client._wire import Codec
 
 __all__ = ["Parts"]
 
-_EVENTS = frozenset({"state", "message", "hot", "error", "draining"})
+_EVENTS = frozenset({"state", "message", "hot", "error", "draining", "degraded"})
 
 _log = logging.getLogger("wsprism_client")
 
@@ -53,8 +53,11 @@ class Parts:
             _write(error)
 
     def received(self, raw: str | bytes) -> None:
-        """A message came."""
-        self._incoming.receive(raw)
+        """A message came. Whatever it does, the next one is read."""
+        try:
+            self._incoming.receive(raw)
+        except Exception as error:
+            self.fault(error)
 
     def opened(self, session: dict[str, Any]) -> None:
         """Joins first, then what waited, in its order."""

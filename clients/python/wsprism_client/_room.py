@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsprism_client._errors import CLOSED, QUEUE_FULL, WsPrismError
 from wsprism_client._events import Emitter
+from wsprism_client._fields import text, whole
 from wsprism_client._wire import HotFrame
 
 if TYPE_CHECKING:
@@ -123,22 +124,31 @@ class Room:
 
     def _on_joined(self, data: dict[str, Any]) -> None:
         again, self._joined_before = self._joined_before, True
-        joined = {name: data.get(name) for name in ("epoch", "offset", "count", "number", "presence")}
-        joined["recovered"] = recovered = data.get("recovered") is True
-        self._number = joined["number"]
-        if joined["epoch"] is None or not recovered or self._epoch is None:
-            self._epoch, self._offset = joined["epoch"], joined["offset"] or 0
+        epoch, offset = text(data.get("epoch")), whole(data.get("offset"))
+        recovered = data.get("recovered") is True
+        if self._epoch is not None:  # what is recovered goes on from where this room stands
+            recovered = recovered and epoch == self._epoch and (offset is None or offset >= self._offset)
+        if not recovered or self._epoch is None:
+            self._epoch, self._offset = epoch, offset or 0
+        self._number = whole(data.get("number"))
         self.state = "joined"
-        self._last_join = joined
+        joined = self._last_join = {
+            "epoch": epoch,
+            "offset": offset,
+            "recovered": recovered,
+            "count": whole(data.get("count")),
+            "number": self._number,
+            "presence": data.get("presence"),
+        }
         for waiter in self._take_waiters():
             waiter.set_result(joined)
         self._events.emit("joined", joined)
-        if not again:
-            return
+        if not again or self.state != "joined":
+            return  # joined for the first time, or left by a listener
         if recovered:
             self._events.emit("recovered", {"count": joined["count"] or 0})
         else:
-            self._events.emit("lost", {"epoch": joined["epoch"], "offset": joined["offset"]})
+            self._events.emit("lost", {"epoch": epoch, "offset": offset})
 
     def _on_refused(self, error: WsPrismError) -> None:
         self.state = "refused"
@@ -151,8 +161,8 @@ class Room:
         self._end_readers(error)
 
     def _on_message(self, message: dict[str, Any]) -> None:
-        offset = message.get("offset")
-        if isinstance(offset, int):
+        offset = whole(message.get("offset"))
+        if offset is not None:
             if self._epoch is not None and offset <= self._offset:
                 return  # seen already
             self._offset = offset
@@ -161,7 +171,7 @@ class Room:
             reader.put(message)
 
     def _on_gap(self, data: dict[str, Any]) -> None:
-        epoch, offset = data.get("epoch"), data.get("offset")
+        epoch, offset = text(data.get("epoch")), whole(data.get("offset"))
         if epoch is not None:
             self._epoch, self._offset = epoch, offset or 0
         self._events.emit("lost", {"epoch": epoch, "offset": offset})

@@ -119,11 +119,11 @@ class Rooms:
         elif room is not None:
             self._forget(room, told=room._leaving is None)
 
-    def on_error(self, seq: object, error: WsPrismError) -> bool:
-        """Whether it was the answer to a join or a leave."""
+    def on_error(self, seq: object, error: WsPrismError, wait_s: float) -> bool:
+        """Whether it was the answer to a join or a leave. ``wait_s``: not sooner again."""
         join, leave = _taken(self._joins, seq), _taken(self._leaves, seq)
         if join is not None and error.code in _PASSING:
-            self._join_later(join)
+            self._join_later(join, wait_s)
         elif join is not None:
             if self._rooms.get(join.name) is join:
                 self._order.pop(join.name, None)
@@ -149,7 +149,7 @@ class Rooms:
         self._order[room.name] = None
         self._link.send(room._join_message(seq))
 
-    def _join_later(self, room: Room) -> None:
+    def _join_later(self, room: Room, wait_s: float) -> None:
         """It was refused for now."""
 
         def join() -> None:
@@ -157,7 +157,7 @@ class Rooms:
             if self._rooms.get(room.name) is room and room.state == "joining":
                 self._join(room)
 
-        delay_s = self._again_s * random.uniform(0.5, 1.5)
+        delay_s = wait_s + self._again_s * random.uniform(0.5, 1.5)
         self._timers[room] = asyncio.get_running_loop().call_later(delay_s, join)
 
     def _forget(self, room: Room, *, told: bool = False) -> None:

@@ -43,11 +43,12 @@ class TicketFailed(Exception):
 
 async def within(work: Awaitable[_T], timeout_s: float) -> _T:
     """What ``asyncio.wait_for`` is, but a cancellation is never lost: before Python 3.12 it is when ``work`` is done in
-    the same moment. Raises asyncio.TimeoutError."""
+    the same moment. ``work`` that was cancelled by others is late, and no cancellation of ours. Raises
+    asyncio.TimeoutError."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait((task,), timeout=timeout_s)
-        if not task.done():
+        if not task.done() or task.cancelled():
             raise asyncio.TimeoutError
         return task.result()
     finally:
@@ -64,8 +65,6 @@ async def ask_ticket(options: Options) -> str:
         ticket = options.ticket()
         if inspect.isawaitable(ticket):
             ticket = await within(ticket, options.connect_timeout_s)
-    except asyncio.CancelledError:
-        raise
     except Exception as error:
         raise TicketFailed(str(error) or type(error).__name__) from error
     if not isinstance(ticket, str):
@@ -101,7 +100,7 @@ class Socket:
         except aiohttp.WSServerHandshakeError as refused:
             wait_s = _retry_after_s(refused.headers.get("Retry-After") if refused.headers is not None else None)
             return End(refused.status, "the handshake was refused", of_status(refused.status), wait_s)
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a ticket that fits no header
             return End(ABNORMAL, str(error) or type(error).__name__, Verdict.RECONNECT)
         self._writing = asyncio.get_running_loop().create_task(self._write())
         return None
@@ -124,7 +123,16 @@ class Socket:
                 return ABNORMAL, self._silent or "the connection was lost"
 
     async def close(self, code: int | None) -> None:
-        """Let go of everything, with a short goodbye where there is a code. Idempotent."""
+        """Let go of everything, also when it is cancelled meanwhile; with a short goodbye where there is a code.
+        Idempotent."""
+        try:
+            await self._say_goodbye(code)
+        finally:
+            http, self._http = self._http, None
+            if http is not None:
+                await http.close()
+
+    async def _say_goodbye(self, code: int | None) -> None:
         if self._writing is not None:
             if code is not None and not self._outgoing.empty():
                 await asyncio.wait((self._writing,), timeout=0.05)
@@ -135,9 +143,6 @@ class Socket:
         if ws is not None and code is not None:
             with contextlib.suppress(asyncio.TimeoutError, aiohttp.ClientError, OSError):
                 await within(ws.close(code=code), _GOODBYE_S)
-        http, self._http = self._http, None
-        if http is not None:
-            await http.close()
 
     def abort(self, reason: str) -> None:
         """The other side is silent: have ``read`` return without its goodbye."""

@@ -13,6 +13,8 @@ from wsprism_client._wire import SEQ_PRESENT
 __all__ = ["Watch"]
 
 _MAX_REFRESH_LEAD_S = 30.0
+_MIN_REFRESHED_S = 1.0
+"""A ticket that was refreshed is not refreshed again sooner."""
 _MAX_LOOK_S = 1.0
 """A refreshed ticket's end is seen so soon, at the latest."""
 
@@ -53,14 +55,16 @@ class Watch:
             self.round_trip_s = time.monotonic() - self._ping[1]
             self._ping = None
 
-    def expires(self, expires_at: float | None) -> None:
-        """Plan a refresh: 10 % of the ticket's life before its end, at most 30 s. ``expires_at`` as ``time.time()``."""
+    def expires(self, expires_at: float | None, *, again: bool = False) -> None:
+        """Plan a refresh: 10 % of the ticket's life before its end, at most 30 s. ``expires_at`` as ``time.time()``.
+        ``again``: it has just been refreshed."""
         self._refresh_at = None
         if expires_at is None or isinstance(self._options.ticket, str):
             return  # a ticket that is a string has no next one
         left_s = expires_at - time.time()
         if left_s > 0:
-            self._refresh_at = time.monotonic() + left_s - min(_MAX_REFRESH_LEAD_S, left_s / 10)
+            in_s = left_s - min(_MAX_REFRESH_LEAD_S, left_s / 10)
+            self._refresh_at = time.monotonic() + max(in_s, _MIN_REFRESHED_S if again else 0.0)
 
     async def _run(self) -> None:
         while (next_look := self._look()) is not None:

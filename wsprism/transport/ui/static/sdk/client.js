@@ -3,6 +3,7 @@ import { Calls } from "./calls.js";
 import { quiet } from "./clock.js";
 import { WsPrismError } from "./errors.js";
 import { Emitter } from "./events.js";
+import { whole } from "./fields.js";
 import { receive } from "./incoming.js";
 import { Life } from "./life.js";
 import { Link } from "./link.js";
@@ -26,7 +27,7 @@ export class Client {
             if (!events.emit("error", error, write))
                 write(error);
         };
-        const events = new Emitter(["state", "message", "hot", "error", "draining"], fault);
+        const events = new Emitter(["state", "message", "hot", "error", "draining", "degraded"], fault);
         const calls = new Calls(link, options.queueMessages, options.queueBytes);
         const rooms = new Rooms(link, options);
         const liveness = new Liveness(link, options);
@@ -34,7 +35,7 @@ export class Client {
             this.refresh().catch((error) => link.open && fault(error));
         });
         /** A ticket that is a string has no next one. */
-        const expires = (at) => refresher.plan(typeof options.ticket === "string" ? null : at);
+        const expires = (at, again) => refresher.plan(typeof options.ticket === "string" ? null : at, again);
         const lost = () => {
             liveness.stop();
             refresher.stop();
@@ -45,7 +46,7 @@ export class Client {
             received: (raw) => receive(this.#parts, raw),
             opened: (session) => {
                 liveness.start();
-                expires(session.expiresAt);
+                expires(session.expiresAt, false);
                 rooms.joinAll();
                 calls.sendWaiting();
                 this.#first.resolve();
@@ -118,7 +119,7 @@ export class Client {
     /** Any ext message, acknowledged; sent again with the same id until it is. The ack's offset, or null. */
     publish(svc, type, data, { room, id = makeId() } = {}) {
         const answer = this.#call({ v: 1, svc, type, flags: SEQ_PRESENT | ACK_REQUESTED, id, room, data }, true);
-        return quiet(answer.then((ack) => ack?.offset ?? null));
+        return quiet(answer.then((ack) => whole(ack?.offset)));
     }
     /** The data of the first message that repeats its seq. Not sent again: DISCONNECTED when the connection goes. */
     request(svc, type, data, { room, timeoutMs = this.#options.requestTimeoutMs } = {}) {

@@ -1,10 +1,23 @@
 /** What comes over the connection, and whose it is. */
 import { WsPrismError } from "./errors.js";
+import { count, milliseconds, text } from "./fields.js";
+/** Before it has let the client in, a gateway says why it does not, and nothing else. */
+const first = new Set(["authed", "error", "draining"]);
+const mayComeFirst = (decoded) => "message" in decoded && decoded.message.svc === "sys" && first.has(decoded.message.type);
+/** One message. Whatever it does, the next one is read. */
 export function receive(parts, raw) {
+    try {
+        onAny(parts, raw);
+    }
+    catch (error) {
+        parts.fault(error);
+    }
+}
+function onAny(parts, raw) {
     const { link, calls, rooms, events } = parts;
     parts.liveness.heard();
     const decoded = link.codec.decode(raw);
-    if (!decoded)
+    if (!decoded || (!parts.life.session && !mayComeFirst(decoded)))
         return;
     if ("hot" in decoded) {
         if (!rooms.onHot(decoded.hot, decoded.number))
@@ -47,15 +60,18 @@ function onSys(parts, { type, seq, room, data: given }, call) {
             break;
         case "refreshed":
             if (life.session) {
-                life.session = { ...life.session, expiresAt: data["expires_at"] ?? null };
-                parts.expires(life.session.expiresAt);
+                life.session = { ...life.session, expiresAt: count(data["expires_at"]) };
+                parts.expires(life.session.expiresAt, true);
             }
             break;
         case "draining": {
-            const reconnectAfterMs = Number(data["reconnect_after_ms"] ?? 0);
+            const reconnectAfterMs = milliseconds(data["reconnect_after_ms"]);
             life.draining(reconnectAfterMs);
             events.emit("draining", { reconnectAfterMs });
+            break;
         }
+        case "degraded":
+            events.emit("degraded", { degraded: data["degraded"] === true });
     }
     if (call && call.again === (type === "ack"))
         calls.resolve(call, given);
@@ -63,14 +79,15 @@ function onSys(parts, { type, seq, room, data: given }, call) {
 function onAuthed(life, data) {
     if (life.session)
         return;
-    const { tenant, user, sid, expires_at: expiresAt = null, data: given = null } = data;
-    life.authed({ tenant, user, sid, expiresAt, data: given });
+    const [tenant, user, sid] = ["tenant", "user", "sid"].map((name) => text(data[name]) ?? "");
+    life.authed({ tenant, user, sid, expiresAt: count(data["expires_at"]), data: data["data"] ?? null });
 }
 function onError(parts, seq, data, call) {
     const error = new WsPrismError(String(data["code"]), String(data["msg"] ?? ""));
+    const waitMs = milliseconds(data["retry_after_ms"]);
     if (!parts.life.session)
-        return parts.life.refused(error.message, Number(data["retry_after_ms"] ?? 0));
-    if (parts.rooms.onError(seq, error))
+        return parts.life.refused(error.message, waitMs);
+    if (parts.rooms.onError(seq, error, waitMs))
         return;
     if (call)
         parts.calls.reject(call, error);

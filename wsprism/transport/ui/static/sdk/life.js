@@ -20,6 +20,8 @@ export class Life {
     #openedAt;
     /** When a drain wants it back. */
     #comeBackAt;
+    /** The last connection was drained, and none has been healthy since. */
+    #drained = false;
     #refusal;
     #waitIsOurs = false;
     #timer;
@@ -55,7 +57,7 @@ export class Life {
     // What the gateway says
     authed(session) {
         this.session = session;
-        this.#sid = session.sid ?? this.#sid;
+        this.#sid = session.sid || this.#sid;
         this.#openedAt = now();
         clearTimeout(this.#timer);
         this.#watcher.opened(session);
@@ -118,8 +120,10 @@ export class Life {
         this.#watcher.lost();
         if (opened !== undefined) {
             this.#askedAgain = false;
-            if (now() - opened >= this.#options.backoffResetMs)
+            if (now() - opened >= this.#options.backoffResetMs) {
                 this.#failures = 0;
+                this.#drained = false;
+            }
         }
         const what = verdict(end, opened !== undefined);
         const mayAsk = typeof this.#options.ticket === "function" && !this.#askedAgain;
@@ -131,13 +135,15 @@ export class Life {
             this.#askedAgain = true;
         this.#wait(Math.max(end.waitMs ?? 0, refused?.waitMs ?? 0));
     }
-    /** Full jitter, never before the gateway wants it, and to the moment that a drain named. */
+    /** Full jitter, never before the gateway wants it, and to the moment that a drain named: the first one. */
     #wait(askedMs) {
         const { backoffBaseMs, backoffCapMs } = this.#options;
         let waitMs = Math.max(askedMs, backoffMs(this.#failures++, backoffBaseMs, backoffCapMs));
         this.#waitIsOurs = askedMs === 0 && this.#comeBackAt === undefined;
-        if (this.#comeBackAt !== undefined)
-            waitMs = Math.max(0, this.#comeBackAt - now());
+        if (this.#comeBackAt !== undefined) {
+            waitMs = Math.max(this.#comeBackAt - now(), this.#drained ? waitMs : 0);
+            this.#drained = true;
+        }
         this.#comeBackAt = undefined;
         this.nextAttemptAt = Date.now() + waitMs;
         this.#later(now() + waitMs);

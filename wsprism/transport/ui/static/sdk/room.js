@@ -1,5 +1,6 @@
 /** A room as a client sees it: joined now and after every reconnect, from where it stood. */
 import { quiet } from "./clock.js";
+import { text, whole } from "./fields.js";
 import { own } from "./errors.js";
 import { Emitter } from "./events.js";
 /** Made by `client.room`. */
@@ -97,23 +98,27 @@ export class Room {
     }
     /** @internal */
     onJoined(data) {
-        const { epoch = null, offset = null, recovered = false, count = null, number = null, presence = null } = data;
+        const [epoch, offset, number] = [text(data.epoch), whole(data.offset), whole(data.number)];
+        const since = this.#since;
         const again = this.#before;
+        let recovered = data.recovered === true;
+        // What is recovered goes on from where this room stands.
+        if (since)
+            recovered &&= epoch === since.epoch && (offset === null || offset >= since.offset);
+        if (!recovered || !since)
+            this.#since = epoch === null ? undefined : { epoch, offset: offset ?? 0 };
         this.#before = true;
         this.#number = number ?? undefined;
-        if (epoch === null)
-            this.#since = undefined;
-        else
-            this.#since = { epoch, offset: recovered && this.#since ? this.#since.offset : (offset ?? 0) };
         this.#state = "joined";
-        this.#last = { epoch, offset, recovered, count, number, presence };
+        const last = { epoch, offset, recovered, count: whole(data.count), number, presence: data.presence ?? null };
+        this.#last = last;
         for (const waiter of this.#joinWaiters.splice(0))
-            waiter.resolve(this.#last);
-        this.#events.emit("joined", this.#last);
-        if (!again)
-            return;
+            waiter.resolve(last);
+        this.#events.emit("joined", last);
+        if (!again || this.state !== "joined")
+            return; // joined for the first time, or left by a listener
         if (recovered)
-            this.#events.emit("recovered", { count: count ?? 0 });
+            this.#events.emit("recovered", { count: last.count ?? 0 });
         else
             this.#events.emit("lost", { epoch, offset });
     }
@@ -128,8 +133,8 @@ export class Room {
     }
     /** @internal */
     onMessage(message) {
-        const { offset } = message;
-        if (typeof offset === "number" && this.#since) {
+        const offset = whole(message.offset);
+        if (offset !== null && this.#since) {
             if (offset <= this.#since.offset)
                 return; // seen already
             this.#since.offset = offset;
@@ -137,7 +142,8 @@ export class Room {
         this.#events.emit("message", message);
     }
     /** @internal */
-    onGap({ epoch = null, offset = null }) {
+    onGap(data) {
+        const [epoch, offset] = [text(data.epoch), whole(data.offset)];
         if (epoch !== null)
             this.#since = { epoch, offset: offset ?? 0 };
         this.#events.emit("lost", { epoch, offset });

@@ -88,12 +88,12 @@ export class Rooms {
         else if (room)
             this.#forget(room, !room.leaving);
     }
-    /** Whether it was the answer to a join or a leave. */
-    onError(seq, error) {
+    /** Whether it was the answer to a join or a leave. `waitMs`: not sooner again. */
+    onError(seq, error, waitMs) {
         const join = take(this.#joins, seq);
         const leave = take(this.#leaves, seq);
         if (join && passing.has(error.code))
-            this.#joinLater(join);
+            this.#joinLater(join, waitMs);
         else if (join) {
             if (this.#rooms.get(join.name) === join)
                 this.#order.delete(join.name);
@@ -122,12 +122,12 @@ export class Rooms {
         this.#link.send({ v: 1, svc: "room", type: "join", flags: SEQ_PRESENT, seq, room: room.name, ...(data && { data }) });
     }
     /** It was refused for now. */
-    #joinLater(room) {
+    #joinLater(room, waitMs) {
         const timer = setTimeout(() => {
             this.#timers.delete(timer);
             if (this.#rooms.get(room.name) === room && room.state === "joining")
                 this.#join(room);
-        }, this.#options.backoffBaseMs * (0.5 + Math.random()));
+        }, waitMs + this.#options.backoffBaseMs * (0.5 + Math.random()));
         this.#timers.add(timer);
     }
     #forget(room, told = false) {
