@@ -339,6 +339,10 @@ class Room(Actor):
     def _most_hot(self) -> int:
         return max(1, self.tenant.rules.queue_limits.hot_max_frames)
 
+    def forget_frames_of(self, user: str) -> None:
+        """Nobody of ``user`` is in the room any more: nor is what the snapshot has of it."""
+        self.snapshot.forget(user)
+
     # History
 
     def _look_at_history(self) -> None:

@@ -28,9 +28,9 @@ from wsprism.realtime.room.actor import Room
 from wsprism.realtime.room.counting import asks_registry
 from wsprism.realtime.room.ears import Ears, Heard, HotFrames, PresentNow, Signal
 from wsprism.realtime.room.history import KeptPublication
-from wsprism.realtime.room.hot_out import HotOut
+from wsprism.realtime.room.hot_exchange import HotExchange, HotTick
 from wsprism.realtime.room.inbox import MAX_WAITING, MAX_WAITING_BYTES, size_of
-from wsprism.realtime.room.remote import frame_from, publication_from
+from wsprism.realtime.room.remote import publication_from
 from wsprism.realtime.room.roll_call import RollNews
 from wsprism.realtime.room.shared_attendance import SharedAttendance
 from wsprism.realtime.room.waiting import GiveUp, Held, Waiting
@@ -52,10 +52,9 @@ if TYPE_CHECKING:
     from wsprism.realtime.rules import TenantContext
     from wsprism.realtime.tenant.registry import Roster
 
-__all__ = ["HOT_TICK_S", "ClusterRoom"]
+__all__ = ["ClusterRoom"]
 
 READ_AGAIN_S: Final = 0.25
-HOT_TICK_S: Final = 0.01
 
 
 class _Standing(Enum):
@@ -88,10 +87,6 @@ class _ToldAll:
     """To itself: it knows who is present."""
 
 
-class _HotTick:
-    """To itself: other nodes are to have what has gathered."""
-
-
 class ClusterRoom(Room):
     """``outbox`` outlives its crash; ``mirror`` is where ``history`` lives."""
 
@@ -122,8 +117,7 @@ class ClusterRoom(Room):
         self._mirrors = False
         self._question: object = None
         self._waiting = Waiting(self)
-        self._hot_out = HotOut()
-        self._hot_told = False
+        self._hot = HotExchange(self, broker)
 
     def on_start(self) -> None:
         super().on_start()
@@ -136,6 +130,7 @@ class ClusterRoom(Room):
 
     def on_stop(self) -> None:
         """What it has heard is nobody's any more; what is with the broker is answered by the outbox."""
+        self._hot.tick()
         if self._subscription is not None:
             self._subscription.close()
         self._mirror.drop(self.name)
@@ -149,7 +144,7 @@ class ClusterRoom(Room):
             self._hear(message)  # type: ignore[arg-type]
         elif kind is HotPublication:
             super().receive(message)
-            self._gather_hot((message,))  # type: ignore[arg-type]
+            self._hot.gather((message,), self._most_hot())  # type: ignore[arg-type]
         elif isinstance(message, SampledPublication) and isinstance(message.publication, ExtPublication):
             self._outbox.add(message.publication, message.trace)
         elif isinstance(message, PublicationList):
@@ -172,11 +167,8 @@ class ClusterRoom(Room):
             self._let_in()
         elif isinstance(message, GiveUp):
             self._give_up(message)
-        elif kind is _HotTick:
-            self._hot_told = False
-            frames = self._hot_out.take(self.context.ref)
-            if frames:
-                self._broker.publish_hot(self.name, frames)
+        elif kind is HotTick:
+            self._hot.tick()
         else:
             super().receive(message)
 
@@ -196,20 +188,9 @@ class ClusterRoom(Room):
         ext = tuple(one for one in message.publications if isinstance(one, ExtPublication))
         if hot:
             super().receive(PublicationList(hot))
-            self._gather_hot(hot)
+            self._hot.gather(hot, self._most_hot())
         if ext:
             self._outbox.add_all(ext)
-
-    def _gather_hot(self, publications: Sequence[HotPublication]) -> None:
-        """The newest of each key for the other nodes, once a tick."""
-        subscription = self._subscription
-        if subscription is None or not subscription.others:
-            return
-        for publication in publications:
-            self._hot_out.add(publication, self._most_hot())
-        if not self._hot_told:
-            self._hot_told = True
-            self.context.call_later(HOT_TICK_S, _HotTick())
 
     # What the broker says
 
@@ -220,7 +201,7 @@ class ClusterRoom(Room):
         self._bounds = self.tenant.rules.rooms.of(self.name).history
         self._ears = Ears(self.context.ref)
         self._fall_back(_Standing.DEAF)
-        self._subscription = self._broker.subscribe(self.name, self._bounds, self._ears)
+        self._subscription = self._hot.subscription = self._broker.subscribe(self.name, self._bounds, self._ears)
 
     def _hear(self, heard: Heard) -> None:
         if heard.ears is not self._ears:
@@ -230,7 +211,7 @@ class ClusterRoom(Room):
             if self._standing is _Standing.LIVE or self._goes_on(what):
                 self._take_batch(what)
         elif isinstance(what, HotFrames):
-            self._take_hot(what.frames)
+            self._hot.hear(what.frames)
         elif isinstance(what, PresentNow):
             self.attendance.hear(what.user, what.sid, what.entry)
         elif what is Signal.SUBSCRIBED:
@@ -282,15 +263,6 @@ class ClusterRoom(Room):
         inbox.waiting_bytes += size_bytes
         self._position = Position(position.epoch, position.offset + len(publications))
         return True
-
-    def _take_hot(self, frames: Sequence[bytes]) -> None:
-        rules, number = self.tenant.rules, self.inbox.number
-        for payload in frames:
-            publication = frame_from(payload, rules, self.name, number)
-            if publication is not None:
-                self._line.add_hot(publication)
-                self.inbox.waiting += 1
-                self.inbox.waiting_bytes += size_of(publication)
 
     # Where the room stands
 
@@ -393,6 +365,14 @@ class ClusterRoom(Room):
     def told_all(self) -> None:
         """It knows who is present."""
         self.context.ref.tell_control(_ToldAll())
+
+    def add_hot(self, publication: HotPublication) -> None:
+        """What another node's member, or backend, has said."""
+        self._line.add_hot(publication)
+
+    def forget_frames_of(self, user: str) -> None:
+        super().forget_frames_of(user)
+        self._hot.tell_gone(user)
 
     def add_step(self, step: Step) -> None:
         """Behind all that waits in its line."""

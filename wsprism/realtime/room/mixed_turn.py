@@ -65,6 +65,8 @@ class MixedTurn(Turn):
             return True
         if isinstance(item, Step):
             self.taken += item.work
+            if self._room.snapshot.rules is not None:
+                self.feed_snapshot()
             item.carry_out()
             return True
         session = item.session
@@ -136,7 +138,7 @@ class MixedTurn(Turn):
             user = item.session.user
             if room.snapshot.rules is not None and user not in room.users:
                 self.feed_snapshot()
-                room.snapshot.forget(user)
+                room.forget_frames_of(user)
 
     def _snapshot_at(self, at: int) -> list[Frame]:
         """The newest hot frames of before the position ``at``, for somebody who joins there."""

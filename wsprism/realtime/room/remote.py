@@ -7,7 +7,7 @@ backend excludes. What another version wrote and this one cannot read is None, n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,15 @@ from wsprism.realtime.messages import Exclusion, ExtPublication, HotPublication
 if TYPE_CHECKING:
     from wsprism.realtime.rules import TenantRules
 
-__all__ = ["RemoteSender", "frame_from", "frame_to_send", "payload_of_ext", "publication_from"]
+__all__ = [
+    "RemoteSender",
+    "UserGone",
+    "frame_from",
+    "frame_to_send",
+    "gone_to_send",
+    "payload_of_ext",
+    "publication_from",
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,12 @@ class RemoteSender:
     sid: str
 
     muted: ClassVar[bool] = False
+
+
+class UserGone(NamedTuple):
+    """The last session of ``user`` has left the room on another node."""
+
+    user: str
 
 
 class _Ext(msgspec.Struct, array_like=True, gc=False):
@@ -91,10 +105,17 @@ def frame_to_send(publication: HotPublication) -> bytes:
     )
 
 
-def frame_from(payload: bytes, rules: TenantRules, room: str, number: int) -> HotPublication | None:
-    """As the members of this node get it, with the number that the room has here."""
+def gone_to_send(user: str) -> bytes:
+    """Among hot frames: nobody of ``user`` is in the room any more, on the node that says it."""
+    return _encode(_Hot(b"", user))
+
+
+def frame_from(payload: bytes, rules: TenantRules, room: str, number: int) -> HotPublication | UserGone | None:
+    """As the members of this node get it, with the number that the room has here; or who has left another one."""
     try:
         said = _read_hot(payload)
+        if not said.frame and said.user is not None:
+            return UserGone(said.user)
         frame = decode_delivery(payload_of(said.frame), rules.hot_framing)
     except (msgspec.MsgspecError, IndexError):
         return None

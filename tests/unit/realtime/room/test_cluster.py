@@ -19,7 +19,7 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.hot import encode_hot
 from wsprism.realtime.connection.values import _acknowledge
 from wsprism.realtime.messages import Answered, ExtPublication, Origin, PublicationList
-from wsprism.realtime.room.cluster import HOT_TICK_S
+from wsprism.realtime.room.hot_exchange import HOT_TICK_S
 from wsprism.realtime.room.waiting import JOINS_WAIT_S
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.backend_messages import PublishForBackend, PublishToRooms
