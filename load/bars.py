@@ -24,7 +24,10 @@ _TICKS_PER_S = 2.2
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """``figure`` of ``case`` is at most ``limit`` times ``reference``'s (or at most ``limit`` itself, without one)."""
+    """``figure`` of ``case`` is at most ``limit`` times ``reference``'s (or at most ``limit`` itself, without one).
+
+    ``added``: at most ``limit`` more than ``reference``'s.
+    """
 
     case: Case
     figure: str
@@ -33,6 +36,7 @@ class Bar:
     reference: Case | None = None
     at_least: bool = False
     only_stretch: bool = False
+    added: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,20 @@ def _backend() -> Iterator[Bar]:
     yield Bar(_ours("backend-stream-game", "hot"), "p99_ms", 25)
 
 
+def _cluster() -> Iterator[Bar]:
+    """What it costs to be many."""
+    yield _fixed("cluster-room200", "sustained", 1, at_least=True)
+    yield _fixed("cluster-room200", "p99_ms", 25)
+    yield _to_ours("cluster-room200", "us_per_delivery", 1.25, "cluster-share")
+    yield Bar(_ours("cluster-chat"), "p50_ms", 1.0, reference=_ours("cluster-chat-alone"), added=True)
+    for shape in ("cluster-room200", "cluster-chat"):
+        yield _fixed(shape, "redis_us_per_turn", 15)
+    yield _to_ours("cluster-handshakes", "us_per_handshake", 1.5, "handshakes")
+    yield _fixed("cluster-reap", "lag_ms", 20)
+    yield _fixed("cluster-reap", "reaped_entries", 20_000, at_least=True)
+    yield _to_ours("cluster-matches-4", "carried_per_s", 1.7, "cluster-matches-1", at_least=True)
+
+
 _FLUSHED = Case("matches-20hz-flush20", "wsprism", "hot")
 _NATS_20HZ = Case("matches-20hz", "nats", "ext")
 
@@ -144,6 +162,7 @@ BARS: tuple[Bar, ...] = (
     *(Bar(_ours("slow-reader", lane), "rss_growth_mib", 8) for lane in ("ext", "hot")),
     *_hot_not_dearer(),
     *_backend(),
+    *_cluster(),
 )
 
 
@@ -168,4 +187,6 @@ def _value(bar: Bar, results: Results) -> float | None:
         return own
     reference = results.median(bar.reference.shape, bar.reference.server, bar.reference.lane)
     other = reference.get(bar.figure)
-    return own / other if other else None
+    if other is None or (other == 0 and not bar.added):
+        return None
+    return own - other if bar.added else own / other

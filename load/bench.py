@@ -91,7 +91,7 @@ def _cases(shapes: Sequence[Shape], peers: Sequence[Peer], lanes: str, runs: int
 
 def _run_once(shape: Shape, peer: Peer, lane: str, timing: Timing) -> Figures:
     with (
-        serve(peer, core=_SERVER_CORE, hot_flush_ms=shape.hot_flush_ms, backend=shape.backend) as server,
+        serve(peer, core=_SERVER_CORE, shape=shape) as server,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         gc.collect()

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from load.counting import Tally
 from load.cpu import busy_s
+from load.engine import EngineUse
 from load.peers.base import Member
 from load.publisher import Publisher, Sender
 from load.servers import Server
@@ -70,7 +73,9 @@ async def gather_audiences(server: Server, shape: Shape, lane: str) -> list[Audi
         first_number += len(members)
         greetings = [
             (
-                Greeting(peer.request(m, server.port), peer.subscribe(m, lane), peer.joined, stalled),
+                Greeting(
+                    peer.request(m, server.port), peer.subscribe(m, lane), peer.joined, stalled, _port(server, group, m)
+                ),
                 Tally() if stalled else tally,
             )
             for m, _, stalled in members
@@ -85,10 +90,18 @@ async def gather_audiences(server: Server, shape: Shape, lane: str) -> list[Audi
     return audiences
 
 
+def _port(server: Server, group: Group, member: Member) -> int:
+    place = int(member.room.removeprefix(group.room)) if group.pinned else member.number
+    return server.nodes[place % len(server.nodes)].port
+
+
 def accounts(server: Server) -> dict[str, float]:
-    """The server's own account, or nothing when it does not answer."""
+    """The server's own account, of all its nodes, or nothing when one does not answer."""
+    told: Counter[str] = Counter()
     with contextlib.suppress(OSError, http.client.HTTPException):
-        return server.peer.accounting(server.port)
+        for node in server.nodes:
+            told.update(server.peer.accounting(node.port))
+        return dict(told)
     return {}
 
 
@@ -100,12 +113,14 @@ class _Moment:
     rss_bytes: int
     received: tuple[int, ...]
     at_s: float
+    engine: EngineUse | None
 
 
 def _moment(server: Server, audiences: Sequence[Audience]) -> _Moment:
     use = server.use()
     received = tuple(audience.tally.received for audience in audiences)
-    return _Moment(use.cpu_s, time.process_time(), busy_s(), use.rss_bytes, received, time.monotonic())
+    engine = None if server.engine is None else server.engine.use()
+    return _Moment(use.cpu_s, time.process_time(), busy_s(), use.rss_bytes, received, time.monotonic(), engine)
 
 
 async def _sleep_until_us(target_us: int) -> None:
@@ -148,6 +163,11 @@ async def run_phase(server: Server, audiences: Sequence[Audience], timing: Timin
     received = sum(audience.tally.received for audience in audiences) - sum(base)
     offered_per_s = sum(audience.group.deliveries_per_s for audience in audiences) * factor
     figures = _figures(first, last, audiences, offered_per_s)
+    if first.engine is not None and last.engine is not None:
+        figures |= last.engine.since(first.engine, last.at_s - first.at_s)
+        figures["elsewhere_cpu_share"] = max(0.0, figures["elsewhere_cpu_share"] - figures["redis_cpu_share"])
+        cores = min(len(server.nodes), os.cpu_count() or 1)
+        figures["carried_per_s"] = figures["delivered_per_s"] / figures["cpu_share"] * cores
     figures["losses"] = max(0, expected - received) if _states(audiences) else expected - received
     figures["loss_share"] = figures["losses"] / max(expected, 1)
     figures["late_send_ms"] = max(publisher.latest_us for publisher in publishers) / 1000

@@ -71,6 +71,14 @@ def _notes(case: Case, figures: Figures) -> str:
         notes.append(
             f"{figures['bytes_per_message']:.0f} bytes a message, {frame:.0f} of them its frame; {kept:,.0f} kept"
         )
+    if "redis_us_per_turn" in figures:
+        turns, each = figures["redis_turns_per_s"], figures["redis_us_per_turn"]
+        notes.append(f"Redis: {turns:,.0f} turns/s, {each:.1f} µs each; {figures['carried_per_s']:,.0f}/s carried")
+    if "reaped_entries" in figures:
+        notes.append(
+            f"{figures['reaped_entries']:,.0f} entries of the dead cleared away, in {figures['reaping_s']:.0f} s,"
+            f" all {figures['reaped_after_s']:.0f} s after their death; longest latency {figures['lag_ms']:.1f} ms"
+        )
     if figures.get("disconnects"):
         notes.append(f"{figures['disconnects']:.0f} disconnected")
     if figures.get("unaccounted"):
@@ -131,7 +139,8 @@ def bar_rows(verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:
     for verdict in verdicts:
         bar = verdict.bar
         relation = "≥" if bar.at_least else "≤"
-        unit = f" {_TIMES} {_reference_name(bar.case, bar.reference)}" if bar.reference else ""
+        over = "more than" if bar.added else _TIMES
+        unit = f" {over} {_reference_name(bar.case, bar.reference)}" if bar.reference else ""
         word = "pass" if verdict.passed else "missed" if bar.only_stretch else "FAIL"
         stretch = (
             _ABSENT if bar.stretch is None else f"{'yes' if verdict.stretched else 'no'} ({relation} {bar.stretch:g})"

@@ -8,49 +8,55 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from load.cpu import ProcessUse, use_of
+from load.engine import Engine, running_engine
 from load.peers.base import HOST, Options, Peer
+from load.processes import ServerFailedError, stop
+from load.shapes import Shape
 
-__all__ = ["Server", "ServerFailedError", "free_port", "pin", "serve"]
+__all__ = ["Node", "Server", "ServerFailedError", "free_port", "pin", "serve"]
 
 _ROOT = Path(__file__).resolve().parent.parent
-_READY_WITHIN_S = 15.0
-_STOP_WITHIN_S = 5.0
+_READY_WITHIN_S = 45.0
 
 
-class ServerFailedError(Exception):
-    """A server did not start, or ended by itself. ``output`` is the end of what it printed."""
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One process of a server, and where it listens."""
 
-    def __init__(self, name: str, output: str) -> None:
-        super().__init__(name, output)
-        self.name = name
-        self.output = output
-
-    def __str__(self) -> str:
-        return f"{self.name} does not run:\n{self.output}"
+    port: int
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server. ``backend_port``: of what stands behind it."""
+    """A running server: one process, or several ``nodes`` that share an ``engine``.
+
+    ``backend_port``: of what stands behind it.
+    """
 
     peer: Peer
-    port: int
-    pid: int
+    nodes: tuple[Node, ...]
     backend_port: int = 0
+    engine: Engine | None = None
+
+    @property
+    def port(self) -> int:
+        """Of the first node."""
+        return self.nodes[0].port
 
     def use(self) -> ProcessUse:
         """CPU and memory of all its processes."""
-        return use_of(self.pid)
+        uses = [use_of(node.pid) for node in self.nodes]
+        return ProcessUse(sum(use.cpu_s for use in uses), sum(use.rss_bytes for use in uses))
 
 
 def _free_ports(count: int) -> list[int]:
@@ -82,9 +88,9 @@ _CORES = frozenset(os.sched_getaffinity(0))
 
 
 @contextlib.contextmanager
-def _on_core(core: int) -> Iterator[None]:
+def _on_cores(cores: Collection[int]) -> Iterator[None]:
     before = os.sched_getaffinity(0)
-    pin(core)
+    os.sched_setaffinity(0, _CORES.intersection(cores) or before)
     try:
         yield
     finally:
@@ -108,33 +114,32 @@ def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, then SIGKILL to the process's own session if it does not end in time."""
-    process.terminate()
-    try:
-        process.wait(_STOP_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 @contextlib.contextmanager
-def serve(peer: Peer, *, core: int = 0, hot_flush_ms: int = 0, backend: str = "") -> Iterator[Server]:
-    """A server of ``peer`` for the duration of the block. Raises ServerFailedError when it does not get ready."""
-    with tempfile.TemporaryDirectory(prefix="wsprism-bench-") as name:
-        directory = Path(name)
-        port, spare_port, backend_port, internal_port = _free_ports(4)
-        options = Options(directory, port, spare_port, hot_flush_ms, backend, backend_port, internal_port)
-        log = directory / "output.log"
-        with contextlib.ExitStack() as stack:
-            companion = peer.companion(options)
-            if companion:
-                stack.callback(_stop, _start(companion, directory / "companion.log"))
-            with _on_core(core):
-                process = _start(peer.command(options), log)
-            stack.callback(_stop, process)
-            _await_ready(peer, port, process, log)
-            yield Server(peer, port, process.pid, backend_port)
-            if process.poll() is not None:
-                raise ServerFailedError(peer.name, log.read_text(errors="replace")[-2000:])
+def serve(peer: Peer, *, core: int = 0, shape: Shape | None = None) -> Iterator[Server]:
+    """A server of ``peer`` for the duration of the block, as ``shape`` wants it.
+
+    One process is kept on ``core``, several use all. Raises ServerFailedError when it does not get ready.
+    """
+    hot_flush_ms, backend, count = (0, "", 0) if shape is None else (shape.hot_flush_ms, shape.backend, shape.nodes)
+    with tempfile.TemporaryDirectory(prefix="wsprism-bench-") as name, contextlib.ExitStack() as stack:
+        engine = stack.enter_context(running_engine(Path(name))) if count else None
+        processes = []
+        spare_port, backend_port, internal_port, *ports = _free_ports(3 + max(count, 1))
+        for number, port in enumerate(ports):
+            directory = Path(name) / f"n{number}"
+            directory.mkdir()
+            options = Options(
+                directory, port, spare_port, hot_flush_ms, backend, backend_port, internal_port,
+                "" if engine is None else engine.url, f"n{number}",
+            )  # fmt: skip
+            if number == 0 and (companion := peer.companion(options)):
+                stack.callback(stop, _start(companion, Path(name) / "companion.log"))
+            with _on_cores({core} if count < 2 else _CORES):
+                processes.append(_start(peer.command(options), directory / "output.log"))
+            stack.callback(stop, processes[-1])
+        for number, process in enumerate(processes):
+            _await_ready(peer, ports[number], process, Path(name) / f"n{number}" / "output.log")
+        nodes = tuple(Node(port, process.pid) for port, process in zip(ports, processes, strict=True))
+        yield Server(peer, nodes, backend_port, engine)
+        if processes[0].poll() is not None:
+            raise ServerFailedError(peer.name, (Path(name) / "n0" / "output.log").read_text(errors="replace")[-2000:])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-__all__ = ["BACKEND_SHAPES", "SHAPES", "Group", "Kind", "Shape", "select"]
+__all__ = ["BACKEND_SHAPES", "CLUSTER_SHAPES", "SHAPES", "Group", "Kind", "Shape", "select"]
 
 
 class Kind(Enum):
@@ -23,6 +23,7 @@ class Kind(Enum):
     PRESENCE = "presence"
     HISTORIES = "histories"
     PLAIN = "plain"
+    REAP = "reap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,9 @@ class Group:
     """What its messages are: ``chat``, to the room; ``ask``, to the backend, whose answer comes to the sender alone;
     ``input``, a hot frame for the backend, which tells the room its state once every member has said one; ``move``, a
     join and a leave of another room."""
+    pinned: bool = False
+    """Over several nodes: each room has all its members on one of them, as a balancer that knows rooms has it; else
+    the members of every room are spread over all nodes."""
     per_message: float | None = None
     """Deliveries that a message brings about; None: one to each member."""
 
@@ -82,6 +86,8 @@ class Shape:
     hot_flush_ms: int = 0
     backend: str = ""
     """What stands behind the gateway (``peers.wsprism``); empty: nothing."""
+    nodes: int = 0
+    """So many processes are the gateway, over a Redis; 0: one, without."""
 
 
 _WEAK = frozenset({"naive", "nchan"})
@@ -166,6 +172,35 @@ BACKEND_SHAPES: tuple[Shape, ...] = (
     _backend("stream-game", "100 rooms of 10 at 20 Hz, a state a tick", "stream", _GAME, lanes=("hot",)),
 )
 
+_HALF = Group(1, 100, 100, 4000)
+_WHOLE = Group(1, 200, 200, 4000)
+_ECHOES = Group(10, 1, 1, 1000)
+_CHATS = Group(20, 10, 10, 1000)
+
+
+def _pinned_matches(nodes: int, matches: int) -> Shape:
+    group = Group(matches, 10, 10, matches * 10 * 20, room="node-", pinned=True)
+    title = f"{matches} matches of 10 at 20 Hz, each on one of {nodes} nodes" if nodes > 1 else f"{matches} on one node"
+    return _cluster(f"matches-{nodes}", title, group, nodes=nodes)
+
+
+def _cluster(name: str, title: str, *groups: Group, nodes: int, kind: Kind = Kind.STEADY) -> Shape:
+    return Shape(f"cluster-{name}", title, groups, kind, ("ext",), _ONLY_OURS, nodes=nodes)
+
+
+CLUSTER_SHAPES: tuple[Shape, ...] = (
+    _cluster("share", "a room of 100 hears 4,000 messages/s, no Redis", _HALF, nodes=0),
+    _cluster("room200", "a room of 200 over two nodes hears 4,000 messages/s", _WHOLE, nodes=2),
+    _cluster("chat-alone", "20 rooms of 10 chat at 1,000 messages/s, no Redis", _CHATS, nodes=0),
+    _cluster("chat", "the same over two nodes", _CHATS, nodes=2),
+    _cluster("handshakes", "handshakes that the registry counts", Group(1, 1, 0, 0), nodes=1, kind=Kind.HANDSHAKES),
+    _cluster(
+        "reap", "two of three nodes die with 20,000 sessions, beside 1,000 echoes/s", _ECHOES, nodes=3, kind=Kind.REAP
+    ),
+    _pinned_matches(1, 80),
+    _pinned_matches(4, 120),
+)
+
 SHAPES: tuple[Shape, ...] = (
     _room("room200-40k", 200, 40_000),
     _room("room200-800k", 200, 800_000, skip=_WEAK),
@@ -211,6 +246,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape("slow-control", "room of 50 at 1,000 messages/s", (_BUSY,), skip=_WEAK),
     Shape("slow-reader", "the same beside a reader at 0 bytes/s", (Group(1, 50, 50, 1000, stalled=1),), skip=_WEAK),
     *BACKEND_SHAPES,
+    *CLUSTER_SHAPES,
 )
 
 

@@ -13,6 +13,7 @@ from load.counting import Tally
 from load.cpu import busy_s
 from load.measure import Timing, gather_audiences, run_phase, run_steady
 from load.peers.base import Member, http_get
+from load.reap import reap
 from load.rooms import history_memory, presence, storm
 from load.servers import Server
 from load.shapes import Kind, Shape
@@ -51,6 +52,8 @@ async def run_shape(server: Server, shape: Shape, lane: str, timing: Timing) -> 
             return await history_memory(server, timing)
         case Kind.PLAIN:
             return await _plain(server, timing)
+        case Kind.REAP:
+            return await reap(server, shape)
 
 
 async def _idle(server: Server, shape: Shape, lane: str, timing: Timing) -> Figures:

@@ -51,6 +51,8 @@ class Greeting:
     welcomed: Callable[[bytes], bool]
     stalled: bool = False
     """Never read again once welcomed."""
+    port: int = 0
+    """Where to connect to, if that is not the same for all."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -156,6 +158,7 @@ async def _connect(port: int, greeting: Greeting, tally: Tally) -> Connection:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     connection = Connection(greeting, tally, ready)
+    port = greeting.port or port
     if greeting.stalled:
         endpoint = _small_socket()
         await loop.sock_connect(endpoint, (HOST, port))

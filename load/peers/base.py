@@ -32,7 +32,8 @@ class Member:
 class Options:
     """How to start a server: where it may write, the ports it has, and what a shape asks of it.
 
-    ``backend``: what stands behind it (``shapes.Shape``), at ``backend_port``.
+    ``backend``: what stands behind it (``shapes.Shape``), at ``backend_port``. ``broker_url``: of the Redis that it
+    shares with others, among which it is called ``node``.
     """
 
     directory: Path
@@ -42,6 +43,8 @@ class Options:
     backend: str = ""
     backend_port: int = 0
     internal_port: int = 0
+    broker_url: str = ""
+    node: str = ""
 
 
 class Peer(Protocol):

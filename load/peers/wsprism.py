@@ -19,7 +19,7 @@ gateway:
   ping_interval_ms: 120000
   idle_timeout_ms: 600000
   tracing: {{endpoint: "http://{host}:{spare_port}", sample_ratio: 0.01}}
-{internal}tenants:
+{internal}{broker}tenants:
 {tenants}"""
 
 _TENANT = """\
@@ -42,6 +42,7 @@ _TENANT = """\
     rooms:
       - {{match: "history-*", history: {{max_messages: 200}}}}
       - {{match: "present-*", presence: {{enabled: true}}}}
+      - {{match: "node-*", scope: node}}
 """
 
 _BACKEND_TENANT = """\
@@ -55,6 +56,7 @@ _BACKEND_TENANT = """\
       max_waiting: 1024
 {events}"""
 _URL = 'url: "http://{host}:{port}/"\n      secret: whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY='
+_BROKER = '  broker: {{url: "{url}", prefix: bench}}\n  node: {{name: {node}}}\n'
 _INTERNAL = "  internal: {{listen: {host}:{port}, api_keys: [{{name: backend, key: {key}, tenants: all}}]}}\n"
 
 _CONDUCT = {"answers": "answers", "batch": "answers", "events": "answers", "no-events": "answers", "plain": "answers"}
@@ -110,6 +112,7 @@ class WsPrism:
                 port=options.port,
                 spare_port=options.spare_port,
                 internal=_INTERNAL.format(host=HOST, port=options.internal_port, key=API_KEY) if streams else "",
+                broker=_BROKER.format(url=options.broker_url, node=options.node) if options.broker_url else "",
                 tenants=tenants,
             )
         )

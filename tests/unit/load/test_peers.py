@@ -37,6 +37,13 @@ def test_the_gateways_configuration_is_valid_and_has_a_neighbour(tmp_path: Path)
     assert {tenant.qos.hot_flush_ms for tenant in settings.tenants} == {20}
 
 
+def test_nodes_share_a_broker(tmp_path: Path) -> None:
+    PEERS["wsprism"].command(Options(tmp_path, 18080, 18081, broker_url="unix:///tmp/r.sock", node="n1"))
+    gateway = load_settings(tmp_path / "wsprism.yaml", {}).gateway
+    assert gateway.broker is not None
+    assert (gateway.broker.url.get_secret_value(), gateway.node.name) == ("unix:///tmp/r.sock", "n1")
+
+
 def test_nats_frames_the_payload_with_its_length() -> None:
     assert b"PUB bench.r1 60\r\n" in PEERS["nats"].publish(_MEMBER, plain_payload(), "ext")
 

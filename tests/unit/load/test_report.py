@@ -37,6 +37,15 @@ def test_nothing_is_judged_without_the_reference() -> None:
     assert judge(results) == []
 
 
+def test_what_is_added_is_a_difference_to_the_reference() -> None:
+    results = Results()
+    results.outcome(Case("cluster-chat", "wsprism", "ext")).runs.append({"p50_ms": 1.6})
+    results.outcome(Case("cluster-chat-alone", "wsprism", "ext")).runs.append({"p50_ms": 0.4})
+    (verdict,) = judge(results)
+    assert (round(verdict.value, 2), verdict.passed) == (1.2, False)
+    assert "≤ 1 more than cluster-chat-alone" in bar_rows([verdict])[1]
+
+
 def test_a_rate_is_judged_from_below() -> None:
     results = Results()
     results.outcome(Case("handshakes", "wsprism", "ext")).runs.append({"handshakes_per_s": 2400.0})
