@@ -22,7 +22,7 @@ from load.peers.base import HOST, Options, Peer
 from load.processes import ServerFailedError, stop
 from load.shapes import Shape
 
-__all__ = ["Node", "Server", "ServerFailedError", "free_port", "pin", "serve"]
+__all__ = ["Node", "Server", "ServerFailedError", "free_port", "free_ports", "pin", "serve"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _READY_WITHIN_S = 45.0
@@ -59,7 +59,7 @@ class Server:
         return ProcessUse(sum(use.cpu_s for use in uses), sum(use.rss_bytes for use in uses))
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Different ones, each held until all are found."""
     with contextlib.ExitStack() as held:
         ports = []
@@ -124,7 +124,7 @@ def serve(peer: Peer, *, core: int = 0, shape: Shape | None = None) -> Iterator[
     with tempfile.TemporaryDirectory(prefix="wsprism-bench-") as name, contextlib.ExitStack() as stack:
         engine = stack.enter_context(running_engine(Path(name))) if count else None
         processes = []
-        spare_port, backend_port, internal_port, *ports = _free_ports(3 + max(count, 1))
+        spare_port, backend_port, internal_port, *ports = free_ports(3 + max(count, 1))
         for number, port in enumerate(ports):
             directory = Path(name) / f"n{number}"
             directory.mkdir()

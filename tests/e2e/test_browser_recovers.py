@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from load.proxy import Proxy
 from tests.browser import Tab, browser
 from tests.client import Client
 from tests.process import GatewayCommand
 from tests.sdk.packages import built_js
-from tests.sdk.proxy import Proxy
 
 ROOM = "chat:1"
 AWAY_S = 5.0

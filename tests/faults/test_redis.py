@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from load.proxy import Proxy
 from tests.redis_nodes import asked, node, operator, until, until_answered
 from tests.redis_server import RedisServer, running_redis
-from tests.sdk.proxy import Proxy
 from wsprism.adapters.redis.broker import RedisBroker
 from wsprism.adapters.redis.node import RedisNode
 from wsprism.policy.history import HistoryBounds
@@ -76,9 +76,16 @@ def publish(broker: RedisBroker, *payloads: bytes, room: str = "a") -> asyncio.F
 
 
 async def read(broker: RedisBroker, room: str = "a") -> Window:
-    window = await asked(broker.read, room, None, BOUNDS)
-    assert isinstance(window, Window)
-    return window
+    """Once the broker is there, if it is on its way back."""
+    found: list[Window] = []
+
+    async def ask() -> object:
+        answer = await asked(broker.read, room, None, BOUNDS)
+        found.extend([answer] if isinstance(answer, Window) else [])
+        return answer
+
+    await until_answered(ask, lambda answer: isinstance(answer, Window), within_s=20)
+    return found[0]
 
 
 async def test_a_network_that_swallows_everything_is_a_loss_and_what_was_swallowed_is_in_the_log_once() -> None:

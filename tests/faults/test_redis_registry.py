@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from load.proxy import Proxy
 from tests.redis_nodes import asked, node, operator, until
 from tests.redis_server import running_redis
-from tests.sdk.proxy import Proxy
 from wsprism.adapters.redis.node import RedisNode
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable, Revocation

@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from load.proxy import Proxy
 from tests.process import GatewayCommand
 from tests.sdk.fake import FakeGateway
-from tests.sdk.proxy import Proxy
 from tests.sdk.sdk import PAGES, SEE_NO_STATUS, Driver, Sdk, start_driver
 
 KEY = "a-key-of-the-backend"

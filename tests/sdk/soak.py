@@ -21,8 +21,8 @@ from typing import Any
 
 import yaml
 
+from load.proxy import Proxy
 from tests.process import GatewayCommand
-from tests.sdk.proxy import Proxy
 from tests.sdk.sdk import Client, Room, Sdk, SdkError, start_driver
 
 __all__ = ["Account", "main", "soak"]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from load.proxy import Proxy
 from tests.components import free_port
 from tests.process import GatewayCommand
 from tests.sdk.fake import FakeGateway
-from tests.sdk.proxy import Proxy
 from tests.sdk.sdk import Sdk, SdkError
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

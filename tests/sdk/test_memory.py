@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 import yaml
 
+from load.proxy import Proxy
 from tests.process import GatewayCommand
 from tests.sdk.conftest import CONFIG, KEY
-from tests.sdk.proxy import Proxy
 from tests.sdk.sdk import Client, Room, Sdk
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
