@@ -13,8 +13,8 @@ from typing import Any, Final
 import aiohttp
 
 from load.peers.base import API_KEY, HOST
-from load.prometheus import total_by_name
 from load.processes import ServerFailedError
+from load.prometheus import total_by_name
 
 __all__ = ["Node"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from load.proxy import Proxy
 from tests.process import GatewayCommand
 from tests.sdk.fake import Connection, FakeGateway
-from tests.sdk.proxy import Proxy
 from tests.sdk.sdk import Client, Room, Sdk, SdkError
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
