@@ -49,6 +49,8 @@ class Block:
     )
 
     def __init__(self, frames: Sequence[Frame]) -> None:
+        if not frames:
+            raise BlockError("a block holds at least one frame")
         self.frames = frames
         self._run: list[Frame | Block] | None = None
         self._run_data: bytes
@@ -63,8 +65,6 @@ class Block:
                 hot_bytes += len(frame.data)
             else:
                 raise BlockError("a control frame never stands in a block")
-        if not frames:
-            raise BlockError("a block holds at least one frame")
         self.reliable_count = reliable_count
         self.reliable_bytes = reliable_bytes
         self.hot_count = hot_count

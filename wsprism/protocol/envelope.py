@@ -7,13 +7,24 @@ message sent, whatever the number of receivers.
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, overload
+from typing import Any, Final
 
 import msgspec
 
 from wsprism.protocol import faults
+from wsprism.protocol.codec import ExtCodec
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.faults import DataFault, EnvelopeFault
+from wsprism.protocol.fields import (
+    ACK_REQUESTED,
+    MAX_NAME_LENGTH,
+    MAX_ROOM_LENGTH,
+    MAX_SEQ,
+    ROOM_PRESENT,
+    SEQ_PRESENT,
+    Envelope,
+    Probe,
+)
 from wsprism.protocol.frames import binary_frame, text_frame
 from wsprism.protocol.msgpack_nesting import msgpack_before_nesting, msgpack_nests_too_deep
 from wsprism.protocol.nesting import MAX_DEPTH, is_portable, json_nests_too_deep, may_hold_large_numbers
@@ -36,94 +47,6 @@ __all__ = [
     "is_name",
     "is_room_name",
 ]
-
-SEQ_PRESENT = 0x01
-ROOM_PRESENT = 0x02
-ACK_REQUESTED = 0x04
-
-MAX_NAME_LENGTH = 64
-MAX_ROOM_LENGTH = 128
-MAX_SEQ = 2**53 - 1
-MAX_FLAGS = 2**32 - 1
-MAX_ID_LENGTH = 64
-_VISIBLE_ASCII = rf"^[!-~]{{1,{MAX_ID_LENGTH}}}\Z"
-
-T = TypeVar("T")
-
-if TYPE_CHECKING:
-    _Name = str
-    _Flags = int
-    _Seq = int | None
-    _Room = str | None
-    _Id = str | None
-    _Trace = str | None
-    _Data = msgspec.Raw | None
-else:
-    # None stands for "absent" and is never accepted from the wire, so the decoder is not told of it.
-    _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
-    _Flags = Annotated[int, msgspec.Meta(ge=0, le=MAX_FLAGS)]
-    _Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
-    _Room = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ROOM_LENGTH)]
-    _Id = Annotated[str, msgspec.Meta(pattern=_VISIBLE_ASCII)]
-    _Trace = str
-    _Data = msgspec.Raw
-
-
-class Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """One decoded ext-lane message; a field that the sender left out is None (`flags`: 0).
-
-    `trace` is as the client wrote it: read it with `parse_traceparent`, which ignores what is malformed. `data` is
-    well-formed and within the depth limit; a JSON null is there (Raw `null`), unlike data that is absent.
-    """
-
-    v: int
-    svc: _Name
-    type: _Name
-    flags: _Flags = 0
-    seq: _Seq = None
-    room: _Room = None
-    id: _Id = None
-    trace: _Trace = None
-    data: _Data = None
-
-
-class _Probe(msgspec.Struct, gc=False):
-    """What is still worth reading in a message that is not an envelope."""
-
-    v: msgspec.Raw = msgspec.Raw()
-    seq: msgspec.Raw = msgspec.Raw()
-
-
-class ExtCodec(Protocol):
-    """What a connection needs of the encoding that its client negotiated."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def binary(self) -> bool: ...
-
-    def decode(self, payload: str | bytes) -> Envelope | EnvelopeFault:
-        """Reads one message. Anything at all gives an envelope or a fault; nothing is raised."""
-
-    def read_seq(self, payload: str | bytes) -> int | None:
-        """The seq of a message that is not going to be heard, without the checks that a heard one is worth."""
-
-    @overload
-    def decode_data(self, raw: msgspec.Raw | None) -> Any: ...
-    @overload
-    def decode_data(self, raw: msgspec.Raw | None, type: type[T]) -> T | DataFault:
-        """Reads the `data` of an envelope that this codec decoded, as `type` (default: anything that JSON can say).
-
-        Absent data is None when no type is asked for, else a fault. Every value returned without a type can be encoded
-        by every codec. As ``msgspec.Raw`` it is JSON, whatever the codec.
-        """
-
-    def encode(self, message: object) -> bytes:
-        """The payload of `message` (a mapping or a Struct), without a frame around it."""
-
-    def frame(self, payload: bytes) -> bytes:
-        """A ready WebSocket frame of the kind that this codec's clients expect."""
 
 
 _MALFORMED = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.MALFORMED)
@@ -179,7 +102,7 @@ class _Codec:
     def __init__(self, module: Any) -> None:
         self._new_decoder = module.Decoder
         self._decode: Callable[[str | bytes], Envelope] = module.Decoder(Envelope).decode
-        self._probe: Callable[[str | bytes], _Probe] = module.Decoder(_Probe).decode
+        self._probe: Callable[[str | bytes], Probe] = module.Decoder(Probe).decode
         self._decode_int: Callable[[msgspec.Raw], int] = module.Decoder(int).decode
         self._decode_any: Callable[[msgspec.Raw], Any] = module.Decoder().decode
         self._decode_typed: dict[object, Callable[[msgspec.Raw], Any]] = {}
@@ -235,7 +158,7 @@ class _Codec:
         seq = None if before is None else _Codec.read_seq(self, before)
         return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.TOO_DEEP, seq)
 
-    def _seq(self, probe: _Probe) -> int | None:
+    def _seq(self, probe: Probe) -> int | None:
         seq = self._integer(probe.seq)
         return seq if seq is not None and 0 <= seq <= MAX_SEQ else None
 
@@ -250,8 +173,8 @@ class _Codec:
 class JsonCodec(_Codec):
     """JSON text; the `wsprism.v1` subprotocol."""
 
-    name = "json"
-    binary = False
+    name: Final = "json"
+    binary: Final = False
 
     def __init__(self) -> None:
         super().__init__(msgspec.json)
@@ -292,8 +215,8 @@ class MsgpackCodec(_Codec):
     a fault.
     """
 
-    name = "msgpack"
-    binary = True
+    name: Final = "msgpack"
+    binary: Final = True
 
     def __init__(self) -> None:
         super().__init__(msgspec.msgpack)

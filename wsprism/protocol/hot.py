@@ -6,6 +6,7 @@ never looked into. Called once per hot frame received, so decoding copies nothin
 """
 
 from enum import StrEnum
+from typing import final
 
 import msgspec
 
@@ -75,6 +76,7 @@ class HotFrame(msgspec.Struct, frozen=True, gc=False):
         return memoryview(self.raw)[self.payload_offset :]
 
 
+@final
 class HotFault(msgspec.Struct, frozen=True, gc=False):
     """Why a frame is not a hot frame; fit to be shown to the client."""
 

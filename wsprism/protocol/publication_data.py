@@ -29,7 +29,7 @@ def data_of(value: object) -> bytes:
     """
     try:
         data = _json(value)
-        if not isinstance(value, msgspec.Raw):
+        if type(value) is not msgspec.Raw:
             _msgpack(value)
         elif not can_be_told(value):
             raise NotPortable(f"has {TOO_LARGE}")

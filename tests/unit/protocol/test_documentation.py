@@ -16,7 +16,7 @@ from wsprism.protocol import (
     may_reconnect,
     sysmsg,
 )
-from wsprism.protocol.envelope import MAX_FLAGS, MAX_NAME_LENGTH, MAX_ROOM_LENGTH, MAX_SEQ
+from wsprism.protocol.fields import MAX_FLAGS, MAX_NAME_LENGTH, MAX_ROOM_LENGTH, MAX_SEQ
 
 PAGE = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
 

@@ -145,7 +145,7 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
     if room is None:
         connection.refuse(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", seq)
         return False
-    trusted = isinstance(origin, Origin)
+    trusted = type(origin) is Origin
     if session.only_reads_some and not trusted and session.only_reads(room):
         connection.refuse(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this session may not publish here", seq)
         return False
@@ -441,7 +441,7 @@ def _ask_backend(connection: Core, _: AskBackend, origin: Envelope | Origin, __:
 
 def _encode(connection: Core, data: Any, svc: str, origin: Envelope | Origin) -> bytes | None:
     """``data`` as a publication's; None, and the client and the log told, when not every client could be told it."""
-    if isinstance(origin, Origin) and origin.in_process:
+    if type(origin) is Origin and origin.in_process:
         return b"null" if data is None else bytes(data)
     try:
         return data_of(data)

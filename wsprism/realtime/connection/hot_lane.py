@@ -34,7 +34,7 @@ def hear_hot(connection: Core, raw: bytes) -> None:
         return
     rules = tenant.rules
     frame = decode_hot(raw, rules.hot_framing)
-    if isinstance(frame, HotFault):
+    if type(frame) is HotFault:
         _refuse(connection, Reason.BAD_REQUEST_HOT, ErrorCode.BAD_REQUEST, frame.reason, None)
         return
     service_id = frame.service_id

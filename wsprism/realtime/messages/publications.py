@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 
+@final
 class Origin(msgspec.Struct, frozen=True, gc=False):
     """What is remembered of a client's message whose effects come later: as much of its envelope as they need.
 
@@ -66,6 +67,7 @@ class Exclusion:
         return self.user in (None, session.user) and self.sid in (None, session.sid)
 
 
+@final
 class ExtPublication(msgspec.Struct, gc=False):
     """An ext message for every member (not ``sender`` unless ``echo``).
 
@@ -94,6 +96,7 @@ class ExtPublication(msgspec.Struct, gc=False):
     echo: bool = True
 
 
+@final
 class HotPublication(msgspec.Struct, gc=False):
     """A hot frame, already a ready server frame, for every member (not ``sender`` unless ``echo``)."""
 

@@ -24,7 +24,7 @@ _HOT = Lane.HOT
 
 def frame_of(publication: ExtPublication | HotPublication, wire: WireFormat, room: str | None) -> Frame:
     """``publication`` as the frame of every receiver of ``wire``; ``room``: it was published there."""
-    if isinstance(publication, HotPublication):
+    if type(publication) is HotPublication:
         return Frame(publication.frame, _HOT, publication.key)
     if publication.kept is not None:
         return Frame(publication.kept.frame(wire), _RELIABLE, None)

@@ -78,14 +78,18 @@ class FanOut:
         while groups:
             outlets, blocks = groups[-1]
             begin, width = self._at, len(blocks)
-            end = begin + (budget // width or 1)
-            if end < len(outlets):
-                self._offer(outlets[begin:end], blocks)
-                self._at = end
-                return 0
-            self._offer(outlets[begin:] if begin else outlets, blocks)
-            budget -= width * (len(outlets) - begin)
-            self._at = 0
+            if begin or width * len(outlets) > budget:
+                end = begin + (budget // width or 1)
+                some = outlets[begin:end]
+                self._offer(some, blocks)
+                if end < len(outlets):
+                    self._at = end
+                    return 0
+                self._at = 0
+                budget -= width * len(some)
+            else:
+                self._offer(outlets, blocks)
+                budget -= width * len(outlets)
             groups.pop()
             if budget <= 0 and (groups or self._apart):
                 return 0

@@ -80,4 +80,4 @@ class Inbox:
 
 def size_of(publication: ExtPublication | HotPublication) -> int:
     """What it counts in bytes while it waits."""
-    return len(publication.frame if isinstance(publication, HotPublication) else publication.data)
+    return len(publication.frame if type(publication) is HotPublication else publication.data)

@@ -95,7 +95,7 @@ class Line:
         items, publications = self.items, turn.publications
         taken = size_bytes = 0
         for item in items:
-            if isinstance(item, ExtPublication | HotPublication):
+            if type(item) is ExtPublication or type(item) is HotPublication:
                 size_bytes += size_of(item)
                 if publications and (len(publications) >= MOST_AT_ONCE or size_bytes > _MOST_BYTES_AT_ONCE):
                     break

@@ -42,7 +42,7 @@ class Turn:
     def look(self) -> None:
         """Look once at all publications."""
         for one in self.publications:
-            if one.ack or (isinstance(one, ExtPublication) and one.told is not None):
+            if one.ack or (type(one) is ExtPublication and one.told is not None):
                 self.answers = True
             if one.exclude is not None or not one.echo:
                 self.sorts = True
