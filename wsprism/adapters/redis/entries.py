@@ -126,9 +126,7 @@ class RoomEntries:
 
         def answered(answer: Any) -> None:
             if isinstance(answer, list) and answer[0] == b"OK":
-                subscription = self._owner.subscriptions.by_room.get(room)
-                if subscription is not None and subscription.live:
-                    subscription.present_at = int(answer[2])
+                self._look_at(room, int(answer[2]))
                 done(EntryPage(_entries(answer[3:]), answer[1].decode()))
                 return
             if not isinstance(answer, Unknown):
@@ -139,6 +137,16 @@ class RoomEntries:
         if refused is not None:
             why = refusal(refused)
             self._owner.later(lambda: done(why))
+
+    def _look_at(self, room: str, version: int) -> None:
+        """A listener that was told everything has come to the version that a page has; another has missed something."""
+        subscription = self._owner.subscriptions.by_room.get(room)
+        if subscription is None or not subscription.live:
+            return
+        if subscription.present_at in (None, version):
+            subscription.present_at = version
+        else:
+            subscription.begin_anew()
 
 
 def _entries(words: Sequence[bytes]) -> list[PresenceEntry]:

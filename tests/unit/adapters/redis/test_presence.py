@@ -183,7 +183,7 @@ async def test_who_has_left_while_redis_was_away_is_told_though_nobody_listens_a
         await until(lambda: theirs.mirror == {})
 
 
-async def test_keys_that_were_deleted_are_noticed_with_the_next_change_or_look(server: RedisServer) -> None:
+async def test_keys_that_were_deleted_are_noticed_with_the_next_change_listing_or_look(server: RedisServer) -> None:
     async with node(server.url, "one") as one, node(server.url, "two") as two, operator(server) as other:
         mine, theirs = Room(one), Room(two)
         await until(lambda: mine.mirror == theirs.mirror == {})
@@ -200,6 +200,9 @@ async def test_keys_that_were_deleted_are_noticed_with_the_next_change_or_look(s
 
         await until(lambda: mine.mirror == theirs.mirror == expected)
         await until_answered(there, lambda found: found == expected)
+        await other.ask("DEL", "test:{acme}:p:a")
+        await until_answered(there, lambda found: found == expected)
+        assert mine.mirror == expected
         await asked(mine.broker.publish, "a", [Draft(b"known")], None)
         await other.ask("DEL", "test:{acme}:p:a")
         for each in (one, two):
