@@ -23,8 +23,10 @@ from wsprism.policy.revocation import Revocable, Revocation
 from wsprism.policy.sessions import Deny, SessionPolicy
 from wsprism.ports import (
     Batch,
+    Claim,
     Draft,
     EntryPage,
+    KeyTaken,
     Listed,
     ListedRoom,
     ListedSession,
@@ -69,6 +71,8 @@ class ModelRedis:
     generations: int = 0
     present: dict[str, dict[tuple[str, str], tuple[ModelBroker, bytes]]] = field(default_factory=dict)
     abouts: dict[SessionKey, bytes] = field(default_factory=dict)
+    tickets: dict[bytes, bytes] = field(default_factory=dict)
+    keys: dict[bytes, tuple[bytes, bytes | None]] = field(default_factory=dict)
 
     def room(self, name: str, bounds: HistoryBounds | None) -> History[bytes]:
         if name not in self.rooms:
@@ -109,6 +113,10 @@ class ModelRedis:
         history = self.room(name, bounds)
         self.push(name, Batch(history.epoch, 1, ()))
         return history.position
+
+    def next_generation(self) -> int:
+        self.generations += 1
+        return self.generations
 
     def session_of(self, key: SessionKey) -> SessionKey | None:
         """None: it is counted no more."""
@@ -430,6 +438,38 @@ class ModelRegistry:
     ) -> None:
         self._call(lambda: self._open(opening, limits, policy), done)
 
+    def next_generation(self, done: Callable[[Any], object]) -> None:
+        self._call(self.redis.next_generation, done)
+
+    def keep_ticket(self, name: bytes, owner: bytes, ttl_s: float, most: int, done: Callable[[Any], object]) -> None:  # noqa: ARG002
+        def carry_out() -> bool:
+            kept = len(self.redis.tickets) < most
+            if kept:
+                self.redis.tickets[name] = owner
+            return kept
+
+        self._call(carry_out, done)
+
+    def take_ticket(self, name: bytes, done: Callable[[Any], object]) -> None:
+        self._call(lambda: self.redis.tickets.pop(name, b""), done)
+
+    def claim(self, name: bytes, digest: bytes, ttl_s: float, done: Callable[[Any], object]) -> None:  # noqa: ARG002
+        def carry_out() -> Claim | KeyTaken:
+            if name in self.redis.keys:
+                return KeyTaken(*self.redis.keys[name])
+            self.redis.keys[name] = digest, None
+            return Claim(name, 1, 1)
+
+        self._call(carry_out, done)
+
+    def settle(self, claim: Claim, answer: bytes, ttl_s: float) -> None:  # noqa: ARG002
+        def carry_out() -> None:
+            digest, _ = self.redis.keys.pop(claim.name)
+            if answer:
+                self.redis.keys[claim.name] = digest, answer
+
+        self._depart(carry_out)
+
     def describe(self, key: SessionKey, about: bytes) -> None:
         def carry_out() -> None:
             if self.redis.session_of(key) is not None:
@@ -634,8 +674,7 @@ class ModelRegistry:
             self._remove(key)
             if registry is not self:
                 registry.say(lambda one, key=key, reason=reason: one.end(key, reason))  # type: ignore[misc]
-        redis.generations += 1
-        new = SessionKey(user, sid, redis.generations)
+        new = SessionKey(user, sid, opening.generation or redis.next_generation())
         redis.sessions[user, sid] = new, self
         redis.abouts[new] = opening.about
         return Opened(new, replaced)

@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.api import Answer, Backend, start_with_api
+from tests.backends import SECRET
+from tests.backends import backend as listening_backend
 from tests.client import Client
 from tests.conftest import Running, StartGateway
 from tests.redis_server import RedisServer, running_redis
@@ -59,7 +62,7 @@ async def types(peer: Client, count: int) -> list[str]:
 
 
 def done(answer: Answer) -> Any:
-    assert answer.status in (200, 202), answer
+    assert answer.status in (200, 201, 202), answer
     return answer.json
 
 
@@ -209,6 +212,80 @@ async def test_what_is_revoked_at_one_node_is_listed_at_the_other_and_at_one_tha
     assert await pages(one, f"{ACME}/revocations", 1) == []
 
 
+async def test_a_ticket_that_was_minted_at_one_node_lets_in_once_at_any(nodes: Nodes) -> None:
+    _, (_, two) = nodes
+    body = {"user": "ann", "ttl_s": 60, "claims": {"level": 3}, "rooms": ["a*"], "read_only": True}
+    tickets = [done(await two.post(f"{ACME}/tickets", body))["ticket"] for _ in range(10)]
+
+    async def knock(ticket: str, node: int) -> bool:
+        peer = Client(nodes[node][0].base, ticket=ticket)
+        try:
+            await peer.open()
+        except aiohttp.WSServerHandshakeError as refused:
+            return refused.status != 401
+        await peer.close()
+        return True
+
+    knocks = await asyncio.gather(*(knock(ticket, n % 2) for ticket in tickets for n in range(4)))
+    assert [sum(knocks[at : at + 4]) for at in range(0, 40, 4)] == [1] * 10
+    ticket = done(await two.post(f"{ACME}/tickets", body))["ticket"]
+    async with Client(nodes[0][0].base, ticket=ticket) as ann:
+        for room, answer in (("b", "error"), ("a1", "joined")):
+            await ann.send("room", "join", room=room)
+            assert (await ann.receive())["type"] == answer
+        (item,) = done(await two.get(f"{ACME}/sessions"))["items"]
+        assert (item["user"], item["metadata"], item["node"]) == ("ann", {"level": 3}, "n0")
+
+
+async def test_a_call_with_a_key_is_carried_out_once_whichever_node_is_asked(nodes: Nodes) -> None:
+    (_, one), (_, two) = nodes
+    async with client(nodes, 0, "bob") as bob:
+        await join(bob, "kept:1")
+
+        async def publish(backend: Backend, key: str, data: Any) -> Answer:
+            message = {"svc": "news", "type": "item", "data": data}
+            headers = {"Idempotency-Key": key}
+            return await backend.post(f"{ACME}/rooms/kept:1/publish", message, headers=headers)
+
+        first = await publish(one, "k1", 1)
+        assert done(first) == {"members": 1, "offset": 1}
+        for backend in (two, one, two):
+            assert done(await publish(backend, "k1", 1)) == first.json
+            assert (await publish(backend, "k1", 2)).status == 422
+        answers = await asyncio.gather(*(publish((one, two)[n % 2], "k2", 2) for n in range(20)))
+        assert {answer.status for answer in answers} <= {202, 409}
+        assert {"members": 1, "offset": 2} in [answer.json for answer in answers]
+        assert done(await publish(one, "k2", 2)) == done(await publish(two, "k2", 2)) == {"members": 1, "offset": 2}
+        assert [(await bob.receive())["data"] for _ in range(2)] == [1, 2]
+        assert done(await publish(two, "k3", 3))["offset"] == 3
+
+
+async def test_generations_that_a_backend_is_told_are_of_one_counter(
+    start_gateway: StartGateway, redis: RedisServer
+) -> None:
+    async with listening_backend() as asked:
+        options = {"url": asked.url, "secret": SECRET, "ask": ["connect"]}
+        nodes = [
+            (await start_with_api(start_gateway, acme={"backend": options}, gateway={"broker": {"url": redis.url}}))[0]
+            for _ in range(2)
+        ]
+        async with AsyncExitStack() as stack:
+            for number in range(6):
+                peer = Client(nodes[number % 2].base, ticket="dev:ann", sid=f"s{number}")
+                await stack.enter_async_context(peer)
+            told = [body["session"]["generation"] for body in asked.of_kind("connect")]
+            assert told == sorted(set(told))
+            assert len(told) == 6
+            held = [
+                session.generation
+                for node in nodes
+                for tenant in node.process.tenants()
+                if tenant.id == "acme"
+                for session in tenant.registry
+            ]
+            assert sorted(held) == told
+
+
 async def test_while_redis_is_away_nothing_of_it_is_done(nodes: Nodes, redis: RedisServer) -> None:
     _, (_, two) = nodes
     async with client(nodes, 1, "ann") as ann:
@@ -224,6 +301,8 @@ async def test_while_redis_is_away_nothing_of_it_is_done(nodes: Nodes, redis: Re
             await two.post(f"{ACME}/rooms/b/members", {"user": "user:ann"}),
             await two.call("DELETE", f"{ACME}/rooms/a/members", {"user": "user:ann"}),
             await two.post(f"{ACME}/disconnect", {"user": "user:ann"}),
+            await two.post(f"{ACME}/tickets", {"user": "ann", "ttl_s": 60}),
+            await two.post(f"{ACME}/broadcast", message, headers={"Idempotency-Key": "k"}),
             *[
                 await two.get(f"{ACME}/{what}")
                 for what in ("sessions", "rooms", "rooms/a", "rooms/match%3A1", "users/user:ann", "revocations")
@@ -234,3 +313,5 @@ async def test_while_redis_is_away_nothing_of_it_is_done(nodes: Nodes, redis: Re
         redis.start()
         heard = [(await ann.receive())["type"] for _ in range(2)]
         assert sorted(heard) == ["degraded", "gap"]
+        again = await two.post(f"{ACME}/broadcast", message, headers={"Idempotency-Key": "k"})
+        assert done(again) == {"sessions": 1}, "nothing of it was done"

@@ -22,6 +22,7 @@ from wsprism.ports.presence import EntryPage, PresenceBroker, PresenceEntry
 from wsprism.ports.registry import Answer, Opened, Registry, RegistryListener, SessionOpening
 from wsprism.ports.room_store import HistoryItem, KeepPublication, Kept, Mirror, RoomStore
 from wsprism.ports.services import ExtService, FilteringService, HotService, HotVerdict, ServiceContext
+from wsprism.ports.shared_state import Claim, KeyTaken, SharedState
 from wsprism.ports.state_store import StateKind, StateStore
 from wsprism.ports.streams import StreamCalls, StreamHub, StreamPeer
 from wsprism.ports.tickets import Authenticator, Principal, TicketRefusal, TicketRequest
@@ -38,6 +39,7 @@ __all__ = [
     "Batch",
     "Broker",
     "CallResult",
+    "Claim",
     "Clock",
     "Draft",
     "EntryPage",
@@ -49,6 +51,7 @@ __all__ = [
     "HotVerdict",
     "KeepPublication",
     "Kept",
+    "KeyTaken",
     "Listed",
     "ListedRoom",
     "ListedSession",
@@ -72,6 +75,7 @@ __all__ = [
     "SessionFilter",
     "SessionKey",
     "SessionOpening",
+    "SharedState",
     "StateKind",
     "StateStore",
     "StreamCalls",

@@ -14,6 +14,7 @@ from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable, Revocation
 from wsprism.policy.sessions import SessionPolicy
 from wsprism.ports.listed import Listed, ListedRoom, ListedSession, RoomCounts, SessionFilter, SessionKey
+from wsprism.ports.shared_state import SharedState
 from wsprism.ports.unavailable import Unavailable
 
 __all__ = ["Answer", "Opened", "Registry", "RegistryListener", "SessionOpening"]
@@ -24,12 +25,16 @@ Answer = Callable[[bytes], object]
 
 @dataclass(frozen=True, slots=True)
 class SessionOpening:
-    """Who wants in. ``sid`` None: it gets one that nobody has. ``about``: what lists say of it, as JSON."""
+    """Who wants in. ``sid`` None: it gets one that nobody has. ``about``: what lists say of it, as JSON.
+
+    ``generation`` is one that ``next_generation`` has given: it gets it, unless a newer session of its name is there.
+    """
 
     user: str
     sid: str | None
     token_id: str | None
     about: bytes
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class RegistryListener(Protocol):
         ...
 
 
-class Registry(Protocol):
+class Registry(SharedState, Protocol):
     """A tenant's sessions and who is in which room, counted over all nodes: every check and the change that it allows
     are one step, so that no limit is exceeded by one.
 

@@ -211,6 +211,7 @@ class TenantContext:
         one is called.
         """
         self.broker, self.mirror, self.shared, self.node_name = broker, mirror, registry, node_name
+        self.one_time.shared = registry
         broker.configure(self.rules.max_history_rooms, self.rules.max_history_bytes)
 
     @property

@@ -11,9 +11,9 @@ from wsprism.adapters.redis.control import ControlFollower
 from wsprism.adapters.redis.framing import framed
 from wsprism.adapters.redis.node_answers import NodeAnswers
 from wsprism.adapters.redis.protocol import Word
-from wsprism.adapters.redis.registry_lists import RegistryLists
 from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.session_calls import Depart, Join, Open, RevokeCall, revocable
+from wsprism.adapters.redis.shared_state import RedisSharedState
 from wsprism.adapters.redis.simple_call import SimpleCall
 from wsprism.adapters.redis.surveys import Surveys
 from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls
@@ -30,7 +30,7 @@ _REVOCATIONS_AT_ONCE: Final = 500
 _SID_BYTES: Final = 8
 
 
-class RedisRegistry(RegistryLists):
+class RedisRegistry(RedisSharedState):
     """``sessions`` are those that this node has opened and not closed; ``listener`` is set before the first.
 
     ``line`` is what publications go by: what a node answers goes behind all of its own that are under way.
@@ -47,7 +47,6 @@ class RedisRegistry(RegistryLists):
         self.listener: RegistryListener | None = None
         self.sessions: dict[SessionKey, None] = {}
         self.follower = ControlFollower(prefix, self, node.strange)
-        self._owed: dict[tuple[str, Sequence[Word]], Depart] = {}
         self._known_as = 0
         self._opening: dict[int, None] = {}
         self._said_early: list[tuple[int, Callable[[], object]]] = []
@@ -65,7 +64,7 @@ class RedisRegistry(RegistryLists):
         self.next_number()
         sid = opening.sid or os.urandom(_SID_BYTES).hex()
         arguments: list[Word] = [self.incarnation, self._numbers, opening.user, sid]
-        arguments += [opening.token_id or "", opening.about, ""]
+        arguments += [opening.token_id or "", opening.about, opening.generation or ""]
         arguments += [limits.max_sessions_total, policy.max_sessions_per_user, policy.on_exceed.value]
         number = self._numbers
         self._opening[number] = None
@@ -166,10 +165,7 @@ class RedisRegistry(RegistryLists):
             self.follower.begin(control_at)
             self._revocations_behind = 0
         self._send_lines()
-        owed = list(self._owed.values())
-        self._owed.clear()
-        for depart in owed:
-            self._depart(depart)
+        self._pay()
         self.follower.up(line)
         unsure, self._unsure = self._unsure, []
         for key, room in unsure:
@@ -236,16 +232,6 @@ class RedisRegistry(RegistryLists):
     def is_current(self, incarnation: Word) -> bool:
         """Whether what was opened as this incarnation is counted."""
         return incarnation == self.incarnation
-
-    def _depart(self, depart: Depart) -> None:
-        if self.connection is None:
-            self._owe(depart)
-        else:
-            self._add_unbounded(depart.key, depart)
-
-    def _owe(self, depart: Depart) -> None:
-        """Told once there is somebody to tell; bounded by the sessions and rooms that there were."""
-        self._owed[depart.script.name, tuple(depart.arguments)] = depart
 
     def _begin_anew(self) -> None:
         """This node is another incarnation now: nothing of what it had is counted any more."""

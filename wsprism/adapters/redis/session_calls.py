@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,7 +83,7 @@ class Depart:
 
     script: Script
     arguments: Sequence[Word]
-    key: SessionKey
+    key: Hashable
     owed: Callable[[Depart], object]
     size_bytes: int = 0
 

@@ -163,7 +163,7 @@ class Tenant(Actor):
             trace_id=message.trace_id,
             remote_address=message.remote_address,
             opened_at=tenant.now(),
-            generation=self._generation_of(message, sid) if key is None else message.generation or key.generation,
+            generation=self._generation_of(message, sid) if key is None else key.generation,
             origin=message.origin,
             user_agent=message.user_agent,
             trace=message.trace,

@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wsprism.policy.expiring import ExpiringTable
-from wsprism.ports import Principal, TicketRefusal, TicketRequest
+from wsprism.ports import Principal, SharedState, TicketRefusal, TicketRequest, Unavailable
+from wsprism.realtime.tenant.state import owner_as_kept, owner_from
+from wsprism.realtime.waiting import answer_of
 
 if TYPE_CHECKING:
     from wsprism.realtime.tenant.state import TenantState
@@ -24,6 +26,7 @@ MAX_TICKETS = 65_536
 """Minted and not used yet, per tenant."""
 
 _TICKET_BYTES = 32
+_PATIENCE_S = 5.0
 _FORM = re.compile(r"[A-Za-z0-9_-]{43}")
 """What ``secrets.token_urlsafe`` makes of so many bytes."""
 
@@ -39,6 +42,8 @@ class OneTimeTickets:
     def __init__(self, unix_now: Callable[[], float], max_tickets: int = MAX_TICKETS) -> None:
         self._unix_now = unix_now
         self._state: TenantState | None = None
+        self.shared: SharedState | None = None
+        """Where other nodes share the tenant: what they know of its tickets."""
         self._principals: ExpiringTable[bytes, Principal] = ExpiringTable(max_tickets)
 
     def __len__(self) -> int:
@@ -63,21 +68,35 @@ class OneTimeTickets:
 
         ``claims`` become the principal's metadata. The connection that it opens does not end with the ticket's time.
         """
-        while (ticket := secrets.token_urlsafe(_TICKET_BYTES)).startswith("-"):
-            pass  # on a command line it would be an option
-        now = self._unix_now()
+        now, ticket, hashed = self._unix_now(), *_new_ticket()
         expires_at = now + ttl_s
         principal = Principal(user, rooms=rooms, read_only=read_only, metadata=dict(claims or {}))
-        hashed = _hash(ticket)
         if not self._principals.put(hashed, principal, expires_at, now):
             return None
         if self._state is not None:
             self._state.minted(hashed, principal, expires_at)
         return ticket, expires_at
 
+    async def mint_for_all(
+        self, shared: SharedState, principal: Principal, ttl_s: float
+    ) -> tuple[str, float] | Unavailable | None:
+        """The same, to be used at any node; ``Unavailable``: they cannot be told."""
+        ticket, hashed = _new_ticket()
+        expires_at = self._unix_now() + ttl_s
+        kept: bool | Unavailable | None = await answer_of(
+            lambda done: shared.keep_ticket(hashed, owner_as_kept(principal), ttl_s, MAX_TICKETS, done), _PATIENCE_S
+        )
+        if kept is None:
+            return Unavailable.AWAY
+        if isinstance(kept, Unavailable):
+            return kept
+        return (ticket, expires_at) if kept else None
+
     async def authenticate(self, request: TicketRequest) -> Principal | TicketRefusal:
         """Redeem a ticket."""
         hashed = _hash(request.ticket)
+        if self.shared is not None:
+            return await _redeem(self.shared, hashed)
         principal = self._principals.take(hashed, self._unix_now())
         if principal is None:
             return TicketRefusal.REFUSED
@@ -87,6 +106,20 @@ class OneTimeTickets:
 
     async def close(self) -> None:
         """Nothing: the tickets are the tenant's."""
+
+
+async def _redeem(shared: SharedState, hashed: bytes) -> Principal | TicketRefusal:
+    owner: bytes | Unavailable | None = await answer_of(lambda done: shared.take_ticket(hashed, done), _PATIENCE_S)
+    if owner is None or isinstance(owner, Unavailable):
+        return TicketRefusal.CANNOT_TELL
+    return owner_from(owner) if owner else TicketRefusal.REFUSED
+
+
+def _new_ticket() -> tuple[str, bytes]:
+    """And its hash."""
+    while (ticket := secrets.token_urlsafe(_TICKET_BYTES)).startswith("-"):
+        pass  # on a command line it would be an option
+    return ticket, _hash(ticket)
 
 
 def _hash(ticket: str) -> bytes:

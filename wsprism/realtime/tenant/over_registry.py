@@ -152,7 +152,9 @@ class OverRegistry:
         """Have a session counted; the ask at hand is answered later, as one in a single process is at once."""
         reply, ref = self._tenant.context.reply_to, self._ref
         principal, rules = question.principal, self._tenant.tenant.rules
-        opening = SessionOpening(principal.user, question.sid, principal.token_id, self._about(question))
+        opening = SessionOpening(
+            principal.user, question.sid, principal.token_id, self._about(question), question.generation
+        )
 
         def done(answer: Opened | Denied | Unavailable) -> None:
             ref.tell_control(_Counted(reply, question, answer))

@@ -12,7 +12,7 @@ import msgspec
 from wsprism.policy.revocation import Revocable, Revocation
 from wsprism.ports import Principal, StateKind, StateStore
 
-__all__ = ["RESERVED_GENERATIONS", "TenantState"]
+__all__ = ["RESERVED_GENERATIONS", "TenantState", "owner_as_kept", "owner_from"]
 
 RESERVED_GENERATIONS: Final = 100_000
 """Generations are put on the disk so far ahead of those that are given: more than anybody opens before it has them."""
@@ -25,6 +25,17 @@ class _Ticket(msgspec.Struct, array_like=True):
     rooms: tuple[str, ...] | None
     read_only: bool
     metadata: dict[str, Any]
+
+
+def owner_as_kept(principal: Principal) -> bytes:
+    """Whom a one-time ticket stands for, as it is kept."""
+    return msgspec.json.encode(_Ticket(principal.user, principal.rooms, principal.read_only, dict(principal.metadata)))
+
+
+def owner_from(value: bytes) -> Principal:
+    """The same, read again."""
+    kept = msgspec.json.decode(value, type=_Ticket)
+    return Principal(kept.user, rooms=kept.rooms, read_only=kept.read_only, metadata=kept.metadata)
 
 
 class TenantState:
@@ -59,15 +70,12 @@ class TenantState:
         """Hash, owner and end of every one-time ticket that can still be used."""
         found = []
         for ticket, value, expires_at in self._store.entries(self._tenant, StateKind.TICKET, now_s):
-            kept = msgspec.json.decode(value, type=_Ticket)
-            principal = Principal(kept.user, rooms=kept.rooms, read_only=kept.read_only, metadata=kept.metadata)
-            found.append((ticket, principal, expires_at or 0.0))
+            found.append((ticket, owner_from(value), expires_at or 0.0))
         return found
 
     def minted(self, ticket: bytes, principal: Principal, expires_at: float) -> None:
         """A one-time ticket can be used; ``ticket`` is its hash."""
-        kept = _Ticket(principal.user, principal.rooms, principal.read_only, dict(principal.metadata))
-        self._store.put(self._tenant, StateKind.TICKET, ticket, msgspec.json.encode(kept), expires_at)
+        self._store.put(self._tenant, StateKind.TICKET, ticket, owner_as_kept(principal), expires_at)
 
     def used(self, ticket: bytes) -> None:
         """It cannot be used any more."""

@@ -23,6 +23,7 @@ from wsprism.realtime.messages import OpenSession, SessionOpened
 from wsprism.realtime.outbound.wire import wire_format
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sampling import new_trace_id
+from wsprism.realtime.waiting import answer_of
 from wsprism.transport.admission.applicant import Admitted, Applicant, told
 from wsprism.transport.admission.connect_decision import Candidate, decide_connect
 from wsprism.transport.admission.refusal import Refusal
@@ -142,7 +143,10 @@ class Admission:
         decision: ConnectAnswer | None = None
         generation = 0
         if tenant.backend is not None and "connect" in tenant.backend.asks:
-            sid, generation = applicant.sid or os.urandom(8).hex(), tenant.next_generation()
+            given = await _generation(tenant)
+            if given is None:
+                return _CUT_OFF
+            sid, generation = applicant.sid or os.urandom(8).hex(), given
             applicant = replace(applicant, sid=sid)
             candidate = Candidate(
                 principal,
@@ -217,3 +221,11 @@ class Admission:
             answer.session.connection.stop()
             return _DRAINING if self.draining else _UNKNOWN_TENANT
         return Admitted(answer.session, tenant, subprotocol, applicant.deflate)
+
+
+async def _generation(tenant: TenantContext) -> int | None:
+    """The number of the session that may be opened; None: the nodes that count them cannot be reached."""
+    if tenant.shared is None:
+        return tenant.next_generation()
+    given = await answer_of(tenant.shared.next_generation, _ASK_TIMEOUT_S)
+    return given if isinstance(given, int) else None

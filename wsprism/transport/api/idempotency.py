@@ -3,7 +3,7 @@
 A key counts within tenant and path. Only what was carried out is remembered: a refused call may be tried again. A call
 goes on when whoever made it waits no longer: until it has ended its key is under way, and nothing is done again.
 Bounded: beyond, the oldest answer is forgotten early, and no further call is begun. With a ``StateStore`` answers
-outlive a restart.
+outlive a restart. Where other nodes share the tenant, they share its keys.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from typing import Any, Final
 
 import msgspec
 
-from wsprism.ports import StateKind, StateStore
+from wsprism.ports import SharedState, StateKind, StateStore
 from wsprism.protocol.codes import ErrorCode
+from wsprism.transport.api.idempotency_over_nodes import once_over_nodes
 from wsprism.transport.api.problems import Problem
+from wsprism.transport.api.remembered import LIFETIME_S, OTHER_BODY, UNDER_WAY, Answered
 
-__all__ = ["LIFETIME_S", "MAX_ANSWERS", "MAX_ANSWER_BYTES", "MAX_UNDER_WAY", "PATIENCE_S", "Answered", "Idempotency"]
+__all__ = ["MAX_ANSWERS", "MAX_ANSWER_BYTES", "MAX_UNDER_WAY", "PATIENCE_S", "Idempotency"]
 
-LIFETIME_S: Final = 600.0
 MAX_ANSWERS: Final = 100_000
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_UNDER_WAY: Final = 1024
 PATIENCE_S: Final = 10.0
 """So long a caller waits for a call that goes on."""
-
-_OTHER_BODY: Final = Problem(422, "this Idempotency-Key was used with another body")
 
 _FAILED: Final = Problem(503, "the first call with this Idempotency-Key has failed")
 _OVERDUE: Final = Problem(
@@ -40,23 +39,10 @@ _OVERDUE: Final = Problem(
     ErrorCode.TIMEOUT,
     {"Retry-After": "1"},
 )
-_UNDER_WAY: Final = Problem(
-    409,
-    "the call with this Idempotency-Key is still under way: ask again for its answer",
-    headers={"Retry-After": "1"},
-)
 _TOO_MANY: Final = Problem(503, "too many calls are under way; nothing was done", headers={"Retry-After": "1"})
 
 Key = tuple[str, str, str]
 """Tenant, path, the header's value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A call that was carried out: what its caller is told."""
-
-    status: int
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,31 +110,36 @@ class Idempotency:
             call.task.cancel()
 
     async def once(
-        self, key: Key, body: bytes, call: Callable[[], Coroutine[Any, Any, Answered | Problem]]
+        self,
+        key: Key,
+        body: bytes,
+        call: Callable[[], Coroutine[Any, Any, Answered | Problem]],
+        shared: SharedState | None = None,
     ) -> Answered | Problem:
-        """What ``call`` answers, or what it answered before to the same ``key`` and ``body``."""
+        """What ``call`` answers, or what it answered before to the same ``key`` and ``body``; on whatever node."""
         digest = _hash(body)
         place = _hash(repr(key).encode())  # as long for every key
         self._forget_old()
         remembered = self._answers.get(place)
         if remembered is not None:
-            return remembered.answer if remembered.digest == digest else _OTHER_BODY
+            return remembered.answer if remembered.digest == digest else OTHER_BODY
         running = self._calls.get(place)
         is_first = running is None
         if running is None:
             if len(self._calls) >= MAX_UNDER_WAY:
                 return _TOO_MANY
-            running = _Call(digest, asyncio.ensure_future(call()))
+            begun = call() if shared is None else once_over_nodes(shared, place, digest, call)
+            running = _Call(digest, asyncio.ensure_future(begun))
             self._calls[place] = running
             running.task.add_done_callback(lambda task: self._end(key[0], place, digest, task))
         elif running.digest != digest:
-            return _OTHER_BODY
+            return OTHER_BODY
         elif running.overdue:
-            return _UNDER_WAY
+            return UNDER_WAY
         await asyncio.wait((running.task,), timeout=self._patience_s)
         if not running.task.done():
             running.overdue = True
-            return _OVERDUE if is_first else _UNDER_WAY
+            return _OVERDUE if is_first else UNDER_WAY
         if running.task.cancelled():
             return _FAILED
         if running.task.exception() is not None and not is_first:

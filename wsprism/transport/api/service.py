@@ -19,11 +19,12 @@ from wsprism.policy.log_limit import LimitedLog
 from wsprism.ports import StateStore
 from wsprism.protocol.handshake import shown_key
 from wsprism.transport.api.calls import Call, GatewayControl
-from wsprism.transport.api.idempotency import LIFETIME_S, Answered, Idempotency
+from wsprism.transport.api.idempotency import Idempotency
 from wsprism.transport.api.keys import ApiKey, ApiKeys
 from wsprism.transport.api.openapi import document_json
 from wsprism.transport.api.problems import Problem
 from wsprism.transport.api.rates import RateMeter
+from wsprism.transport.api.remembered import LIFETIME_S, Answered
 from wsprism.transport.api.requests import MAX_BODY_BYTES, check_body, read_body, read_idempotency_key, read_query
 from wsprism.transport.api.routes import NoRoute, Operation, find_route, name_fault, split_path
 from wsprism.transport.api.sockets import stream_of, tail_of
@@ -156,7 +157,10 @@ class Api:
             return await _carry_out(operation, call)
         call = replace(call, timeout_s=LIFETIME_S)
         return await self._idempotency.once(
-            (call.tenant.id, operation.path.format(**call.path), once), raw, lambda: _carry_out(operation, call)
+            (call.tenant.id, operation.path.format(**call.path), once),
+            raw,
+            lambda: _carry_out(operation, call),
+            call.tenant.shared,
         )
 
     async def _open_stream(self, request: web.BaseRequest, key: ApiKey, tenant_id: str) -> web.StreamResponse | Problem:

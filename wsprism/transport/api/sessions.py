@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 from wsprism.policy.revocation import Revocable, Revocation
-from wsprism.ports import Listed
+from wsprism.ports import Listed, Principal, Unavailable
 from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.messages import LiftRevocation, Revoke
 from wsprism.realtime.tenant.backend_messages import DisconnectForBackend, JoinForBackend, RemoveForBackend, Who
+from wsprism.realtime.tenant.over_nodes import refusal_of
 from wsprism.transport.api.answers import LiftedAnswer, RevocationItem, RevocationPage, SessionsAnswer, TicketAnswer
 from wsprism.transport.api.asked import asked
 from wsprism.transport.api.calls import Call, ask_tenant, settle
 from wsprism.transport.api.paging import read_cursor, show_cursor
-from wsprism.transport.api.problems import Problem
+from wsprism.transport.api.problems import Problem, problem_of
 
 __all__ = ["disconnect", "join", "lift_revocation", "list_revocations", "mint_ticket", "remove", "revoke"]
 
@@ -80,7 +81,15 @@ async def mint_ticket(call: Call) -> TicketAnswer | Problem:
     if not call.tenant.rules.one_time_tickets:
         return _NO_ONE_TIME
     rooms = None if body.rooms is None else tuple(body.rooms)
-    minted = call.tenant.one_time.mint(body.user, body.ttl_s, body.claims, rooms, body.read_only)
+    tenant = call.tenant
+    if tenant.shared is None:
+        minted = tenant.one_time.mint(body.user, body.ttl_s, body.claims, rooms, body.read_only)
+    else:
+        principal = Principal(body.user, rooms=rooms, read_only=body.read_only, metadata=body.claims or {})
+        kept = await tenant.one_time.mint_for_all(tenant.shared, principal, body.ttl_s)
+        if isinstance(kept, Unavailable):
+            return problem_of(refusal_of(kept))
+        minted = kept
     if minted is None:
         return _TOO_MANY_TICKETS
     ticket, expires_at = minted

@@ -96,27 +96,64 @@ async def test_a_lease_that_is_over_may_be_renewed_until_somebody_cleans_up(tena
 
 
 async def test_a_ticket_lets_one_in(tenant: Tenant) -> None:
-    assert await tenant.run("ticket", "hash", "ann", 60_000, 2) == 1
-    assert await tenant.run("ticket", "other", "bob", 1, 2) == 1
+    assert await tenant.run("ticket", 7, "hash", "ann", 60_000, 2) == ["OK", 1]
+    assert await tenant.run("ticket", 7, "hash", "ann", 60_000, 1) == ["OK", 1], "it is kept already"
+    assert await tenant.run("ticket", 8, "other", "bob", 1, 2) == ["OK", 1]
     await asyncio.sleep(0.01)
-    assert await tenant.run("ticket", "third", "eve", 60_000, 2) == 1
-    assert await tenant.run("ticket", "too many", "eve", 60_000, 2) == 0
-    assert await asyncio.gather(*(tenant.run("redeem", "hash") for _ in range(3))) == ["ann", None, None]
-    assert await tenant.run("redeem", "other") is None
-    assert await tenant.run("ticket", "fourth", "eve", 60_000, 2) == 1
+    assert await tenant.run("ticket", 7, "third", "eve", 60_000, 2) == ["OK", 1]
+    assert await tenant.run("ticket", 7, "too many", "eve", 60_000, 2) == ["OK", 0]
+    redeemed = await asyncio.gather(*(tenant.run("redeem", 7, number, "hash") for number in (1, 1, 2)))
+    assert redeemed == [["OK", "ann"], ["OK", "ann"], ["OK", ""]], "asked again it is the same answer"
+    assert await tenant.run("redeem", 7, 3, "other") == ["OK", ""]
+    assert await tenant.run("ticket", 7, "fourth", "eve", 60_000, 2) == ["OK", 1]
+    assert await tenant.run("ticket", 6, "fifth", "eve", 60_000, 9) == ["FENCED"]
+    assert await tenant.run("redeem", 6, 1, "fourth") == ["FENCED"]
 
 
 async def test_an_idempotency_key_is_one_callers_and_its_answer_everybodys(tenant: Tenant) -> None:
-    claims = await asyncio.gather(*(tenant.run("claim", "key", "digest", 60_000) for _ in range(3)))
-    assert claims == [["MINE"], ["UNDERWAY", "digest"], ["UNDERWAY", "digest"]]
-    assert await tenant.run("settle", "key", "another's", "x", 60_000) == 0
-    assert await tenant.run("settle", "key", "digest", "answer", 60_000) == 1
-    assert await tenant.run("settle", "key", "digest", "late", 60_000) == 0
-    assert await tenant.run("claim", "key", "digest", 60_000) == ["DONE", "digest", "answer"]
-    assert await tenant.run("claim", "failed", "digest", 60_000) == ["MINE"]
-    assert await tenant.run("settle", "failed", "digest", "", 60_000) == 1
-    assert await tenant.run("claim", "failed", "digest", 60_000) == ["MINE"]
+    def claim(node: int, number: int, key: str = "key") -> Any:
+        return tenant.run("claim", node, number, key, "digest", 60_000)
+
+    def settle(node: int, number: int, answer: str, key: str = "key") -> Any:
+        return tenant.run("settle", node, number, key, answer, 60_000, 10, 1000)
+
+    claims = await asyncio.gather(*(claim(*who) for who in ((7, 1), (7, 1), (8, 1), (7, 2))))
+    assert claims == [["OK", "mine"]] * 2 + [["OK", "under way", "digest"]] * 2
+    assert await settle(8, 1, "x") == ["OK", 0]
+    assert await settle(7, 1, "answer") == ["OK", 1]
+    assert await settle(7, 1, "late") == ["OK", 0]
+    assert await claim(8, 2) == ["OK", "done", "digest", "answer"]
+    assert await claim(7, 3, "failed") == ["OK", "mine"]
+    assert await settle(7, 3, "", "failed") == ["OK", 1]
+    assert await claim(8, 3, "failed") == ["OK", "mine"]
     assert 0 < await tenant.command("PTTL", f"{P}a:failed") <= 60_000
+    await tenant.command("ZREM", f"{P}leases", 8)
+    assert await claim(8, 4, "failed") == ["FENCED"]
+    assert await claim(7, 4, "failed") == ["OK", "mine"], "who was at it is no more"
+
+
+async def test_answers_that_are_remembered_are_bounded_in_number_and_in_bytes(tenant: Tenant) -> None:
+    async def answer(key: str, body: str, most: int, most_bytes: int, for_ms: int = 60_000) -> None:
+        assert await tenant.run("claim", 7, 1, key, "digest", for_ms) == ["OK", "mine"]
+        assert await tenant.run("settle", 7, 1, key, body, for_ms, most, most_bytes) == ["OK", 1]
+
+    async def kept() -> list[str]:
+        keys = await tenant.command("KEYS", f"{P}a:*")
+        return sorted(key.removeprefix(f"{P}a:") for key in keys)
+
+    for number in range(4):
+        await answer(str(number), "x" * 10, 3, 1000)
+        await asyncio.sleep(0.002)
+    assert await kept() == ["1", "2", "3"]
+    await answer("4", "x" * 25, 9, 40)
+    assert await kept() == ["3", "4"]
+    assert await tenant.command("GET", f"{P}ab") == "35"
+    await answer("5", "x" * 99, 9, 40)
+    assert await kept() == ["5"]
+    await answer("short", "x", 9, 1000, for_ms=20)
+    await asyncio.sleep(0.05)
+    await answer("6", "x", 9, 1000, for_ms=20)
+    assert (await tenant.command("GET", f"{P}ab"), await tenant.command("ZCARD", f"{P}ak")) == ("1", 1)
 
 
 def listed(page: list[Any]) -> list[tuple[str, str, list[str]]]:
@@ -195,7 +232,7 @@ async def test_full_memory_refuses_who_comes_and_lets_go_who_goes(tenant: Tenant
         with pytest.raises(Refused, match="OOM"):
             await tenant.join("ann", "1", ann, room="b")
         with pytest.raises(Refused, match="OOM"):
-            await tenant.run("ticket", "hash", "ann", 60_000, 2)
+            await tenant.run("ticket", 7, "hash", "ann", 60_000, 2)
         assert (await tenant.run("renew", 7, 5000, 0))[0] == "OK"
         assert await tenant.run("close_session", "ann", "1", ann) == ["OK", 1]
         assert (await tenant.run("revoke", "user", "ann", 10**14, "", 10))[0] == "OK"

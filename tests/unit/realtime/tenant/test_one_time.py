@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from wsprism.ports import Principal, TicketRequest
-from wsprism.realtime.tenant.one_time import OneTimeTickets
+from wsprism.ports import Principal, TicketRefusal, TicketRequest, Unavailable
+from wsprism.realtime.tenant.one_time import MAX_TICKETS, OneTimeTickets
 
 
 class Clock:
@@ -80,3 +81,48 @@ async def test_the_ticket_itself_is_kept_nowhere() -> None:
 def test_no_ticket_looks_like_an_option_of_a_command() -> None:
     tickets = OneTimeTickets(lambda: 0.0)
     assert not any((tickets.mint("ann", 60) or ("-", 0))[0].startswith("-") for _ in range(2000))
+
+
+class Shared:
+    """What all nodes know of tickets."""
+
+    def __init__(self) -> None:
+        self.tickets: dict[bytes, bytes] = {}
+        self.away = False
+        self.most = 10
+
+    def keep_ticket(self, name: bytes, owner: bytes, ttl_s: float, most: int, done: Any) -> None:
+        assert (ttl_s, most) == (60.0, MAX_TICKETS)
+        if len(self.tickets) < self.most:
+            self.tickets[name] = owner
+        done(Unavailable.AWAY if self.away else name in self.tickets)
+
+    def take_ticket(self, name: bytes, done: Any) -> None:
+        done(Unavailable.AWAY if self.away else self.tickets.pop(name, b""))
+
+
+async def test_over_nodes_a_ticket_is_redeemed_once_at_any_and_never_kept_itself() -> None:
+    shared: Any = Shared()
+    one, two = OneTimeTickets(lambda: 100.0), OneTimeTickets(lambda: 100.0)
+    one.shared = two.shared = shared
+    owner = Principal("ann", rooms=("a*",), read_only=True, metadata={"n": 2**60})
+    minted = await one.mint_for_all(shared, owner, 60.0)
+    assert isinstance(minted, tuple)
+    ticket, expires_at = minted
+    assert expires_at == 160.0
+    assert ticket.encode() not in b"".join([*shared.tickets, *shared.tickets.values()])
+    request = TicketRequest("acme", ticket, "::1")
+    assert await two.authenticate(request) == owner
+    assert await one.authenticate(request) is TicketRefusal.REFUSED
+    assert await two.authenticate(TicketRequest("acme", "guessed", "::1")) is TicketRefusal.REFUSED
+
+
+async def test_over_nodes_a_ticket_that_cannot_be_judged_is_not_refused_and_too_many_are_not_minted() -> None:
+    shared: Any = Shared()
+    tickets = OneTimeTickets(lambda: 100.0)
+    tickets.shared = shared
+    shared.most = 0
+    assert await tickets.mint_for_all(shared, Principal("ann"), 60.0) is None
+    shared.away = True
+    assert await tickets.mint_for_all(shared, Principal("ann"), 60.0) is Unavailable.AWAY
+    assert await tickets.authenticate(TicketRequest("acme", "x", "::1")) is TicketRefusal.CANNOT_TELL

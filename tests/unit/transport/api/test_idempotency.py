@@ -10,8 +10,9 @@ import pytest
 
 from actors.testing import ManualScheduler
 from tests.state import MemoryStore
-from wsprism.transport.api.idempotency import LIFETIME_S, Answered, Idempotency
+from wsprism.transport.api.idempotency import Idempotency
 from wsprism.transport.api.problems import Problem
+from wsprism.transport.api.remembered import LIFETIME_S, Answered
 
 KEY = ("acme", "/v1/tenants/acme/broadcast", "k")
 DONE = Answered(202, b"1")

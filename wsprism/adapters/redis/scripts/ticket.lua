@@ -1,12 +1,18 @@
 #!lua
--- Keep a one-time ticket, by its hash, until somebody comes with it.
---   hash, whom it stands for, ttl_ms, most of them
--- whether there was room for it
-local now = now_ms()
-redis.call('ZREMRANGEBYSCORE', T .. 'tk', '-inf', now)
-if redis.call('ZCARD', T .. 'tk') >= tonumber(ARGV[4]) then
-  return 0
+-- Keep a one-time ticket, by its hash, until somebody comes with it. One that is kept already is.
+--   incarnation, hash, whom it stands for, ttl_ms, most of them
+-- FENCED | OK, whether there was room for it
+if fenced(ARGV[1]) then
+  return {'FENCED'}
 end
-redis.call('ZADD', T .. 'tk', now + ARGV[3], ARGV[1])
-redis.call('SET', T .. 't:' .. ARGV[1], ARGV[2], 'PX', ARGV[3])
-return 1
+local t, now = T .. 't:' .. ARGV[2], now_ms()
+if redis.call('EXISTS', t) == 1 then
+  return {'OK', 1}
+end
+redis.call('ZREMRANGEBYSCORE', T .. 'tk', '-inf', now)
+if redis.call('ZCARD', T .. 'tk') >= tonumber(ARGV[5]) then
+  return {'OK', 0}
+end
+redis.call('ZADD', T .. 'tk', now + ARGV[4], ARGV[2])
+redis.call('SET', t, ARGV[3], 'PX', ARGV[4])
+return {'OK', 1}
