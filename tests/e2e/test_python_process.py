@@ -157,6 +157,7 @@ async def test_code_that_never_ends_does_not_keep_the_process(tmp_path: Path, ty
         ("def f(:\n", 1, "SyntaxError"),
         ("import msgspec\nimport nowhere_at_all\n", 2, "ModuleNotFoundError"),
         ("import sys\n\nsys.exit(3)\n", 3, "SystemExit"),
+        ("class Odd(BaseException): pass\nraise Odd('x')\n", 2, "Odd"),
         (
             "from wsprism.plugin import Service\nservice = Service()\nservice.on('a b')\n",
             3,

@@ -45,6 +45,28 @@ HOSTILE = """
     @service.on("cancels")
     def cancels(context): raise asyncio.CancelledError
 
+    class Base(BaseException): pass
+
+    @service.on("interrupts")
+    def interrupts(context): raise KeyboardInterrupt
+
+    @service.on("base")
+    def base(context): raise Base
+
+    @service.on("closes")
+    def closes(context): raise GeneratorExit
+
+    @service.on("slow-interrupts")
+    async def slow_interrupts(context): raise KeyboardInterrupt
+
+    @service.on("slow-base")
+    async def slow_base(context): raise Base
+
+    @service.on("slow-cancels")
+    async def slow_cancels(context):
+        asyncio.current_task().cancel()
+        await asyncio.sleep(1)
+
     @service.on("recurses")
     def recurses(context): return recurses(context)
 
@@ -111,6 +133,7 @@ HOSTILE = """
 FAULTS = (
     *("raises", "rude", "exits", "cancels", "recurses", "state", "number", "effect", "object", "circular"),
     *("huge", "many", "coroutine", "slow-raises", "slow-garbage"),
+    *("interrupts", "base", "closes", "slow-interrupts", "slow-base", "slow-cancels"),
 )
 
 

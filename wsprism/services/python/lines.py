@@ -174,5 +174,5 @@ async def _stepped(
 ) -> Any:
     try:
         return await watched(function(context, *data), held, is_over)
-    except SystemExit as error:  # the loop itself would take it for its own end
-        raise RuntimeError(f"SystemExit: {error}") from error
+    except (SystemExit, KeyboardInterrupt) as error:  # the loop itself would take it for its own end
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error

@@ -6,7 +6,6 @@ wrong there is a ``LoadFault``, which says where.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import hashlib
 import importlib
@@ -14,6 +13,7 @@ import importlib.metadata
 import inspect
 import json
 import sys
+import threading
 import traceback
 import types
 from collections.abc import Callable, Mapping
@@ -32,8 +32,9 @@ __all__ = ["ENTRY_POINTS", "LoadFault", "LoadedService", "Source", "load", "word
 ENTRY_POINTS: Final = "wsprism.services"
 """The group in which packages offer services."""
 
-RAISED: Final = (Exception, SystemExit, asyncio.CancelledError)
-"""What an author's code may raise and nobody but its own service shall feel."""
+RAISED: Final = BaseException
+"""What an author's code may raise and nobody but its own service shall feel. A gateway that runs gets Ctrl-C as a
+signal of its loop, never as an exception."""
 
 _LONGEST_WORDS: Final = 500
 
@@ -139,7 +140,7 @@ def _from_file(file: str, code: bytes, version: str) -> LoadedService:
             return LoadedService(_ready(found, file), version, name)
         except RAISED as error:
             raise _explained(error, file) from error
-    except BaseException:
+    except BaseException:  # LoadFault, or Ctrl-C
         sys.modules.pop(name, None)
         raise
 
@@ -204,7 +205,9 @@ def _ready(service: Service, file: str | None = None) -> Service:
 
 
 def _explained(error: BaseException, file: str | None) -> LoadFault:
-    """Where in the author's own file it happened, else in which file it did."""
+    """Where in the author's own file it happened, else in which file it did. Raises Ctrl-C as it is."""
+    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        raise error
     if isinstance(error, LoadFault):
         return error
     if isinstance(error, SyntaxError) and error.filename is not None and (file is None or error.filename == file):
