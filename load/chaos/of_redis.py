@@ -135,6 +135,7 @@ OF_REDIS: Final = (
         Setup(sentinel=True, lease_ms=10_000),
         Epochs.NEW,
         nobody_dies=False,
+        forgets=True,
         long=True,
     ),
 )

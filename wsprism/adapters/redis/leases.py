@@ -1,8 +1,9 @@
 """The lease of a node, tenant by tenant, renewed and watched; and cleaning up after nodes whose lease is over.
 
 Redis's clock says when that is, and only a node that has itself seen the same primary for a whole lease cleans up: an
-outage of Redis is nobody's death. By its own clock a node counts itself dead earlier, at 0.8 of the lease behind
-the sending of its last good renewal.
+outage of Redis is nobody's death. A primary that is another one, or was started anew, may lack what was told to the one
+before: the node begins anew there, and what it held is counted again. By its own clock a node counts itself dead
+earlier, at 0.8 of the lease behind the sending of its last good renewal.
 """
 
 from __future__ import annotations
@@ -69,6 +70,10 @@ class Lease:
         self._desk: RedisConnection | None = None
         self._primary: bytes = b""
         self._primary_since = 0.0
+        self._held: tuple[int, bytes] | None = None
+        """As whom it was taken, and from which primary."""
+        self._former: set[int] = set()
+        """Who this node was before, and is to be cleaned up after."""
         self._reaping: set[tuple[bytes, bytes]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.live_nodes = 1
@@ -91,14 +96,17 @@ class Lease:
     async def hold(self, desk: RedisConnection, brokers: Sequence[RedisBroker]) -> bool:
         """Take it or go on with it, for every tenant. False: this incarnation is over. Raises RedisUnreachable."""
         sent_at = time.monotonic()
-        waiting = [self._renew(desk, broker) for broker in brokers]
-        for broker, answer in zip(brokers, await asyncio.gather(*waiting), strict=True):
-            if isinstance(answer, list) and answer[0] == b"OK":
-                _took(broker, self._node.incarnation, answer)
-            elif answer == [b"FENCED"]:
+        incarnation = self._node.incarnation
+        answers = await asyncio.gather(*[self._renew(desk, broker) for broker in brokers])
+        for answer in answers:
+            if answer == [b"FENCED"] or (self._held is not None and _is_lost(self._held, incarnation, answer)):
+                self._former.add(incarnation)
                 return False
-            else:
+            if not (isinstance(answer, list) and answer[0] == b"OK"):
                 raise RedisUnreachable(f"the lease could not be taken: {answer}")
+        for broker, answer in zip(brokers, answers, strict=True):
+            _took(broker, incarnation, answer)
+            self._held = incarnation, answer[3]
         self._good_at = sent_at
         return True
 
@@ -108,6 +116,10 @@ class Lease:
         self._primary = b""
         self._next_at = time.monotonic() + _RENEWED * self._lease_s
         self._node.announce(desk)
+        former, self._former = self._former, set()
+        for broker in self._node.brokers:
+            for one in former:
+                self._clean_up(desk, broker, b"%d" % one, gone=True)
         self._look()
 
     def rest(self) -> None:
@@ -176,7 +188,8 @@ class Lease:
                 if desk is not self._desk or isinstance(answer, Unknown):
                     return
                 match answer:
-                    case [b"OK", _, int() as live, bytes() as primary, bytes() as dead, _]:
+                    case [b"OK", _, int() as live, bytes() as primary, bytes() as dead, _, bytes() as ends_ms]:
+                        self._next_at = min(self._next_at, time.monotonic() + int(ends_ms) / 1000)
                         left -= 1
                         if not left:
                             self._good_at = sent_at
@@ -253,6 +266,11 @@ class Lease:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         refused = self._say_reap(desk, broker, dead, lambda answer: _set(future, answer), gone=gone)
         return refused if refused is not None else await future
+
+
+def _is_lost(held: tuple[int, bytes], incarnation: int, answer: Any) -> bool:
+    """Whether this incarnation has its lease from a primary that is no more."""
+    return isinstance(answer, list) and answer[0] == b"OK" and held[0] == incarnation and held[1] != answer[3]
 
 
 def _took(broker: RedisBroker, incarnation: int, answer: Sequence[Any]) -> None:

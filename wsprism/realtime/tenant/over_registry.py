@@ -6,6 +6,7 @@ What others decide about its sessions comes as messages. Functions and messages 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["REGISTRY_HANDLERS", "OverRegistry"]
 
-_ASSERTED_AT_ONCE: Final = 50
+_ASSERTED_AT_ONCE: Final = 100
+_BETWEEN_S: Final = (0.005, 0.03)
+"""By chance: when Redis comes back all nodes count their sessions anew at that moment."""
+
 _ASK_AGAIN_S: Final = 1.0
 _ENDS: Final = {
     Reason.TOO_MANY_SESSIONS: (CloseCode.TOO_MANY_SESSIONS, "too many sessions"),
@@ -104,10 +108,14 @@ class _Learned:
 
 
 class _CountAnew:
-    """Nothing of this node is counted any more; ``sessions`` None: all of them."""
+    """Nothing of this node is counted any more; ``sessions`` None: all of them.
 
-    def __init__(self, sessions: Sequence[Session] | None = None) -> None:
+    ``at``: those before it were asked for.
+    """
+
+    def __init__(self, sessions: Sequence[Session] | None = None, at: int = 0) -> None:
         self.sessions = sessions
+        self.at = at
 
 
 class _Listener:
@@ -143,6 +151,7 @@ class OverRegistry:
 
     def __init__(self, tenant: Tenant, registry: Registry) -> None:
         self.registry = registry
+        self.counts_anew: Sequence[Session] = ()
         self._tenant = tenant
         self._ref = tenant.context.ref
         self.calls = CallsOverNodes(tenant, registry)
@@ -282,16 +291,19 @@ def _learned(tenant: Tenant, message: _Learned) -> None:
 
 
 def _count_anew(tenant: Tenant, message: _CountAnew) -> None:
-    """Some at a time: others do the same at this moment."""
-
-    def again(some: Sequence[Session]) -> int:
-        assert tenant.shared is not None
-        for session in tenant.still_here(some):
-            tenant.shared.open_anew(session)
-        return len(some)
-
-    sessions = list(tenant.registry) if message.sessions is None else message.sessions
-    tenant.slices.begin(sessions, again, most=_ASSERTED_AT_ONCE)
+    """Some at a time: others do the same at this moment. One that begins takes the place of what is under way."""
+    shared = tenant.shared
+    assert shared is not None
+    sessions = message.sessions
+    if sessions is None:
+        sessions = shared.counts_anew = list(tenant.registry)
+    elif message.at and sessions is not shared.counts_anew:
+        return
+    until = message.at + _ASSERTED_AT_ONCE
+    for session in tenant.still_here(sessions[message.at : until]):
+        shared.open_anew(session)
+    if until < len(sessions):
+        tenant.context.call_later(random.uniform(*_BETWEEN_S), _CountAnew(sessions, until))
 
 
 def _counted_anew(tenant: Tenant, message: _CountedAnew) -> None:

@@ -93,6 +93,9 @@ async def test_a_lease_that_is_over_may_be_renewed_until_somebody_cleans_up(tena
     assert (await tenant.run("renew", 8, 5000, 0))[4] == ""
     assert await tenant.run("renew", 9, 5000, 0) == ["FENCED"]
     assert (await tenant.run("renew", 9, 5000, 1))[2] == 3
+    assert 0 < int((await tenant.run("renew", 9, 60_000, 0))[6]) <= 5000, (
+        "when the next lease ends, which is not its own"
+    )
 
 
 async def test_a_ticket_lets_one_in(tenant: Tenant) -> None:

@@ -470,18 +470,18 @@ async def test_an_opening_whose_outcome_was_unknown_is_counted_once(server: Redi
 
 
 async def test_what_makes_room_is_made_up_for_when_redis_was_away() -> None:
-    with running_redis("--appendonly", "yes", "--appendfsync", "always") as server:
+    with running_redis() as server:
         async with node(server.url) as one:
             tenant = Tenant(one)
             ann, bob = await tenant.open("ann"), await tenant.open("bob")
             assert await tenant.join(bob, "a") is None
-            server.kill()
+            server.signal(signal.SIGSTOP)
             await until(lambda: one.away)
             tenant.registry.close(ann)
             tenant.registry.leave(bob, "a")
             assert await tenant.opening("eve") is Unavailable.AWAY
             assert await tenant.join(bob, "b") is Unavailable.AWAY
-            server.start()
+            server.signal(signal.SIGCONT)
             await until(lambda: not tenant.registry.away)
             async with operator(server) as other:
                 await tenant.settled()
@@ -508,6 +508,25 @@ async def test_a_dead_nodes_sessions_make_room_and_if_it_lives_it_is_told(server
         assert len(frozen.registry.sessions) == 0
         await frozen.open("y", limits=limits)
         assert two.figures.reaped == 370
+
+
+async def test_a_primary_that_is_another_one_may_lack_sessions_and_all_are_counted_anew() -> None:
+    with running_redis("--appendonly", "yes", "--appendfsync", "always") as server:
+        async with node(server.url) as one, operator(server) as other:
+            tenant = Tenant(one)
+            ann = await tenant.open("ann")
+            await tenant.join(ann, "a")
+            before = one.incarnation
+            await other.ask("DEL", f"{T}us:ann", f"{T}r:a")  # as if it had never reached the replica
+            await other.ask("REPLICAOF", "127.0.0.1", 1)
+            assert await tenant.opening("bob") is Unavailable.AWAY
+            await other.ask("REPLICAOF", "NO", "ONE")
+            await until(lambda: "fenced" in tenant.heard)
+            assert one.incarnation != before
+            assert (await tenant.open("ann", ann.sid)).generation > ann.generation
+            await until_answered(lambda: other.ask("ZCARD", f"{T}leases"), lambda nodes: nodes == 1)
+            assert await other.ask("HLEN", f"{T}s") == 1
+            assert one.figures.reaped == 0
 
 
 async def test_what_was_said_while_a_node_could_not_hear_is_read_and_a_gap_is_looked_into(

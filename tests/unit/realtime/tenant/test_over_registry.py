@@ -172,6 +172,29 @@ async def test_a_node_that_was_taken_for_dead_counts_its_sessions_anew_and_ends_
     assert "left" in ann.types()
 
 
+async def test_many_sessions_are_counted_anew_some_at_a_time_and_once_each(make: Make) -> None:
+    cluster = make()
+    for n in range(250):
+        await cluster.connect(0, f"u{n}")
+    registry = cluster.redis.registries[0]
+    registry.reap()
+    registry.fence()
+    cluster.settle()
+    some = counted(cluster)[0]
+    assert 0 < some < 250
+    registry.reap()
+    registry.fence()  # once more, in the middle of it
+    cluster.settle()
+    generations = [key.generation for key, _ in cluster.redis.sessions.values()]
+    for _ in range(5):
+        cluster.scheduler.advance(0.03)
+        cluster.settle()
+    assert counted(cluster)[0] == 250
+    assert (
+        sorted(generations) == sorted(key.generation for key, _ in cluster.redis.sessions.values())[: len(generations)]
+    )
+
+
 async def test_a_room_that_filled_meanwhile_is_left(make: Make) -> None:
     cluster = make(limits={"max_users_per_room": 1})
     ann = await cluster.member(0, "ann", "a")
