@@ -16,8 +16,6 @@ from tests.conftest import Running, StartGateway
 from tests.masked import BINARY, CONTINUATION, FIN, PING, PONG, RSV1, TEXT, compress, frame
 from tests.raw import RawClient, handshake
 
-pytestmark = pytest.mark.alone
-
 UPGRADE = handshake("dev:eve").encode()
 MIB = 1024 * 1024
 POURED_BYTES = 8 * MIB
