@@ -36,9 +36,9 @@ end
 local function framed(fields)
   local parts = {}
   for at, field in ipairs(fields) do
-    parts[at] = struct.pack('>I4', #field) .. field
+    parts[2 * at - 1], parts[2 * at] = #field, field
   end
-  return table.concat(parts)
+  return struct.pack('>' .. string.rep('I4c0', #fields), unpack(parts))
 end
 
 -- Whether this incarnation of a node may write no more: others have begun to clean up after it.
@@ -125,10 +125,10 @@ local function begin(room, epoch, replid, ttl)
 end
 
 -- What a node did last in a room, by its number, so that it does nothing when asked again: whoever asks has one such call
--- under way, and may find a connection again only after an hour.
+-- under way, and may find a connection again only after an hour. The number of what it did last comes behind.
 local function done_before(node, room, number_of_it)
   local found = redis.call('HMGET', T .. 'b:' .. node .. ':' .. room, 'n', 'e', 't', 'o')
-  return found[1] == number_of_it and {found[2], found[3], found[4]} or nil
+  return found[1] == number_of_it and {found[2], found[3], found[4]} or nil, found[1]
 end
 
 local function done_now(node, room, number_of_it, answer)

@@ -8,14 +8,13 @@ local node, batch, room, candidate, survives = ARGV[1], ARGV[2], ARGV[3], ARGV[4
 local most, most_bytes, ttl = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local BODIES = 11
 
-local before = done_before(node, room, batch)
+local before, last = done_before(node, room, batch)
 if before then
   return {'OK', before[1], before[2], before[3]}
 end
 if fenced(node) then
   return {'FENCED'}
 end
-local last = redis.call('HGET', T .. 'b:' .. node .. ':' .. room, 'n')
 if last and tonumber(last) > tonumber(batch) then
   return redis.error_reply('STALE a later turn of this room was published')
 end
@@ -30,7 +29,8 @@ if not at then
 end
 local was_top, was_bytes = at.top, at.bytes
 
-if redis.call('XLEN', h) ~= at.top - at.first + 1 or at.newest <= now - ttl or not keeps then
+local kept = at.top - at.first + 1
+if kept > 0 and not keeps or keeps and (redis.call('XLEN', h) ~= kept or at.newest <= now - ttl) then
   -- All of it is too old; or somebody else has taken a part of it away, and a part is not the truth.
   redis.call('UNLINK', h, ids)
   at.first, at.bytes, at.oldest = at.top + 1, 0, 0
@@ -104,9 +104,11 @@ if keeps then
 elseif not heard then
   redis.call('PEXPIRE', m, 60000)
 end
-local bytes_together = redis.call('INCRBY', T .. 'hb', number(at.bytes - was_bytes))
-if keeps then
-  evict(tonumber(ARGV[9]), tonumber(ARGV[10]), bytes_together, room, candidate, replid)
+if keeps or was_bytes > 0 then
+  local bytes_together = redis.call('INCRBY', T .. 'hb', number(at.bytes - was_bytes))
+  if keeps then
+    evict(tonumber(ARGV[9]), tonumber(ARGV[10]), bytes_together, room, candidate, replid)
+  end
 end
 
 if #bodies > 0 then
