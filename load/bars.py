@@ -105,7 +105,8 @@ def _backend() -> Iterator[Bar]:
             for figure in ("us_per_delivery", "p99_ms"):
                 yield _to_ours(dead, figure, _NOISE, "backend-live", lane)
             yield Bar(_ours(dead, lane), "rss_growth_mib", 8)
-    yield _to_ours("backend-events-on", "cpu_share", 1.15, "backend-events-off")
+    for what in ("events", "news"):
+        yield _to_ours(f"backend-{what}-on", "cpu_share", 1.15, f"backend-{what}-off")
     yield _to_ours("backend-stream-rpc", "us_per_delivery", 1 / 8, "backend-rpc")
     yield _fixed("backend-stream-added", "added_p50_ms", 0.5)
     yield Bar(_ours("backend-stream-game", "hot"), "sustained", 1, at_least=True)

@@ -44,7 +44,7 @@ class Group:
     says: str = "chat"
     """What its messages are: ``chat``, to the room; ``ask``, to the backend, whose answer comes to the sender alone;
     ``input``, a hot frame for the backend, which tells the room its state once every member has said one; ``move``, a
-    join and a leave of another room."""
+    join and a leave of another room; ``mixed``, the same and a message to the room."""
     pinned: bool = False
     """Over several nodes: each room has all its members on one of them, as a balancer that knows rooms has it; else
     the members of every room are spread over all nodes."""
@@ -145,6 +145,7 @@ def _backend(name: str, title: str, backend: str, *groups: Group, **changes: Any
 
 
 _MOVES = Group(10, 10, 10, 2500, tenant="backend", says="move", per_message=0)
+_MIXED = Group(10, 10, 10, 5000 / 3, tenant="backend", says="mixed")
 _ALONE = Group(50, 1, 1, 500, tenant="backend")
 _GAME = Group(100, 10, 10, 20_000, tenant="backend", says="input", per_message=1)
 _BOTH = ("ext", "hot")
@@ -167,6 +168,8 @@ BACKEND_SHAPES: tuple[Shape, ...] = (
     ),
     _backend("events-off", "2,500 joins and leaves/s, not told", "no-events", _MOVES),
     _backend("events-on", "the same as news, 5,000 events/s", "events", _MOVES),
+    _backend("news-off", "1,667 messages, joins and leaves/s, not told", "no-events", _MIXED),
+    _backend("news-on", "the same as news, 5,000 events/s", "events", _MIXED),
     _backend("stream-rpc", "200 connections ask over the stream", "stream", _asks(1000), kind=Kind.LARGEST),
     _backend("stream-added", "500 questions/s over the stream, beside an echo", "stream", _asks(500), _ALONE),
     _backend("stream-game", "100 rooms of 10 at 20 Hz, a state a tick", "stream", _GAME, lanes=("hot",)),

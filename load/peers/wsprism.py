@@ -152,12 +152,17 @@ class WsPrism:
         if member.says == "ask":
             return text_frame(b'{"v":1,"svc":"ask","type":"x","data":"%s"}' % payload)
         if member.says == "move":
-            move = b'{"v":1,"svc":"room","type":"%s","room":"moves%d","trace":"%s"}'
-            room = member.number % 10
-            join = text_frame(move % (b"join", room, payload))
-            return join + text_frame(move % (b"leave", room, b""))
+            return self._moves(member, payload)
+        moves = self._moves(member, b"") if member.says == "mixed" else b""
         message = b'{"v":1,"svc":"chat","type":"send","room":"%s","data":{"msg":"%s"}}'
-        return text_frame(message % (member.room.encode(), payload))
+        return moves + text_frame(message % (member.room.encode(), payload))
+
+    @staticmethod
+    def _moves(member: Member, payload: bytes) -> bytes:
+        """A join of another room, and a leave."""
+        move = b'{"v":1,"svc":"room","type":"%s","room":"moves%d","trace":"%s"}'
+        room = member.number % 10
+        return text_frame(move % (b"join", room, payload)) + text_frame(move % (b"leave", room, b""))
 
     def accounting(self, port: int) -> dict[str, float]:
         status, text = http_get(port, "/metrics")
@@ -172,7 +177,7 @@ class WsPrism:
 def _backend(options: Options) -> str:
     """What the tenant ``backend`` has besides what all have."""
     streams = options.backend == "stream"
-    news = "      events: [joined, left]\n      event_batch: {max_delay_ms: 50}\n"
+    news = "      events: [joined, left, publication]\n      event_batch: {max_delay_ms: 50}\n"
     return _BACKEND_TENANT.format(
         batch=32 if options.backend == "batch" else 1,
         hot=", 9: {kind: backend}" if streams else "",
