@@ -7,14 +7,15 @@ offered. The bytes are opaque: this module knows no wire format.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Final
 
 from qos.errors import BlockError
 from qos.lane import Lane
 
 __all__ = ["Block", "Frame"]
 
-_RELIABLE = Lane.RELIABLE
-_HOT = Lane.HOT
+_RELIABLE: Final = Lane.RELIABLE
+_HOT: Final = Lane.HOT
 
 
 class Frame:

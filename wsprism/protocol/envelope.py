@@ -49,16 +49,16 @@ __all__ = [
 ]
 
 
-_MALFORMED = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.MALFORMED)
-_NOT_AN_OBJECT = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.NOT_AN_OBJECT)
-_NOT_BINARY = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.NOT_BINARY)
-_DATA_MISSING = DataFault(faults.DATA_MISSING)
-_DATA_NOT_PORTABLE = DataFault(faults.NOT_PORTABLE)
+_MALFORMED: Final = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.MALFORMED)
+_NOT_AN_OBJECT: Final = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.NOT_AN_OBJECT)
+_NOT_BINARY: Final = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.NOT_BINARY)
+_DATA_MISSING: Final = DataFault(faults.DATA_MISSING)
+_DATA_NOT_PORTABLE: Final = DataFault(faults.NOT_PORTABLE)
 
-_is_odd_name = re.compile(r"[^A-Za-z0-9_.-]").search
-_control_character = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
-_is_integer = re.compile(rb"-?[0-9]+").fullmatch
-_scalars_before_nesting = re.compile(
+_is_odd_name: Final = re.compile(r"[^A-Za-z0-9_.-]").search
+_control_character: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
+_is_integer: Final = re.compile(rb"-?[0-9]+").fullmatch
+_scalars_before_nesting: Final = re.compile(
     r'\s*\{(?:\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*(?:\\.[^"\\]*)*"|[-+.0-9eE]+|true|false|null)\s*,)*', re.DOTALL
 ).match
 
@@ -245,5 +245,5 @@ class MsgpackCodec(_Codec):
         return binary_frame(payload)
 
 
-JSON = JsonCodec()
-MSGPACK = MsgpackCodec()
+JSON: Final = JsonCodec()
+MSGPACK: Final = MsgpackCodec()

@@ -3,7 +3,7 @@
 Read by the codecs of ``envelope.py``, which have every other rule.
 """
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
@@ -19,9 +19,9 @@ __all__ = [
     "Probe",
 ]
 
-SEQ_PRESENT = 0x01
-ROOM_PRESENT = 0x02
-ACK_REQUESTED = 0x04
+SEQ_PRESENT: Final = 0x01
+ROOM_PRESENT: Final = 0x02
+ACK_REQUESTED: Final = 0x04
 
 MAX_NAME_LENGTH = 64
 MAX_ROOM_LENGTH = 128

@@ -5,6 +5,7 @@ Owns frame headers and the validity of close codes. Knows neither sockets nor wh
 """
 
 from struct import Struct
+from typing import Final
 
 __all__ = [
     "MAX_CONTROL_BYTES",
@@ -24,15 +25,15 @@ MAX_CONTROL_BYTES = 125
 MAX_REASON_BYTES = 123
 """Longest close reason: a control payload less the two bytes of the code (RFC 6455 section 5.5.1)."""
 
-_FIN = 0x80
-_RSV1 = 0x40
+_FIN: Final = 0x80
+_RSV1: Final = 0x40
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
-_SHORT_TEXT = tuple(bytes((_FIN | _TEXT, size)) for size in range(126))
-_SHORT_BINARY = tuple(bytes((_FIN | _BINARY, size)) for size in range(126))
+_SHORT_TEXT: Final = tuple(bytes((_FIN | _TEXT, size)) for size in range(126))
+_SHORT_BINARY: Final = tuple(bytes((_FIN | _BINARY, size)) for size in range(126))
 
-_header_16 = Struct("!BBH").pack
-_header_64 = Struct("!BBQ").pack
+_header_16: Final = Struct("!BBH").pack
+_header_64: Final = Struct("!BBQ").pack
 
 
 def text_frame(payload: bytes, *, deflated: bool = False) -> bytes:

@@ -6,7 +6,7 @@ never looked into. Called once per hot frame received, so decoding copies nothin
 """
 
 from enum import StrEnum
-from typing import final
+from typing import Final, final
 
 import msgspec
 
@@ -28,10 +28,10 @@ __all__ = [
     "with_sender",
 ]
 
-SEQ_PRESENT = 0x01
-ACK_REQUESTED = 0x02
-SENDER_PRESENT = 0x04
-ROOM_PRESENT = 0x08
+SEQ_PRESENT: Final = 0x01
+ACK_REQUESTED: Final = 0x02
+SENDER_PRESENT: Final = 0x04
+ROOM_PRESENT: Final = 0x08
 
 HOT_VERSION = 1
 """First byte of every frame in the versioned framing."""
@@ -39,8 +39,8 @@ HOT_VERSION = 1
 MAX_SENDER_BYTES = 255
 """Longest user id, in bytes of UTF-8, that a frame can name as its sender."""
 
-_SEQ_BYTES = 4
-_ROOM_BYTES = 4
+_SEQ_BYTES: Final = 4
+_ROOM_BYTES: Final = 4
 
 
 class Framing(StrEnum):
@@ -50,8 +50,8 @@ class Framing(StrEnum):
     VERSIONED = "versioned"
 
 
-_VERSIONED = Framing.VERSIONED
-_NUMBERS = SEQ_PRESENT | ROOM_PRESENT
+_VERSIONED: Final = Framing.VERSIONED
+_NUMBERS: Final = SEQ_PRESENT | ROOM_PRESENT
 
 
 class HotFrame(msgspec.Struct, frozen=True, gc=False):

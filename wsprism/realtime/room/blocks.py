@@ -18,8 +18,8 @@ BLOCK_BYTES: Final = 8 * 1024
 """A block is closed when it has grown to this: queues handle blocks whole as long as several fit into one write."""
 
 _DATA: Final = b',"data":'
-_RELIABLE = Lane.RELIABLE
-_HOT = Lane.HOT
+_RELIABLE: Final = Lane.RELIABLE
+_HOT: Final = Lane.HOT
 
 
 def frame_of(publication: ExtPublication | HotPublication, wire: WireFormat, room: str | None) -> Frame:
