@@ -505,7 +505,7 @@ class ModelRegistry:
                 one.say(lambda listener: listener.revoked(what, name, until_s))
             return len(meant) if until_s else int(was)
 
-        self._call(carry_out, done)
+        self._call(carry_out, lambda count: self._in_force(count, done))
 
     def counts(self, rooms: Sequence[str], done: Callable[[Any], object]) -> None:
         self._call(lambda: [self.redis.counts(room) for room in rooms], done)

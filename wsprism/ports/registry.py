@@ -132,7 +132,8 @@ class Registry(SharedState, Protocol):
     ) -> None:
         """Nobody of this name opens a session until ``until_s`` (Unix time); the answer is how many were ended.
 
-        ``until_s`` 0 lifts it: 1, or 0 where there was none. Nodes hear of it by ``RegistryListener.revoked``.
+        ``until_s`` 0 lifts it: 1, or 0 where there was none. Nodes hear of it by ``RegistryListener.revoked``; it is
+        answered as ``end`` is.
         """
         ...
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from wsprism.adapters.redis.connection import RedisConnection
 from wsprism.adapters.redis.control import ControlFollower
@@ -24,6 +25,8 @@ from wsprism.policy.sessions import EvictReason, SessionPolicy
 from wsprism.ports import Listed, Opened, RegistryListener, SessionKey, SessionOpening, Unavailable
 
 __all__ = ["RedisRegistry"]
+
+T = TypeVar("T")
 
 _VERIFIED_AT_ONCE: Final = 500
 _REVOCATIONS_AT_ONCE: Final = 500
@@ -102,8 +105,9 @@ class RedisRegistry(RedisSharedState):
         reason: str,
         done: Callable[[int | Denied | Unavailable], object],
     ) -> None:
-        arguments = (what.value, name, int(until_s * 1000), reason, MAX_REVOCATIONS)
-        self._add((what, name), RevokeCall(arguments, until_s <= 0, done))
+        about = (what.value, name, int(until_s * 1000), reason, MAX_REVOCATIONS)
+        arguments = (self.incarnation, self.next_number(), *about)
+        self._add((what, name), RevokeCall(arguments, until_s <= 0, partial(self._once_in_force, done)))
 
     def end(
         self, keys: Sequence[SessionKey], code: int, reason: str, done: Callable[[int | Unavailable], object]
@@ -143,17 +147,20 @@ class RedisRegistry(RedisSharedState):
             if isinstance(answer, Unavailable):
                 done(answer)
                 return
-            count, nodes = answer
-            if nodes:
-                self._surveys.ask(b"", lambda _: done(count), among=nodes)
-            else:
-                done(count)
+            self._once_in_force(done, *answer)
 
         number = self.next_number()
         arguments = [self.incarnation, number, *about, *(word for key in keys for word in _words(key))]
         self.add(
             number, SimpleCall(script(name), arguments, lambda answer: (answer[1], frozenset(answer[2:])), changed)
         )
+
+    def _once_in_force(self, done: Callable[[T], object], value: T, nodes: frozenset[bytes]) -> None:
+        """``done`` with ``value`` when these nodes have done all that they were told."""
+        if nodes:
+            self._surveys.ask(b"", lambda _: done(value), among=nodes)
+        else:
+            done(value)
 
     # What its node tells
 

@@ -99,11 +99,12 @@ class Depart:
 
 @dataclass(slots=True)
 class RevokeCall:
-    """``lifts``: the answer is whether there was anything to lift; else how many sessions were ended."""
+    """``lifts``: the answer is whether there was anything to lift; else how many sessions were ended. ``done`` is told
+    of the nodes that had them too."""
 
     arguments: Sequence[Word]
     lifts: bool
-    done: Callable[[int | Denied | Unavailable], object]
+    done: Callable[[int | Denied | Unavailable, frozenset[bytes]], object]
     size_bytes: int = 0
 
     @property
@@ -111,13 +112,13 @@ class RevokeCall:
         return script("revoke")
 
     def answer(self, answer: Sequence[Any]) -> None:
-        self.done(answer[1] if self.lifts else answer[2])
+        self.done(answer[1] if self.lifts else answer[2], frozenset(answer[3:]))
 
     def deny(self, reason: bytes) -> None:
-        self.done(_denied(reason))
+        self.done(_denied(reason), frozenset())
 
     def refuse(self, why: Unavailable) -> None:
-        self.done(why)
+        self.done(why, frozenset())
 
 
 def revocable(name: bytes) -> Revocable | None:

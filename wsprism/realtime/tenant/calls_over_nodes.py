@@ -72,7 +72,7 @@ def answer_node(tenant: Tenant, message: AskedByNode) -> None:
     say = message.answer or (lambda _: None)
     question = question_from(message.body, tenant.tenant.rules) if message.body else None
     if question is None:
-        say(b"")
+        tenant.slices.begin((), len, lambda _: say(b""))  # behind all that is done in slices now
         return
 
     def then(value: object) -> None:

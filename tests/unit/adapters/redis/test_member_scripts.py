@@ -13,7 +13,7 @@ from tests.redis_scripts import PREFIX, Scripts, frames
 from tests.redis_server import ENGINES, RedisServer, running_redis
 from wsprism.adapters.redis.address import parse_address
 from wsprism.adapters.redis.opening import Opener
-from wsprism.adapters.redis.protocol import Refused
+from wsprism.adapters.redis.protocol import Refused, Word
 from wsprism.ports import Unavailable
 
 P = PREFIX.decode()
@@ -44,6 +44,10 @@ class Tenant:
         answer = await self.run("open_session", node, self._numbers, user, sid, "", "about", "", 0, 0, "deny")
         assert answer[0] == "OK"
         return str(answer[1])
+
+    async def revoke(self, *arguments: Word) -> Any:
+        self._numbers += 1
+        return await self.run("revoke", 7, self._numbers, *arguments)
 
     async def join(self, user: str, sid: str, generation: str, room: str = "a", node: int = 7) -> Any:
         return await self.run("join", node, user, sid, generation, room, 0, 0, 0)
@@ -202,14 +206,12 @@ async def test_a_page_looks_at_no_more_than_so_many_and_says_where_to_go_on(
     tenant: Tenant, which: tuple[str, str, str]
 ) -> None:
     user, sid, room = which
-    opening = [tenant.open(user or f"u{n}", sid or f"s{n}") for n in range(1100)]
-    generations = await asyncio.gather(*opening)
-    if room:
-        joining = [
-            tenant.join(user or f"u{n}", sid or f"s{n}", generation, room=room)
-            for n, generation in enumerate(generations)
-        ]
-        await asyncio.gather(*joining)
+    for some in range(0, 1100, 50):
+        names = [(user or f"u{n}", sid or f"s{n}") for n in range(some, some + 50)]
+        generations = await asyncio.gather(*(tenant.open(*name) for name in names))
+        if room:
+            given = zip(names, generations, strict=True)
+            await asyncio.gather(*(tenant.join(*name, generation, room=room) for name, generation in given))
     behind, found, pages = "0", [], 0
     while behind:
         page = await tenant.run("list_sessions", behind, 300, *which, 0)
@@ -238,21 +240,21 @@ async def test_full_memory_refuses_who_comes_and_lets_go_who_goes(tenant: Tenant
             await tenant.run("ticket", 7, "hash", "ann", 60_000, 2)
         assert (await tenant.run("renew", 7, 5000, 0))[0] == "OK"
         assert await tenant.run("close_session", "ann", "1", ann) == ["OK", 1]
-        assert (await tenant.run("revoke", "user", "ann", 10**14, "", 10))[0] == "OK"
+        assert (await tenant.revoke("user", "ann", 10**14, "", 10))[0] == "OK"
     finally:
         await tenant.command("CONFIG", "SET", "maxmemory", 0)
 
 
 async def test_revocations_are_bounded_and_those_that_are_over_make_room(tenant: Tenant) -> None:
     far = 10**14
-    assert await tenant.run("revoke", "user", "a", far, "", 2) == ["OK", 0, 0]
+    assert await tenant.revoke("user", "a", far, "", 2) == ["OK", 0, 0]
     now = await tenant.command("TIME")
     soon = int(now[0]) * 1000 + int(now[1]) // 1000 + 50
-    assert await tenant.run("revoke", "user", "b", soon, "", 2) == ["OK", 0, 0]
-    assert await tenant.run("revoke", "user", "c", far, "", 2) == ["DENIED", "revocations_full"]
-    assert await tenant.run("revoke", "user", "a", far + 1, "", 2) == ["OK", 1, 0]
+    assert await tenant.revoke("user", "b", soon, "", 2) == ["OK", 0, 0]
+    assert await tenant.revoke("user", "c", far, "", 2) == ["DENIED", "revocations_full"]
+    assert await tenant.revoke("user", "a", far + 1, "", 2) == ["OK", 1, 0]
     await asyncio.sleep(0.1)
-    assert await tenant.run("revoke", "user", "c", far, "", 2) == ["OK", 0, 0]
+    assert await tenant.revoke("user", "c", far, "", 2) == ["OK", 0, 0]
 
 
 async def test_nodes_are_listed_while_they_live_and_one_of_the_same_name_is_another(server: RedisServer) -> None:

@@ -12,8 +12,9 @@ import pytest
 from tests.cluster_model import Cluster
 from tests.realtime_support import Peer
 from wsprism.policy.decisions import Denied, Reason
+from wsprism.policy.revocation import Revocable
 from wsprism.protocol.frames import binary_frame
-from wsprism.realtime.messages import Exclusion, ExtPublication, HotPublication
+from wsprism.realtime.messages import Exclusion, ExtPublication, HotPublication, Revoke
 from wsprism.realtime.tenant.backend_messages import (
     AmbiguousSid,
     DisconnectForBackend,
@@ -206,8 +207,15 @@ async def test_a_room_of_one_node_is_the_business_of_every_node_that_has_one(mak
     assert [peer.closed_with() for peer in (*peers, other)] == [None, (4100, "because"), (4100, "because")]
 
 
-@pytest.mark.parametrize("how", ["disconnect", "remove"])
-async def test_nothing_of_whoever_is_put_out_is_published_behind_the_answer(make: Make, how: str) -> None:
+@pytest.mark.parametrize(
+    "question",
+    [
+        DisconnectForBackend(Who("bob"), None, 4100, "because"),
+        RemoveForBackend("a", Who("bob")),
+        Revoke(Revocable.USER, "bob", 4e9, ""),
+    ],
+)
+async def test_nothing_of_whoever_is_put_out_is_published_behind_the_answer(make: Make, question: object) -> None:
     cluster = make()
     await cluster.member(0, "ann", "a")
     bob = await cluster.member(1, "bob", "a")
@@ -216,7 +224,6 @@ async def test_nothing_of_whoever_is_put_out_is_published_behind_the_answer(make
     for number in range(3):
         bob.say(message | {"data": {"msg": f"{number}"}})
         cluster.scheduler.run_until_idle()
-    question = close_of(user="bob") if how == "disconnect" else RemoveForBackend("a", Who("bob"))
     answer = asyncio.ensure_future(cluster.worlds[0].tenant.ref.ask(question, 5.0))
     await asyncio.sleep(0)
     cluster.settle(but=deaf)
