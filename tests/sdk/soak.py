@@ -1,5 +1,6 @@
 """Clients of both SDKs behind a proxy that cuts each connection at random, in rooms that remember:
-``python -m tests.sdk.soak --clients 200 --seconds 600``.
+``python -m tests.sdk.soak --clients 200 --seconds 600``. With ``--nodes 2`` the gateway is two over a Redis, and a
+client comes back to one or the other.
 
 At the end every client must have heard exactly what its room says was published, once each and in its order. Exits 1
 and says where it differs when one has not.
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ import yaml
 
 from load.proxy import Proxy
 from tests.process import GatewayCommand
+from tests.redis_server import running_redis
 from tests.sdk.sdk import Client, Room, Sdk, SdkError, start_driver
 
 __all__ = ["Account", "main", "soak"]
@@ -68,6 +71,7 @@ class Account:
     """What happened. ``differences`` is empty when every client has heard everything once, in order."""
 
     clients: int = 0
+    nodes: int = 1
     published: int = 0
     heard: int = 0
     cut: int = 0
@@ -75,43 +79,63 @@ class Account:
     differences: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        said = f"{self.clients} clients, {self.published} published, {self.heard} heard"
+        nodes = "one node" if self.nodes == 1 else f"{self.nodes} nodes"
+        said = f"{self.clients} clients, {nodes}, {self.published} published, {self.heard} heard"
         said += f", {self.cut} connections cut, {self.recovered} times recovered"
         return "\n".join([said, *(self.differences or ["every client has heard everything once, in its room's order"])])
 
 
-async def soak(clients: int, seconds: float, rate_each: float, mean_life_s: float, seed: int) -> Account:
+@contextlib.asynccontextmanager
+async def _gateway(nodes: int) -> AsyncIterator[list[int]]:
+    """The ports of its nodes."""
+    async with contextlib.AsyncExitStack() as stack:
+        own: dict[str, Any] = {}
+        if nodes > 1:
+            own["broker"] = {"url": stack.enter_context(running_redis()).url}
+        ports = []
+        for number in range(nodes):
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            named = {"node": {"name": f"n{number + 1}"}} if nodes > 1 else {}
+            text = yaml.safe_dump({**CONFIG, "gateway": {**CONFIG["gateway"], **own, **named}})  # type: ignore[dict-item]
+            ports.append((await stack.enter_async_context(GatewayCommand(text, directory))).port)
+        yield ports
+
+
+async def soak(
+    clients: int, seconds: float, rate_each: float, mean_life_s: float, seed: int, nodes: int = 1
+) -> Account:
     """``rate_each``: messages that each client publishes in a second. ``mean_life_s``: of a connection."""
     choose = random.Random(seed)
-    account = Account(clients)
-    with tempfile.TemporaryDirectory() as directory:
-        async with (
-            GatewayCommand(yaml.safe_dump(CONFIG), Path(directory)) as gateway,
-            Proxy(gateway.port) as proxy,
-            start_driver("python") as python,
-            start_driver("node") as node,
-        ):
-            sdks = [Sdk("python", python), Sdk("node", node)]
-            members: list[tuple[Client, Room]] = []
-            for number in range(clients):
-                client = await sdks[number % 2].client(proxy.url, ticket=f"dev:u{number}", backoff_cap_s=1.0)
-                room = await client.room(f"room-{number // ROOM_SIZE}")
-                await room.call("joined")
-                members.append((client, room))
-            ends_at = time.monotonic() + seconds
-            cutting = asyncio.create_task(_cut(proxy, choose, mean_life_s, ends_at, account))
-            publishing = [
-                asyncio.create_task(_publish(room, number, rate_each, ends_at, random.Random(seed + number), account))
-                for number, (_, room) in enumerate(members)
-            ]
-            await asyncio.gather(cutting, *publishing)
-            await _compare(sdks, members, account)
-            for sdk in sdks:
-                await sdk.end()
+    account = Account(clients, nodes)
+    async with (
+        _gateway(nodes) as ports,
+        Proxy(ports[0]) as proxy,
+        start_driver("python") as python,
+        start_driver("node") as node,
+    ):
+        sdks = [Sdk("python", python), Sdk("node", node)]
+        members: list[tuple[Client, Room]] = []
+        for number in range(clients):
+            client = await sdks[number % 2].client(proxy.url, ticket=f"dev:u{number}", backoff_cap_s=1.0)
+            room = await client.room(f"room-{number // ROOM_SIZE}")
+            await room.call("joined")
+            members.append((client, room))
+        ends_at = time.monotonic() + seconds
+        cutting = asyncio.create_task(_cut(proxy, ports, choose, mean_life_s, ends_at, account))
+        publishing = [
+            asyncio.create_task(_publish(room, number, rate_each, ends_at, random.Random(seed + number), account))
+            for number, (_, room) in enumerate(members)
+        ]
+        await asyncio.gather(cutting, *publishing)
+        await _compare(sdks, members, account)
+        for sdk in sdks:
+            await sdk.end()
     return account
 
 
-async def _cut(proxy: Proxy, choose: random.Random, mean_life_s: float, ends_at: float, account: Account) -> None:
+async def _cut(
+    proxy: Proxy, ports: list[int], choose: random.Random, mean_life_s: float, ends_at: float, account: Account
+) -> None:
     def falls(_: int) -> bool:
         chosen = choose.random() < _CUT_EACH_S / mean_life_s
         account.cut += chosen
@@ -119,6 +143,7 @@ async def _cut(proxy: Proxy, choose: random.Random, mean_life_s: float, ends_at:
 
     while time.monotonic() < ends_at:
         await asyncio.sleep(_CUT_EACH_S)
+        proxy.to_port = choose.choice(ports)
         proxy.cut(falls)
 
 
@@ -191,12 +216,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sdk.soak", description=__doc__.split("\n\n")[0])
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--nodes", type=int, default=1, help="of the gateway; more than one over a Redis (default 1)")
     parser.add_argument("--rate", type=float, default=0.2, help="messages a second and client (default 0.2)")
     parser.add_argument("--life", type=float, default=10.0, help="mean seconds until a connection is cut (default 10)")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
-    account = asyncio.run(soak(given.clients, given.seconds, given.rate, given.life, given.seed))
+    account = asyncio.run(soak(given.clients, given.seconds, given.rate, given.life, given.seed, given.nodes))
     print(account)
     return int(bool(account.differences))
 

@@ -38,10 +38,10 @@ def _example(readme: Path, name: str) -> str:
 
 
 def test_every_behaviour_is_listed_and_every_listed_one_is_tested() -> None:
-    listed = re.findall(r"^\| ([^|]+) \| (?:script|proxy|gateway|nobody) \|$", _behaviours(), re.M)
+    listed = re.findall(r"^\| ([^|]+) \| (?:script|proxy|gateway|nodes|nobody) \|$", _behaviours(), re.M)
     tested = [
         name.replace("_", " ")
-        for file in ("connection", "messages", "rooms", "memory", "hostile")
+        for file in ("connection", "messages", "rooms", "memory", "nodes", "hostile")
         for name in re.findall(r"^async def test_(\w+)\(sdk", re.sub(r"\(\n\s*sdk", "(sdk", _source(file)), re.M)
     ]
     assert listed == tested
