@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from wsprism.composition.code_fault import CodeFault
 from wsprism.composition.wasm_code import WasmCode
@@ -26,6 +27,8 @@ __all__ = ["CodeFault", "PythonServices", "ServiceCode", "take_over"]
 
 Key = tuple[str, str]
 """Lane and name."""
+
+_NO_FRAMES: Final = "has no handler of hot frames (@service.hot): each would be dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,10 @@ class ServiceCode:
                 self._load(tenant.id, key, source.value)
             except CodeFault as fault:
                 yield fault
+        for (lane, name), (key, _) in _places(tenant).items():
+            loaded = self._loaded.get((tenant.id, key))
+            if lane == "hot" and loaded is not None and not loaded.sees_frames:
+                yield CodeFault(("services", lane, name), LoadFault(_NO_FRAMES))
         yield from self.wasm.check(tenant)
 
     def python_services(self, tenant: TenantSettings, before: ServiceRegistry | None = None) -> PythonServices:

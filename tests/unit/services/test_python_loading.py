@@ -106,3 +106,14 @@ def test_two_names_of_one_file_are_two_services(tmp_path: Path) -> None:
     )
     python = ServiceCode().python_services(settings.model_copy(update={"services": services}))
     assert python.ext["game"].engine is not python.ext["other"].engine
+
+
+def test_a_hot_service_that_looks_at_no_frame_is_refused(tmp_path: Path) -> None:
+    with_none = tenant_with("unused", hot={3: {"kind": "python", "file": write(tmp_path, COUNTER)}})
+    del with_none["services"]["ext"]["game"]
+    settings = TenantSettings.model_validate({"id": "acme", **with_none})
+    [fault] = ServiceCode().check(settings)
+    assert fault.path == ("services", "hot", "3")
+    assert "no handler of hot frames" in str(fault)
+    write(tmp_path, COUNTER + "\n@service.hot(7)\ndef hot(context, frame): ...\n")
+    assert list(ServiceCode().check(settings)) == []

@@ -89,6 +89,11 @@ class LoadedService:
     version: str
     module: str | None = None
 
+    @property
+    def sees_frames(self) -> bool:
+        """Whether it may be a service of the hot lane."""
+        return bool(handlers_of(self.service).hot)
+
     def forget(self) -> None:
         """Nobody will want it any more."""
         for handler in handlers_of(self.service).on.values():
