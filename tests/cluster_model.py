@@ -601,6 +601,13 @@ class ModelRegistry:
 
         self._call(carry_out, done)
 
+    def not_in(self, members: Sequence[tuple[SessionKey, str]], done: Callable[[Any], object]) -> None:
+        def carry_out() -> list[int]:
+            places = enumerate(members)
+            return [place for place, (key, room) in places if key not in self.redis.members.get(room, ())]
+
+        self._call(carry_out, done)
+
     def list_revocations(self, after: int, limit: int, done: Callable[[Any], object]) -> None:
         def carry_out() -> Listed[Revocation]:
             names = sorted(self.redis.revoked)[after : after + limit]

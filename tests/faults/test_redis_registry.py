@@ -59,6 +59,9 @@ class Tenant:
     def put_out(self, key: SessionKey, room: str) -> None:
         """Nobody is removed here."""
 
+    def unsure(self) -> None:
+        """Nobody is removed here."""
+
     def asked(self, body: bytes, answer: Answer | None) -> None:
         """Nobody asks anything."""
 

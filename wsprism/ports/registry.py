@@ -72,6 +72,10 @@ class RegistryListener(Protocol):
         """A session of this node was taken out of a room by ``Registry.put_out``; it is not counted there any more."""
         ...
 
+    def unsure(self) -> None:
+        """It may have missed who was put out of rooms: ``Registry.not_in`` tells."""
+        ...
+
     def asked(self, body: bytes, answer: Answer | None) -> None:
         """What a node, this or another one, asks all of them by ``Registry.ask``; None: nobody waits for an answer.
 
@@ -174,6 +178,12 @@ class Registry(SharedState, Protocol):
 
     def counts(self, rooms: Sequence[str], done: Callable[[Sequence[RoomCounts] | Unavailable], object]) -> None:
         """Who is in these rooms."""
+        ...
+
+    def not_in(
+        self, members: Sequence[tuple[SessionKey, str]], done: Callable[[Sequence[int] | Unavailable], object]
+    ) -> None:
+        """The places of those that are not counted in that room, of some hundred at most."""
         ...
 
     def list_sessions(

@@ -233,6 +233,8 @@ class RedisRegistry(RedisSharedState):
         self._revocations_behind = 0
         self._hear_revocations()
         self._verify(list(self.sessions))
+        if self.listener is not None:
+            self.listener.unsure()
 
     # What its parts need
 
@@ -289,15 +291,15 @@ class RedisRegistry(RedisSharedState):
                 listener.put_out(key, room)
             return
 
-        def told(is_in: bool | Unavailable) -> None:
-            if isinstance(is_in, Unavailable):
+        def told(is_out: bool | Unavailable) -> None:
+            if isinstance(is_out, Unavailable):
                 self._unsure.append((key, room))
-            elif not is_in:
+            elif is_out:
                 listener.put_out(key, room)
             self._answers.release()
 
         self._answers.hold()
-        self.add_anyway(key, SimpleCall(script("is_in"), (*_words(key), room), lambda answer: answer[1] == 1, told))
+        self.add_anyway(key, SimpleCall(script("not_in"), (*_words(key), room), lambda answer: len(answer) > 1, told))
 
     def _verify(self, keys: Sequence[SessionKey]) -> None:
         some, others = keys[:_VERIFIED_AT_ONCE], keys[_VERIFIED_AT_ONCE:]

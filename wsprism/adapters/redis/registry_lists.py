@@ -12,7 +12,7 @@ from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.simple_call import SimpleCall
 from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls, next_number
 from wsprism.policy.revocation import Revocation
-from wsprism.ports import Listed, ListedRoom, ListedSession, RoomCounts, SessionFilter, Unavailable
+from wsprism.ports import Listed, ListedRoom, ListedSession, RoomCounts, SessionFilter, SessionKey, Unavailable
 
 __all__ = ["RegistryLists"]
 
@@ -49,6 +49,12 @@ class RegistryLists(TenantCalls[CallsNode]):
         self, after: int, limit: int, done: Callable[[Listed[Revocation] | Unavailable], object]
     ) -> None:
         self._ask("list_revocations", (after, limit), read_revocations, done)
+
+    def not_in(
+        self, members: Sequence[tuple[SessionKey, str]], done: Callable[[Sequence[int] | Unavailable], object]
+    ) -> None:
+        words = [word for key, room in members for word in (*key, room)]
+        self._ask("not_in", words, lambda answer: list(answer[1:]), done)
 
     def next_number(self) -> int:
         """Of what is done once, though it may be asked for again."""

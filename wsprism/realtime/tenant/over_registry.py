@@ -1,7 +1,7 @@
 """A tenant whose sessions and memberships are counted over all nodes: what the tenant actor does while it must ask.
 
 A session is opened and a room joined when the registry has counted it; what only makes room is told and not awaited.
-What others decide about its sessions comes as messages. Functions and messages of the tenant actor.
+What others decide about its sessions is told besides (``told_by_registry``). Functions, messages of the tenant actor.
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.realtime.messages import SessionOpened
 from wsprism.realtime.session import info_of, principal_of
 from wsprism.realtime.tenant.about import about, about_session
-from wsprism.realtime.tenant.calls_over_nodes import AskedByNode, CallsOverNodes, answer_node
+from wsprism.realtime.tenant.calls_over_nodes import CallsOverNodes
 from wsprism.realtime.tenant.over_nodes import AWAY
-from wsprism.realtime.tenant.revocations import end_revoked
+from wsprism.realtime.tenant.told_by_registry import TOLD_HANDLERS, CountAnew, Listener
 
 if TYPE_CHECKING:
-    from actors import ActorRef, Deferred, Reply
-    from wsprism.policy.revocation import Revocable, Revocation
-    from wsprism.ports import Registry, SessionKey
-    from wsprism.ports.registry import Answer
+    from actors import Deferred, Reply
+    from wsprism.ports import Registry
     from wsprism.realtime.messages import LiftRevocation, OpenSession, Revoke
     from wsprism.realtime.session import Session
     from wsprism.realtime.tenant.actor import Tenant
@@ -74,78 +72,6 @@ class _CountedAnew:
     answer: Opened | Denied | Unavailable
 
 
-@dataclass(frozen=True, slots=True)
-class _EndedElsewhere:
-    key: SessionKey
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _EndedByBackend:
-    key: SessionKey
-    code: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _PutOut:
-    key: SessionKey
-    room: str
-
-
-@dataclass(frozen=True, slots=True)
-class _RevokedEverywhere:
-    """``until_s`` 0: lifted."""
-
-    what: Revocable
-    name: str
-    until_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Learned:
-    revocations: Sequence[Revocation]
-
-
-class _CountAnew:
-    """Nothing of this node is counted any more; ``sessions`` None: all of them.
-
-    ``at``: those before it were asked for.
-    """
-
-    def __init__(self, sessions: Sequence[Session] | None = None, at: int = 0) -> None:
-        self.sessions = sessions
-        self.at = at
-
-
-class _Listener:
-    """A ``RegistryListener``."""
-
-    def __init__(self, tenant: ActorRef) -> None:
-        self._tenant = tenant
-
-    def end(self, key: SessionKey, reason: str) -> None:
-        self._tenant.tell_control(_EndedElsewhere(key, reason))
-
-    def revoked(self, what: Revocable, name: str, until_s: float) -> None:
-        self._tenant.tell_control(_RevokedEverywhere(what, name, until_s))
-
-    def learned(self, revocations: Sequence[Revocation]) -> None:
-        self._tenant.tell_control(_Learned(revocations))
-
-    def ended(self, key: SessionKey, code: int, reason: str) -> None:
-        self._tenant.tell_control(_EndedByBackend(key, code, reason))
-
-    def put_out(self, key: SessionKey, room: str) -> None:
-        self._tenant.tell_control(_PutOut(key, room))
-
-    def asked(self, body: bytes, answer: Answer | None) -> None:
-        self._tenant.tell_control(AskedByNode(body, answer))
-
-    def fenced(self) -> None:
-        self._tenant.tell_control(_CountAnew())
-
-
 class OverRegistry:
     """One tenant actor's, where there is a ``registry``."""
 
@@ -155,7 +81,7 @@ class OverRegistry:
         self._tenant = tenant
         self._ref = tenant.context.ref
         self.calls = CallsOverNodes(tenant, registry)
-        registry.listener = _Listener(self._ref)
+        registry.listener = Listener(self._ref)
 
     def open(self, question: OpenSession) -> Deferred:
         """Have a session counted; the ask at hand is answered later, as one in a single process is at once."""
@@ -250,47 +176,7 @@ def _counted_in(tenant: Tenant, message: _CountedIn) -> None:
     message.decided(AWAY if isinstance(answer, Unavailable) or not here else answer)
 
 
-def _session_of(tenant: Tenant, key: SessionKey) -> Session | None:
-    session = tenant.registry.by_sid(key.user).get(key.sid)
-    return session if session is not None and session.key == key else None
-
-
-def _ended_elsewhere(tenant: Tenant, message: _EndedElsewhere) -> None:
-    session = _session_of(tenant, message.key)
-    if session is not None:
-        tenant.kick(session, message.reason)
-
-
-def _ended_by_backend(tenant: Tenant, message: _EndedByBackend) -> None:
-    session = _session_of(tenant, message.key)
-    if session is not None:
-        tenant.tenant.counters.kicked["backend"] += 1
-        tenant.disconnect(session, message.code, message.reason)
-
-
-def _put_out(tenant: Tenant, message: _PutOut) -> None:
-    session, room = _session_of(tenant, message.key), message.room
-    if session is not None and room in session.rooms:
-        session.put_out(tenant.registry.rooms[room].ref)
-        tenant.rooms.leave(session, room, None, announce=True, why="removed")
-
-
-def _revoked_everywhere(tenant: Tenant, message: _RevokedEverywhere) -> None:
-    context, now_s = tenant.tenant, tenant.tenant.unix_now()
-    if message.until_s <= now_s:
-        context.revocations.lift(message.what, message.name, now_s)
-    else:
-        context.revocations.revoke(message.what, message.name, message.until_s, now_s)
-        end_revoked(tenant, message.what, message.name)
-
-
-def _learned(tenant: Tenant, message: _Learned) -> None:
-    context = tenant.tenant
-    for one in message.revocations:
-        context.revocations.revoke(one.what, one.name, one.until_s, context.unix_now(), one.reason)
-
-
-def _count_anew(tenant: Tenant, message: _CountAnew) -> None:
+def _count_anew(tenant: Tenant, message: CountAnew) -> None:
     """Some at a time: others do the same at this moment. One that begins takes the place of what is under way."""
     shared = tenant.shared
     assert shared is not None
@@ -303,7 +189,7 @@ def _count_anew(tenant: Tenant, message: _CountAnew) -> None:
     for session in tenant.still_here(sessions[message.at : until]):
         shared.open_anew(session)
     if until < len(sessions):
-        tenant.context.call_later(random.uniform(*_BETWEEN_S), _CountAnew(sessions, until))
+        tenant.context.call_later(random.uniform(*_BETWEEN_S), CountAnew(sessions, until))
 
 
 def _counted_anew(tenant: Tenant, message: _CountedAnew) -> None:
@@ -322,7 +208,7 @@ def _counted_anew(tenant: Tenant, message: _CountedAnew) -> None:
     elif not here:
         return
     elif isinstance(answer, Unavailable):
-        tenant.context.call_later(_ASK_AGAIN_S, _CountAnew([session]))
+        tenant.context.call_later(_ASK_AGAIN_S, CountAnew([session]))
     else:
         code, reason = _ENDS.get(answer.reason, (CloseCode.TRY_LATER, "tenant is full"))
         tenant.disconnect(session, code, reason)
@@ -340,15 +226,10 @@ def _join_anew(tenant: Tenant, session: Session, room: str) -> None:
 
 
 REGISTRY_HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
-    _CountAnew: _count_anew,
+    CountAnew: _count_anew,
     _Counted: _counted,
     _CountedAnew: _counted_anew,
     _CountedIn: _counted_in,
-    AskedByNode: answer_node,
-    _EndedByBackend: _ended_by_backend,
-    _EndedElsewhere: _ended_elsewhere,
-    _Learned: _learned,
-    _PutOut: _put_out,
-    _RevokedEverywhere: _revoked_everywhere,
+    **TOLD_HANDLERS,
 }
 """By the message's type, for the tenant."""

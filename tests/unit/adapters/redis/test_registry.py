@@ -44,7 +44,7 @@ class Tenant:
         self.registry: RedisRegistry = node.registry("acme")
         self.registry.listener = self
         self.heard: list[Any] = []
-        self.silent = False
+        self.silent = self.is_unsure = False
         self.learned_of: list[str] = []
         self.owed: list[Answer] = []
 
@@ -63,6 +63,9 @@ class Tenant:
 
     def put_out(self, key: SessionKey, room: str) -> None:
         self.heard.append((key, "out of", room))
+
+    def unsure(self) -> None:
+        self.is_unsure = True
 
     def asked(self, body: bytes, answer: Answer | None) -> None:
         if body:
@@ -550,6 +553,10 @@ async def test_what_was_said_while_a_node_could_not_hear_is_read_and_a_gap_is_lo
         theirs.registry.tell(b"x", lambda: None)
         await until(lambda: mine.heard[1:] == [(keys[1], "replaced")])
         assert list(mine.registry.sessions) == [keys[2]]
+        assert mine.is_unsure
+        assert await mine.join(keys[2], "a") is None
+        members = [(keys[2], "b"), (keys[2], "a"), (keys[0], "a"), (keys[2]._replace(generation=99), "a")]
+        assert await asked(mine.registry.not_in, members) == [0, 2, 3]
 
 
 async def test_a_node_that_comes_later_hears_of_all_revocations_that_are_in_force(server: RedisServer) -> None:

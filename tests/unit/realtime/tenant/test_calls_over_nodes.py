@@ -238,6 +238,23 @@ async def test_nothing_of_whoever_is_put_out_is_published_behind_the_answer(make
     assert b"late" not in b"".join(log)
 
 
+async def test_a_node_that_has_missed_what_all_were_told_looks_who_is_out(make: Make) -> None:
+    cluster = make(rooms=NODE_ROOMS)
+    bob, ann = await cluster.member(1, "bob", "a"), await cluster.member(1, "ann", "a")
+    for peer in (bob, ann):
+        cluster.join(peer, "node:1")
+        cluster.join(peer, "b")
+        peer.heard()
+    assert bob.session.key is not None
+    cluster.redis.members["a"].discard(bob.session.key)
+    listener = cluster.redis.registries[1].listener
+    assert listener is not None
+    listener.unsure()
+    cluster.settle()
+    assert (bob.types(), ann.types()) == (["left"], [])
+    assert list(bob.session.rooms) == ["node:1", "b"]
+
+
 async def test_hot_frames_of_whoever_was_put_out_go_to_no_other_node(make: Make) -> None:
     cluster = make()
     ann, bob = await cluster.member(0, "ann", "a"), await cluster.member(1, "bob", "a")
