@@ -24,6 +24,7 @@ SECRET = base64.b64decode(os.environ["CHAT_SECRET"].removeprefix("whsec_"))
 PORT = int(os.environ.get("CHAT_PORT", "9000"))
 PAGE = (Path(__file__).parent / "index.html").read_text()
 PAGE = PAGE.replace("GATEWAY_PORT", os.environ.get("CHAT_GATEWAY_PORT", "8080"))
+SDK = Path(__file__).parents[2] / "wsprism" / "transport" / "ui" / "static" / "sdk"
 
 database = sqlite3.connect(os.environ.get("CHAT_DATABASE", Path(__file__).parent / "chat.sqlite"), isolation_level=None)
 database.executescript(
@@ -129,6 +130,12 @@ async def cheers(_: web.Request) -> web.Response:
 
 app = web.Application()
 app.add_routes(
-    [web.post("/wsprism", wsprism), web.get("/", page), web.get("/history", history), web.get("/cheers", cheers)]
+    [
+        web.post("/wsprism", wsprism),
+        web.get("/", page),
+        web.get("/history", history),
+        web.get("/cheers", cheers),
+        web.static("/sdk", SDK),
+    ]
 )
 web.run_app(app, host="127.0.0.1", port=PORT, shutdown_timeout=1, print=None)

@@ -24,6 +24,8 @@ KEY = os.environ["GAME_KEY"]
 PAGE = (Path(__file__).parent / "index.html").read_text()
 PAGE = PAGE.replace("GATEWAY_PORT", os.environ.get("GAME_GATEWAY_PORT", "8080"))
 
+SDK = Path(__file__).parents[2] / "wsprism" / "transport" / "ui" / "static" / "sdk"
+
 worlds: dict[int, World] = {}
 """By the number that stands for a room in hot frames, of the rooms that are this process's."""
 
@@ -96,7 +98,7 @@ async def with_stream(_: web.Application) -> AsyncIterator[None]:
 
 
 app = web.Application()
-app.add_routes([web.get("/", page)])
+app.add_routes([web.get("/", page), web.static("/sdk", SDK)])
 if os.environ.get("GAME_AUTHORITY") != "gateway":  # else service.py is the game
     app.cleanup_ctx.append(with_stream)
 web.run_app(app, host="127.0.0.1", port=PORT, shutdown_timeout=1, print=None)
