@@ -68,7 +68,7 @@ class ClusterRoom(Room):
         outbox: Outbox,
     ) -> None:
         super().__init__(name, roster, users, inbox, tenant, flusher, history, snapshot)
-        self.attendance: SharedAttendance = SharedAttendance(self, broker)
+        self.attendance = self._shared = SharedAttendance(self, broker)
         self._broker = broker
         self._mirror = mirror
         self._outbox = outbox
@@ -93,7 +93,7 @@ class ClusterRoom(Room):
         if self._subscription is not None:
             self._subscription.close()
         self._mirror.drop(self.name)
-        self.attendance.end()
+        self._shared.end()
 
     def receive(self, message: object) -> None:
         kind = message.__class__
@@ -118,7 +118,7 @@ class ClusterRoom(Room):
             self._place.hear_of_read(message)
             self._let_in()
         elif isinstance(message, RollNews):
-            self.attendance.hear_of_roll(message)
+            self._shared.hear_of_roll(message)
         elif kind is _ToldAll:
             self._let_in()
         elif isinstance(message, GiveUp):
@@ -157,7 +157,7 @@ class ClusterRoom(Room):
         bounds = self._place.bounds = self.tenant.rules.rooms.of(self.name).history
         self._ears = Ears(self.context.ref)
         self._place.lose()
-        self.attendance.lost()
+        self._shared.lost()
         self._subscription = self._hot.subscription = self._broker.subscribe(self.name, bounds, self._ears)
 
     def _hear(self, heard: Heard) -> None:
@@ -169,13 +169,13 @@ class ClusterRoom(Room):
         elif isinstance(what, HotFrames):
             self._hot.hear(what.frames)
         elif isinstance(what, PresentNow):
-            self.attendance.hear(what.user, what.sid, what.entry)
+            self._shared.hear(what.user, what.sid, what.entry)
         elif what is Signal.SUBSCRIBED:
             self._place.fall_behind()
-            self.attendance.subscribed()
+            self._shared.subscribed()
         else:
             self._place.lose()
-            self.attendance.lost()
+            self._shared.lost()
 
     def add_ordered(self, publications: Sequence[ExtPublication], size_bytes: int) -> bool:
         """Behind all that waits in its line, if there is room for them."""
@@ -199,7 +199,7 @@ class ClusterRoom(Room):
     @property
     def stands(self) -> bool:
         """Whether it stands where it should, and knows who is present."""
-        return self._place.live and self.attendance.known
+        return self._place.live and self._shared.known
 
     def _look_at_history(self) -> None:
         """Whether the room remembers. What became of its history is the broker's to say."""
