@@ -37,6 +37,7 @@ tenants:
     rooms:
       - match: "kept:*"
         history: {{max_messages: 50000, max_bytes: 67108864, recover_max_messages: 50000}}
+        presence: {{enabled: true}}
   - id: tight
     auth: {{kind: dev}}
     limits: {{max_sessions_total: {sessions}, max_users_per_room: {users}}}

@@ -162,6 +162,7 @@ class World:
         """What nodes and Redis say now is what clients know."""
         await self._check_histories()
         await self._check_registry()
+        await self._check_presence()
         for node in self.alive():
             url = f"{node.base}/v1/ws?tenant=acme&ticket=dev:{OUTLAW}"
             try:
@@ -219,6 +220,21 @@ class World:
             counted = await self.redis.ask("HLEN", f"{acme}r:{room}")
             if counted != len(self.members):
                 self.account.breaks(f"{counted} are counted in {room}, and {len(self.members)} are there")
+
+    async def _check_presence(self) -> None:
+        """Each node sees in each room who is there."""
+        members = {f"user:{one.user}" for one in self.members}
+        for room in KEPT:
+            for node in self.alive():
+
+                async def seen(node: Node = node, room: str = room) -> bool:
+                    _, page = await node.call(self.session, "GET", f"/tenants/acme/rooms/{room}/presence")
+                    return page is not None and set(page["users"]) == members
+
+                try:
+                    await self.until(f"presence in {room} on {node.name} who is there", seen, within_s=10.0)
+                except NotSettledError as error:
+                    self.account.breaks(str(error))
 
     async def figures(self) -> dict[str, float]:
         """Of all nodes that live, together."""
