@@ -35,6 +35,9 @@ _CONTENDERS: Final = 6
 _MEMBERS_OF_A_NODE: Final = 3
 _SETTLED_WITHIN_S: Final = 30.0
 _LOOKED_EVERY_S: Final = 0.1
+_REVOKED_WITHIN_S: Final = 90.0
+"""Redis may be away for all of a fault."""
+
 _PAGE: Final = 500
 _AT_ONCE: Final = 20
 _TIMES_SAID: Final = 4
@@ -106,7 +109,7 @@ class World:
             status, _ = await node.call(self.session, "POST", "/tenants/acme/revoke", {"user": f"user:{OUTLAW}"})
             return status == 200
 
-        await self.until("a revocation", done)
+        await self.until("a revocation", done, within_s=_REVOKED_WITHIN_S)
         await asyncio.sleep(0.5)  # what was opened before it is closed now
         for outlaw in self.outlaws:
             outlaw.banned = True
