@@ -57,7 +57,7 @@ MAX_SHOWN = 64
 
 _KINDS: dict[object, str] = {str: "string", int: "integer", float: "number", bool: "true or false"}
 
-_unknown_field = re.compile(r"unknown field `(.*)`", re.DOTALL).search
+_unknown_field = re.compile(r"unknown field `(.*?)`(?: - at `\$[\w.]*`)?\Z", re.DOTALL).search
 _field_at_fault = re.compile(r"`\$\.(\w+)`|missing required field `(\w+)`").search
 _data_path = re.compile(r"`\$((?:\.\w{1,64})+)`").search
 _missing_field = re.compile(r"missing required field `(\w{1,64})`").search

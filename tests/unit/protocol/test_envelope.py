@@ -20,6 +20,7 @@ from wsprism.protocol import (
 from wsprism.protocol.faults import RULES, describe_envelope_error
 from wsprism.protocol.msgpack_nesting import msgpack_before_nesting, msgpack_nests_too_deep
 from wsprism.protocol.nesting import is_portable, json_nests_too_deep
+from wsprism.protocol.places import JoinData
 
 
 class Item(msgspec.Struct):
@@ -272,3 +273,11 @@ def test_the_seq_of_an_unheard_message_that_nests_too_deep_is_read_when_it_stand
 def test_the_seq_is_none_where_the_encoding_is_wrong() -> None:
     assert MSGPACK.read_seq("{}") is None
     assert JSON.read_seq("\ud800") is None
+
+
+@pytest.mark.parametrize("name", ["x", "b`c", "x`"])
+def test_an_unknown_field_within_a_field_is_named_as_the_client_sent_it(name: str) -> None:
+    sent = f'{{"since": {{"epoch": "e", "offset": 1, "{name}": 1}}}}'
+    found = JSON.decode_data(msgspec.Raw(sent.encode()), JoinData)
+    assert isinstance(found, DataFault)
+    assert f"data.since has an unknown field: {name}; data takes" in found.msg

@@ -376,7 +376,7 @@ async def test_many_rooms_are_looked_at_in_one_call(rooms: Rooms) -> None:
     await rooms.publish("a", "1", "2")
     epoch = (await rooms.publish("b", "1")).epoch
     found = await rooms.scripts.run("positions", 7, 0, "a", "never", "b")
-    assert found[2:] == ["2", 1, "", "0", 1, epoch, "1", 1]
+    assert found[2:] == ["2", 1, "0", "", "0", 1, "0", epoch, "1", 1, "0"]
     assert await rooms.scripts.run("positions", 8, 0, "a") == ["FENCED"]
 
 
