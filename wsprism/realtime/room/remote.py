@@ -6,13 +6,13 @@ backend excludes. What another version wrote and this one cannot read is None, n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from wsprism.protocol.frames import binary_frame, payload_of
 from wsprism.protocol.hot import HotFault, decode_delivery, renumbered
+from wsprism.protocol.node_words import ExtWord, HotWord, RemoteSender, read_ext, read_hot, write_word
 from wsprism.realtime.messages import Exclusion, ExtPublication, HotPublication
 
 if TYPE_CHECKING:
@@ -29,41 +29,10 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class RemoteSender:
-    """Stands for a session of another node where its frames are conflated and kept. Nobody here can mute it."""
-
-    user: str
-    sid: str
-
-    muted: ClassVar[bool] = False
-
-
 class UserGone(NamedTuple):
     """The last session of ``user`` has left the room on another node."""
 
     user: str
-
-
-class _Ext(msgspec.Struct, array_like=True, gc=False):
-    svc: str
-    type: str
-    data: bytes
-    not_user: str | None = None
-    not_sid: str | None = None
-
-
-class _Hot(msgspec.Struct, array_like=True, gc=False):
-    frame: bytes
-    user: str | None = None
-    sid: str | None = None
-    not_user: str | None = None
-    not_sid: str | None = None
-
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_read_ext: Final = msgspec.msgpack.Decoder(_Ext).decode
-_read_hot: Final = msgspec.msgpack.Decoder(_Hot).decode
 
 
 def payload_of_ext(publication: ExtPublication) -> bytes:
@@ -71,8 +40,8 @@ def payload_of_ext(publication: ExtPublication) -> bytes:
     exclude, sender = publication.exclude, publication.sender
     if not publication.echo and sender is not None:
         exclude = Exclusion(sender.user, sender.sid)
-    return _encode(
-        _Ext(
+    return write_word(
+        ExtWord(
             publication.svc,
             publication.type,
             publication.data,
@@ -85,7 +54,7 @@ def payload_of_ext(publication: ExtPublication) -> bytes:
 def publication_from(payload: bytes) -> ExtPublication | None:
     """As the members of this node get it."""
     try:
-        said = _read_ext(payload)
+        said = read_ext(payload)
     except msgspec.MsgspecError:
         return None
     return ExtPublication(said.svc, said.type, said.data, exclude=_exclusion(said.not_user, said.not_sid))
@@ -94,8 +63,8 @@ def publication_from(payload: bytes) -> ExtPublication | None:
 def frame_to_send(publication: HotPublication) -> bytes:
     """As other nodes get it."""
     sender, exclude = publication.sender, publication.exclude
-    return _encode(
-        _Hot(
+    return write_word(
+        HotWord(
             publication.frame,
             None if sender is None else sender.user,
             None if sender is None else sender.sid,
@@ -107,13 +76,13 @@ def frame_to_send(publication: HotPublication) -> bytes:
 
 def gone_to_send(user: str) -> bytes:
     """Among hot frames: nobody of ``user`` is in the room any more, on the node that says it."""
-    return _encode(_Hot(b"", user))
+    return write_word(HotWord(b"", user))
 
 
 def frame_from(payload: bytes, rules: TenantRules, room: str, number: int) -> HotPublication | UserGone | None:
     """As the members of this node get it, with the number that the room has here; or who has left another one."""
     try:
-        said = _read_hot(payload)
+        said = read_hot(payload)
         if not said.frame and said.user is not None:
             return UserGone(said.user)
         frame = decode_delivery(payload_of(said.frame), rules.hot_framing)

@@ -7,11 +7,12 @@ room's order, and every node comes to the same picture. ADR 0041.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from wsprism.policy.present import Entry
+from wsprism.protocol.node_words import EntryWord, read_entry, write_word
 from wsprism.realtime.room.presence import RoomPresence
 
 if TYPE_CHECKING:
@@ -28,29 +29,10 @@ __all__ = ["SharedPresence", "entry_from"]
 _Key = tuple[str, str]
 
 
-class _Told(msgspec.Struct, array_like=True, gc=False):
-    """``by`` which node; ``lingers``: its connection was lost. ``info`` and ``state`` are JSON; None: there is none."""
-
-    by: str
-    lingers: bool
-    sid: str
-    since: str
-    info: bytes | None
-    state: bytes | None
-
-    @property
-    def entry(self) -> Entry:
-        return Entry(self.sid, self.since, _raw(self.info), _raw(self.state))
-
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_read: Final = msgspec.msgpack.Decoder(_Told).decode
-
-
 def entry_from(entry: bytes) -> Entry | None:
     """What was put there, by whichever node; None: this version cannot read it."""
     told = _told(entry)
-    return None if told is None else told.entry
+    return None if told is None else _entry(told)
 
 
 class SharedPresence(RoomPresence):
@@ -65,7 +47,7 @@ class SharedPresence(RoomPresence):
         self._broker = broker
         self._node = node
         self._own: dict[_Key, Entry] = {}
-        self._told: dict[_Key, _Told] = {}
+        self._told: dict[_Key, EntryWord] = {}
         self._unlisted: set[_Key] = set()
 
     @property
@@ -107,8 +89,10 @@ class SharedPresence(RoomPresence):
 
     def _say(self, key: _Key) -> None:
         entry = self._own[key]
-        told = _Told(self._node, key in self._lingers, entry.sid, entry.since, _json(entry.info), _json(entry.state))
-        self._broker.put_entry(self._name, *key, _encode(told))
+        told = EntryWord(
+            self._node, key in self._lingers, entry.sid, entry.since, _json(entry.info), _json(entry.state)
+        )
+        self._broker.put_entry(self._name, *key, write_word(told))
 
     # What is told
 
@@ -139,7 +123,7 @@ class SharedPresence(RoomPresence):
         if told is None or told.by == self._node:
             self._presence.remove(*key)
         else:
-            self._presence.put(key[0], told.entry)
+            self._presence.put(key[0], _entry(told))
 
     # When it may have missed something
 
@@ -173,11 +157,15 @@ class SharedPresence(RoomPresence):
             self._store.put_entry(self._name, user, entry)
 
 
-def _told(entry: bytes) -> _Told | None:
+def _told(entry: bytes) -> EntryWord | None:
     try:
-        return _read(entry)
+        return read_entry(entry)
     except msgspec.MsgspecError:
         return None
+
+
+def _entry(told: EntryWord) -> Entry:
+    return Entry(told.sid, told.since, _raw(told.info), _raw(told.state))
 
 
 def _json(raw: Any) -> bytes | None:

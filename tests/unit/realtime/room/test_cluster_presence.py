@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from tests.cluster_model import Cluster
+from tests.native import replace_constant
 from tests.realtime_support import Peer
 from wsprism.policy.decisions import Denied
 from wsprism.policy.room_rules import RoomTable
@@ -249,7 +250,7 @@ async def test_another_info_is_seen_on_other_nodes(make: Make) -> None:
 async def test_a_crowd_is_listed_in_steps_and_what_comes_meanwhile_is_not_lost(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(roll_call, "_AT_ONCE", 2)
+    replace_constant(monkeypatch, roll_call, "_AT_ONCE", 2)
     cluster = make(max_diff_users=3)
     here = [await member(cluster, 0, f"u{n}", presence=not n) for n in range(7)]
     watching = await member(cluster, 1, "watching", presence=True)
@@ -271,7 +272,7 @@ async def test_a_crowd_is_listed_in_steps_and_what_comes_meanwhile_is_not_lost(
 async def test_more_changes_than_can_wait_are_let_go_and_the_roll_is_called(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_attendance, "MAX_WAITING", 3)
+    replace_constant(monkeypatch, shared_attendance, "MAX_WAITING", 3)
     cluster = make()
     ann = await member(cluster, 0, "ann", presence=True)
     ann.heard()
