@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -16,6 +16,7 @@ from tests.backends import backend as listening_backend
 from tests.client import Client
 from tests.conftest import Running, StartGateway
 from tests.redis_server import RedisServer, running_redis
+from wsprism.adapters.redis.registry import RedisRegistry
 
 ACME = "/v1/tenants/acme"
 ROOMS = [
@@ -194,6 +195,31 @@ async def test_lists_are_those_of_all_nodes_whichever_is_asked(nodes: Nodes) -> 
         await peers[0].send("room", "members", room="b", seq=7)
         members = await peers[0].receive()
         assert (members["data"], members["seq"]) == ({"users": 2, "sessions": 2}, 7)
+
+
+async def test_a_node_that_hangs_is_listed_and_sent_to_when_it_can(nodes: Nodes) -> None:
+    (_, one), (hangs, _) = nodes
+    async with client(nodes, 0, "ann") as ann, client(nodes, 1, "bob", "tab") as bob:
+        (shared,) = [tenant.shared for tenant in hangs.process.tenants() if tenant.id == "acme"]
+        assert isinstance(shared, RedisRegistry)
+        held: list[Sequence[bytes]] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shared, "control", held.append)
+            message = {"svc": "news", "type": "item", "data": 1}
+            assert done(await one.post(f"{ACME}/broadcast", message)) == {"sessions": 1}
+            every = done(await one.get(f"{ACME}/sessions"))["items"]
+            assert [(item["user"], item["node"]) for item in every] == [("user:ann", "n0"), ("user:bob", "n1")]
+            ending = asyncio.create_task(one.post(f"{ACME}/disconnect", {"user": "user:bob"}))
+            async with asyncio.timeout(5):
+                while len(held) < 3:  # noqa: ASYNC110 (nobody says when)
+                    await asyncio.sleep(0.02)
+            assert [item["user"] for item in done(await one.get(f"{ACME}/sessions"))["items"]] == ["user:ann"]
+            assert not ending.done()
+        for fields in held:
+            shared.control(fields)
+        assert done(await ending) == {"sessions": 1}
+        assert await types(ann, 1) == ["item"]
+        assert await types(bob, 2) == ["item", "kicked"]
 
 
 async def test_what_is_revoked_at_one_node_is_listed_at_the_other_and_at_one_that_comes_later(
