@@ -95,9 +95,9 @@ class GatewayCommand:
             await self._reader
         return code
 
-    async def logged(self, beginning: str, times: int = 1) -> None:
+    async def logged(self, beginning: str, times: int = 1, within_s: float = START_TIMEOUT_S) -> None:
         """Wait until so many records begin like this."""
-        async with asyncio.timeout(START_TIMEOUT_S):
+        async with asyncio.timeout(within_s):
             while sum(f'"message":"{beginning}' in line for line in self.log) < times:
                 self._logged.clear()
                 await self._logged.wait()

@@ -22,6 +22,7 @@ from wsprism.composition.node import build_node
 from wsprism.composition.planned_restart import give_histories_back, save_histories
 from wsprism.composition.preflight import read_configuration
 from wsprism.composition.reload import Reloader, ReloadReport
+from wsprism.composition.seat import Seat
 from wsprism.composition.service_code import ServiceCode
 from wsprism.errors import OperatorError
 from wsprism.policy.drain import DrainPlan
@@ -70,9 +71,10 @@ class GatewayProcess:
         file: str | None = None,
         configure_logging: Callable[[LoggingSettings], object] = lambda _: None,
         code: ServiceCode | None = None,
+        seat: Seat | None = None,
     ) -> None:
         """``file`` is what a reload reads; ``configure_logging`` is told when the settings of the log change; ``code``
-        has services that were loaded already. Raises CodeFault when one cannot be.
+        has services that were loaded already; ``seat``: it is one of several. Raises CodeFault when one cannot be.
         """
         loop = asyncio.get_running_loop()
         gateway = settings.gateway
@@ -91,7 +93,9 @@ class GatewayProcess:
             soon=self._system.after_turns,
         )
         code = self._code = ServiceCode() if code is None else code
-        self.node = build_node(gateway, scheduler, lambda: self._tenants.values()) if gateway.broker else None
+        self._seat = seat
+        worker = None if seat is None else seat.number
+        self.node = build_node(gateway, scheduler, lambda: self._tenants.values(), worker) if gateway.broker else None
         self._tenants = {one.id: self._new_tenant(one) for one in settings.tenants}
         refusals = Refusals(self.counters, scheduler.now)
         self._admission = Admission(
@@ -132,7 +136,9 @@ class GatewayProcess:
         )
         self._state: StateFile | None = None
         self.file = file
-        self._reloader = Reloader(settings, file or "", lambda: _read(file, code), self._parts, self.counters)
+        self._reloader = Reloader(
+            settings, file or "", lambda content: _read(file, code, content), self._parts, self.counters
+        )
         self._metrics = Metrics(self, exporter, gateway.metrics.interval_s)
         self._drain: Drain | None = None
         self._drain_began_at = 0.0
@@ -268,12 +274,15 @@ class GatewayProcess:
         self._parts.backends.configure(self.settings.tenants, self._tenants)
         for tenant in self._tenants.values():
             tenant.start_services()
-        gateway = self.settings.gateway
+        gateway, seat = self.settings.gateway, self._seat
         if self._internal is not None and gateway.internal.listen is not None:
-            await self._internal.start(gateway.internal.listen)
+            await self._internal.start(gateway.internal.listen if seat is None else seat.internal)
             self._api.start()
         try:
-            await self._server.start(gateway.listen)
+            if seat is None:
+                await self._server.start(gateway.listen)
+            else:
+                await self._server.start(seat.address, ())
         except OperatorError:
             await self._stop_internal()
             raise
@@ -288,6 +297,9 @@ class GatewayProcess:
 
         Whoever runs the gateway waits for ``drain_begun`` and goes on with ``drain``.
         """
+        self._begin_drain()
+
+    def _begin_drain(self) -> None:
         if self._drain is not None:
             return
         self._admission.draining = True
@@ -307,7 +319,7 @@ class GatewayProcess:
 
         Balancers have ``gateway.drain_notice_ms`` to notice, also when nobody is connected.
         """
-        self.begin_drain()
+        self._begin_drain()
         waits = {asyncio.ensure_future(one) for one in (self._upgrader.wait_until_empty(), self._drain_ended.wait())}
         _, pending = await asyncio.wait(
             waits, timeout=self._drain_plan().wait_ms / 1000, return_when=asyncio.FIRST_COMPLETED
@@ -315,10 +327,13 @@ class GatewayProcess:
         for wait in pending:
             wait.cancel()
         notice_s = self._drain_began_at + self.settings.gateway.drain_notice_ms / 1000 - self._scheduler.now()
-        if notice_s > 0:
+        if notice_s > 0 and self._needs_notice():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._drain_ended.wait(), notice_s)
         await self.stop()
+
+    def _needs_notice(self) -> bool:
+        return True
 
     @property
     def ends_within_s(self) -> float:
@@ -385,6 +400,12 @@ class GatewayProcess:
     def _failed(self) -> bool:
         return not self._parts.gateway.alive
 
+    def unready(self) -> str | None:
+        """Why nobody should be sent here now, if so."""
+        if self.draining():
+            return "draining"
+        return "failed" if self._failed() else self._unready()
+
     def _unready(self) -> str | None:
         return None if self.node is None else self.node.unready
 
@@ -410,10 +431,10 @@ class GatewayProcess:
         return public, probes.for_operators | probes.liveness | site.routes
 
 
-def _read(file: str | None, code: ServiceCode) -> Settings:
+def _read(file: str | None, code: ServiceCode, content: bytes | None) -> Settings:
     if file is None:
         raise OperatorError("this gateway was not started from a file")
-    return read_configuration(file, code=code)
+    return read_configuration(file, content, code=code)
 
 
 def _log_failure(ref: ActorRef, error: Exception) -> None:

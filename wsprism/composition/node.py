@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from actors import Scheduler
     from wsprism.adapters.redis.node import RedisNode
     from wsprism.realtime.rules import TenantContext
-    from wsprism.settings import GatewaySettings
+    from wsprism.settings import GatewaySettings, NodeSettings
 
 __all__ = ["ClusterNode", "build_node"]
 
@@ -29,9 +29,15 @@ TOLD_AFTER_S: Final = 1.0
 
 
 def build_node(
-    gateway: GatewaySettings, scheduler: Scheduler, tenants: Callable[[], Iterable[TenantContext]]
+    gateway: GatewaySettings,
+    scheduler: Scheduler,
+    tenants: Callable[[], Iterable[TenantContext]],
+    worker: int | None = None,
 ) -> ClusterNode | None:
-    """None: no broker is configured. Raises OperatorError for what cannot be used."""
+    """None: no broker is configured. ``worker`` is which of several on this machine it is.
+
+    Raises OperatorError for what cannot be used.
+    """
     broker = gateway.broker
     if broker is None:
         return None
@@ -42,9 +48,15 @@ def build_node(
         missing = f"gateway.broker needs more than is installed: pip install 'wsprism[redis]' ({error})"
         raise OperatorError(missing) from None
     node = gateway.node
-    name = node.name or socket.gethostname() or "node"
+    name = node_name(node, worker)
     redis = RedisNode(NodeOptions(address, broker.prefix, name, node.lease_ms, broker.epoch_survives_failover))
     return ClusterNode(redis, scheduler, tenants, closes=node.on_isolation == "close")
+
+
+def node_name(node: NodeSettings, worker: int | None = None) -> str:
+    """What operators call this process among others."""
+    name = node.name or socket.gethostname() or "node"
+    return name if worker is None else f"{name}-{worker}"
 
 
 class ClusterNode:

@@ -18,7 +18,7 @@ from wsprism.services.python import LoadFault
 from wsprism.settings import Settings, load_settings, named_files
 from wsprism.transport.http.tls import server_context
 
-__all__ = ["read_configuration", "shown_fault"]
+__all__ = ["check_configuration", "read_configuration", "shown_fault"]
 
 
 def read_configuration(file: str, content: bytes | None = None, *, code: ServiceCode | None = None) -> Settings:
@@ -27,6 +27,12 @@ def read_configuration(file: str, content: bytes | None = None, *, code: Service
     ``code`` keeps the services that were loaded, for whoever runs them.
     """
     settings = load_settings(file, content=content)
+    check_configuration(settings, file, content, code)
+    return settings
+
+
+def check_configuration(settings: Settings, file: str, content: bytes | None, code: ServiceCode | None = None) -> None:
+    """What settings alone do not tell of what they name. Raises SettingsError with every fault."""
     problems = list(_of_files(settings)) or list(_of_tls(settings))
     problems += _of_state(settings)
     problems += _of_broker(settings)
@@ -36,7 +42,6 @@ def read_configuration(file: str, content: bytes | None = None, *, code: Service
         lines = [document.line_of(tuple(path.split("."))) for path, _ in problems]
         faults = [Fault(file, line, *one) for line, one in zip(lines, problems, strict=True)]
         raise SettingsError([*faults, *(shown_fault(file, document, path, fault) for path, fault in code_faults)])
-    return settings
 
 
 def shown_fault(file: str, document: Document | None, path: tuple[str | int, ...], fault: LoadFault) -> Fault:

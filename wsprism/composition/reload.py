@@ -43,6 +43,7 @@ NEEDS_RESTART: Final = (
     "gateway.node",
     "gateway.state_file",
     "gateway.tracing",
+    "gateway.workers",
 )
 """Keys whose new value waits for the next start, with everything below them."""
 
@@ -75,10 +76,16 @@ class _Found:
 
 
 class Reloader:
-    """Holds the configuration in force. ``read`` gives the one of the file; it may block and runs in a thread."""
+    """Holds the configuration in force. ``read`` gives the one of the file, or of what is said to be in it; it may
+    block and runs in a thread."""
 
     def __init__(
-        self, settings: Settings, file: str, read: Callable[[], Settings], parts: LiveParts, counters: GatewayCounters
+        self,
+        settings: Settings,
+        file: str,
+        read: Callable[[bytes | None], Settings],
+        parts: LiveParts,
+        counters: GatewayCounters,
     ) -> None:
         self.settings = settings
         self._file = file
@@ -87,39 +94,70 @@ class Reloader:
         self._counters = counters
         self._digests = file_digests(settings)
         self._lock = asyncio.Lock()
+        self._prepared: _Found | None = None
         counters.config_hash = configuration_hash(settings)
 
     async def reload(self) -> ReloadReport:
         """One reload; concurrent ones wait for each other. Raises SettingsError when the old configuration stays."""
         async with self._lock:
-            try:
-                report = await self._reload()
-            except SettingsError as error:
-                self._counters.config_reloads[ReloadResult.REJECTED] += 1
-                faults = [str(fault) for fault in error.faults]
-                _log.error("configuration rejected, the old one stays in force", extra={"faults": faults})
-                raise
-            self._counters.config_reloads[report.result] += 1
-            self._say(report)
-            return report
+            return await self._carry_out(await self._find(None))
 
-    async def _reload(self) -> ReloadReport:
-        found = await asyncio.to_thread(self._look)
-        if found.changes:
-            await self._apply(found)
+    async def prepare(self, content: bytes) -> str:
+        """Look at ``content`` as if it was in the file. What comes of it is told by its hash, and is not in force until
+        ``commit``, or forgotten with ``abandon``. Raises SettingsError.
+        """
+        async with self._lock:
+            self._prepared = await self._find(content)
+            return self._prepared.hash
+
+    async def commit(self) -> ReloadReport:
+        """Put in force what was prepared. Raises SettingsError when the old configuration stays."""
+        async with self._lock:
+            found, self._prepared = self._prepared, None
+            if found is None:
+                raise SettingsError([Fault(self._file, 0, "", "nothing was prepared")])
+            return await self._carry_out(found)
+
+    def abandon(self, why: str) -> None:
+        """Forget what was prepared."""
+        if self._prepared is not None:
+            self._prepared = None
+            self._rejected([why])
+
+    async def _find(self, content: bytes | None) -> _Found:
+        try:
+            return await asyncio.to_thread(self._look, content)
+        except SettingsError as error:
+            self._rejected([str(fault) for fault in error.faults])
+            raise
+
+    async def _carry_out(self, found: _Found) -> ReloadReport:
+        try:
+            if found.changes:
+                await self._apply(found)
+        except SettingsError as error:
+            self._rejected([str(fault) for fault in error.faults])
+            raise
         counters = self._counters
-        return ReloadReport(
+        report = ReloadReport(
             ReloadResult.APPLIED if found.changes else ReloadResult.UNCHANGED,
             counters.config_generation,
             counters.config_hash,
             found.changes,
             found.needs_restart,
         )
+        counters.config_reloads[report.result] += 1
+        self._say(report)
+        return report
 
-    def _look(self) -> _Found:
+    def _rejected(self, faults: Sequence[str]) -> None:
+        self._counters.config_reloads[ReloadResult.REJECTED] += 1
+        _log.error("configuration rejected, the old one stays in force", extra={"faults": faults})
+
+    def _look(self, content: bytes | None) -> _Found:
         """Read the file and compare; in a thread, since a thousand tenants take a while."""
         try:
-            settings = self._read()
+            settings = self._read(content)
         except SettingsError:
             raise
         except OperatorError as error:

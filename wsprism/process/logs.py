@@ -19,7 +19,14 @@ import msgspec
 
 from wsprism.process.log_writer import LineWriter
 
-__all__ = ["ConsoleFormatter", "JsonFormatter", "configure_logging", "log_what_nobody_caught", "printable"]
+__all__ = [
+    "ConsoleFormatter",
+    "JsonFormatter",
+    "add_to_all_records",
+    "configure_logging",
+    "log_what_nobody_caught",
+    "printable",
+]
 
 Component = TypeVar("Component", bound=str)
 
@@ -109,6 +116,18 @@ def _shortened(name: str, value: object) -> object:
 def _value(value: object) -> str:
     text = str(value)
     return printable(text) if _NEEDS_NO_QUOTES(text) else json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def add_to_all_records(name: str, value: object) -> None:
+    """A field of every record of this process from now on."""
+    make = logging.getLogRecordFactory()
+
+    def with_field(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        record.__dict__[name] = value
+        return record
+
+    logging.setLogRecordFactory(with_field)
 
 
 def log_what_nobody_caught() -> None:

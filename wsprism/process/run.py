@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import platform
 import signal
-import sys
 from collections.abc import Callable
 
 from actors import LoopScheduler
@@ -19,6 +17,7 @@ from wsprism.composition.app import GatewayProcess
 from wsprism.composition.service_code import ServiceCode
 from wsprism.process.hangups import Hangups
 from wsprism.process.open_files import raise_open_files
+from wsprism.process.settling import settle_interpreter
 from wsprism.process.systemd import ServiceManager
 from wsprism.process.watch import FileWatch
 from wsprism.settings import LoggingSettings, Settings, SettingsError, code_files, named_files
@@ -26,16 +25,6 @@ from wsprism.settings import LoggingSettings, Settings, SettingsError, code_file
 __all__ = ["serve"]
 
 _log = logging.getLogger("wsprism.gateway")
-
-_GC_THRESHOLDS = (5_000, 2, 400)
-"""Of the cyclic collector: the message path makes no cycles, only connections do, so that it looks seldom.
-
-The two young generations are small, for while one is looked through nobody is served: with a thousand connections a
-second some 10 ms at a time. All that lives is looked through no more often than with 50,000, 10 and 10, where the
-second generation alone took a quarter of a second."""
-
-_SWITCH_INTERVAL_S = 0.0005
-"""How long a thread of telemetry may hold up the event loop before it has to let it go on (Python: 5 ms)."""
 
 
 async def serve(
@@ -69,10 +58,7 @@ async def serve(
         _announce(settings, process, announce)
         raise_open_files(settings)
         manager.ready(_status(process))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
-        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        settle_interpreter()
         await process.drain_begun.wait()
         manager.stopping(process.ends_within_s)
         await process.drain()

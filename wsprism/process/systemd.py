@@ -15,7 +15,7 @@ from typing import Final
 
 from actors import Cancellable, Scheduler
 
-__all__ = ["ServiceManager"]
+__all__ = ["ServiceManager", "watchdog_interval_s"]
 
 _STOP_MARGIN_S: Final = 10.0
 
@@ -27,7 +27,7 @@ class ServiceManager:
         self._scheduler = scheduler
         self._socket: socket.socket | None = None
         self._watchdog: Cancellable | None = None
-        self._interval_s = _watchdog_interval_s(environment)
+        self._interval_s = watchdog_interval_s(environment)
         address = environment.get("NOTIFY_SOCKET", "")
         if address.startswith(("/", "@")):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
@@ -68,7 +68,7 @@ class ServiceManager:
                 self._socket.sendto("\n".join(assignments).encode(), self._address)
 
 
-def _watchdog_interval_s(environment: Mapping[str, str]) -> float | None:
+def watchdog_interval_s(environment: Mapping[str, str]) -> float | None:
     """Half the time after which the manager gives up (sd_watchdog_enabled(3)); None: it does not watch this process."""
     usec = environment.get("WATCHDOG_USEC", "")
     if not usec.isdigit() or int(usec) == 0 or environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):

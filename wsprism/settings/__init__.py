@@ -6,6 +6,7 @@ from wsprism.settings.backend import BackendSettings, WebhookServiceSettings
 from wsprism.settings.builtin import StateSettings
 from wsprism.settings.changes import Change, compare, keep
 from wsprism.settings.cluster import BrokerSettings, NodeSettings
+from wsprism.settings.contradictions import fault_of_workers
 from wsprism.settings.files import Digests, changed_files, code_files, file_digests, named_files
 from wsprism.settings.loader import load_settings
 from wsprism.settings.models import (
@@ -59,6 +60,7 @@ __all__ = [
     "code_files",
     "compare",
     "configuration_hash",
+    "fault_of_workers",
     "file_digests",
     "json_schema",
     "keep",

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from wsprism.settings.backend import WebhookServiceSettings
-from wsprism.settings.models import Settings
+from wsprism.settings.models import GatewaySettings, Settings
 from wsprism.settings.problems import shown
 from wsprism.settings.tenants import TenantSettings
 
-__all__ = ["contradictions"]
+__all__ = ["contradictions", "fault_of_workers"]
 
 _LONGEST_SOCKET_PATH_BYTES: Final = 107
 """sockaddr_un of Linux, without the closing zero."""
@@ -21,9 +21,23 @@ Path = tuple[str | int, ...]
 def contradictions(settings: Settings) -> Iterator[tuple[Path, str]]:
     """The path of the key and what is wrong with it, for everything that could never work."""
     yield from _of_addresses(settings)
+    fault = fault_of_workers(settings.gateway, settings.gateway.workers)
+    if fault is not None:
+        yield ("gateway", "workers"), fault
     for number, tenant in enumerate(settings.tenants):
         for path, problem in (*_of_rooms(tenant), *_of_services(tenant)):
             yield ("tenants", number, *path), problem
+
+
+def fault_of_workers(gateway: GatewaySettings, workers: int) -> str | None:
+    """Why there cannot be so many processes (0: one a core), if so."""
+    if workers == 1:
+        return None
+    if gateway.broker is None:
+        return f"needs gateway.broker, which makes one gateway of several processes, found {workers}"
+    if gateway.state_file is not None:
+        return f"needs gateway.state_file unset: it is one process's, the broker has what is theirs, found {workers}"
+    return None
 
 
 def _of_rooms(tenant: TenantSettings) -> Iterator[tuple[Path, str]]:

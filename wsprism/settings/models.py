@@ -33,7 +33,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 Component = Literal[
     "actors", "api", "backend", "connection", "gateway", "handshake",
-    "http", "redis", "reload", "service", "services", "telemetry", "tenant", "tickets", "tls",
+    "http", "redis", "reload", "service", "services", "telemetry", "tenant", "tickets", "tls", "workers",
 ]  # fmt: skip
 """What logs: component ``x`` is the logger ``wsprism.x``."""
 
@@ -264,6 +264,9 @@ class GatewaySettings(Model):
     )
     broker: BrokerSettings | None = Field(None, description="what nodes share; unset: one process, in memory")
     node: NodeSettings = Field(NodeSettings(), description="this process among others")
+    workers: int = Field(
+        1, ge=0, le=256, description="processes on this machine, each a node; 0: one a core; all but 1 need the broker"
+    )
     tls: TlsSettings = Field(TlsSettings(), description="TLS of the public listener")
     tracing: TracingSettings = Field(TracingSettings(), description="traces")
     metrics: MetricsSettings = Field(MetricsSettings(), description="metrics over OTLP")

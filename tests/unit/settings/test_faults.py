@@ -112,7 +112,7 @@ ROOT_FAULTS = [
         "logging: {levels: {conection: debug}}",
         "logging.levels.conection",
         "must be 'actors', 'api', 'backend', 'connection', 'gateway', 'handshake', 'http', 'redis', 'reload', "
-        "'service', 'services', 'telemetry', 'tenant', 'tickets' or 'tls', found 'conection'",
+        "'service', 'services', 'telemetry', 'tenant', 'tickets', 'tls' or 'workers', found 'conection'",
     ),
     ("logging: {level: loud}", "logging.level", "must be 'debug', 'info', 'warning' or 'error', found 'loud'"),
     ("logging: {levels: {api: 1}}", "logging.levels.api", "must be 'debug', 'info', 'warning' or 'error', found 1"),

@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from wsprism.policy.log_limit import LimitedLog
@@ -58,20 +58,30 @@ class Acceptor:
         self._retry: asyncio.TimerHandle | None = None
         self._log = LimitedLog(_log, loop.time)
         self._spare = _spare_descriptor()
-        self._sockets = [socket.socket(fileno=os.dup(one.fileno())) for one in sockets]
-        for sock in self._sockets:
-            sock.setblocking(False)
-            sock.listen(BACKLOG)
-        self._read()
+        self._sockets: dict[socket.socket, socket.socket] = {}
+        self.listen_on(sockets)
+
+    def listen_on(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept from these, and no more from others: who waits at those is left to whoever else has them."""
+        wanted = list(sockets)
+        for gone in [one for one in self._sockets if one not in wanted]:
+            sock = self._sockets.pop(gone)
+            self._loop.remove_reader(sock)
+            sock.close()
+        for one in wanted:
+            if one not in self._sockets:
+                sock = self._sockets[one] = socket.socket(fileno=os.dup(one.fileno()))
+                sock.setblocking(False)
+                sock.listen(BACKLOG)
+        if self._retry is None:
+            self._read()
 
     def close(self) -> None:
         """Accept no more; handshakes under way go on."""
         if self._retry is not None:
             self._retry.cancel()
-        for sock in self._sockets:
-            self._loop.remove_reader(sock)
-            sock.close()
-        self._sockets.clear()
+            self._retry = None
+        self.listen_on(())
         if self._spare >= 0:
             os.close(self._spare)
             self._spare = -1
@@ -83,12 +93,12 @@ class Acceptor:
 
     def _read(self) -> None:
         self._retry = None
-        for sock in self._sockets:
+        for sock in self._sockets.values():
             self._loop.add_reader(sock, self._accept, sock)
 
     def _pause(self) -> None:
         """The listening socket stays readable, and trying on would take all of the CPU."""
-        for sock in self._sockets:
+        for sock in self._sockets.values():
             self._loop.remove_reader(sock)
         if self._retry is None:
             self._retry = self._loop.call_later(ACCEPT_RETRY_S, self._read)

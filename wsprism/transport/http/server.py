@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -183,9 +184,15 @@ class HttpServer:
         self._listen: ListenAddress
         self._unix_inode: int | None = None
 
-    async def start(self, address: ListenAddress) -> None:
-        """Listen. Raises OperatorError when the address cannot be had."""
+    async def start(self, address: ListenAddress, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Listen. ``sockets`` are bound to ``address`` already, by somebody who frees them.
+
+        Raises OperatorError when the address cannot be had.
+        """
         self._listen = address
+        if sockets is not None:
+            self._accept_from(sockets)
+            return
         try:
             if address.path is not None:
                 free_unix_path(address.path)
@@ -205,9 +212,19 @@ class HttpServer:
         else:
             self._unix_inode = os.stat(address.path).st_ino
         self._server = server
+        self._accept_from(server.sockets)
+
+    def listen_on(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept from these of the ``sockets`` that it was started with, and no more from others."""
+        assert self._acceptor is not None
+        for sock in sockets:
+            tune(sock)
+        self._acceptor.listen_on(sockets)
+
+    def _accept_from(self, sockets: Sequence[socket.socket]) -> None:
         certificate = self._certificate
         context = None if certificate is None else lambda: certificate.context
-        self._acceptor = Acceptor(server.sockets, self._gate, self._half_open, self._loop, context)
+        self._acceptor = Acceptor(sockets, self._gate, self._half_open, self._loop, context)
 
     def configure(self, limits: HttpLimits) -> None:
         """Take other limits for the sockets that come; the bytes of a head stay bounded as they were."""

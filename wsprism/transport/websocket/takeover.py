@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from wsprism.transport.websocket.link import Link
 
-__all__ = ["TakenOver", "can_detach", "hand_over", "take_over"]
+__all__ = ["TakenOver", "can_detach", "hand_over", "release", "take_over"]
 
 
 class TakenOver(web.StreamResponse):
@@ -77,6 +77,17 @@ def hand_over(protocol: Any, transport: asyncio.Transport, successor: asyncio.Ba
     protocol.connection_lost(None)
 
 
+def release(request: web.BaseRequest, successor: asyncio.BaseProtocol) -> bytes:
+    """Have ``successor`` hear the socket of a request that nothing was said to yet; what came behind the request."""
+    protocol: Any = request.protocol
+    transport = request.transport
+    assert transport is not None
+    rest = _Rest()
+    protocol.set_parser(rest)
+    hand_over(protocol, transport, successor)
+    return rest.data
+
+
 async def take_over(request: web.BaseRequest, link: Link, response_head: bytes) -> web.StreamResponse:
     """Answer the upgrade with ``response_head`` and hand the socket to ``link``.
 
@@ -91,12 +102,10 @@ async def take_over(request: web.BaseRequest, link: Link, response_head: bytes) 
     transport.write(response_head)
     if not can_detach(protocol, transport):
         return await _relay(protocol, transport, link)
-    rest = _Rest()
-    protocol.set_parser(rest)
-    hand_over(protocol, transport, link)
+    rest = release(request, link)
     link.attach(transport)
-    if rest.data:
-        link.data_received(rest.data)
+    if rest:
+        link.data_received(rest)
     link.read()
     return TakenOver()
 

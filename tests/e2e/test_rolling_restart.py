@@ -1,0 +1,88 @@
+"""SIGUSR2: workers are replaced one by one while clients come and go, and nobody finds the door closed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.client import Client, connect_url
+from tests.workers import answer, children, until_all_are_up, workers
+
+pytestmark = pytest.mark.alone
+
+
+async def knock(base: str, name: str, seen: Counter[str], done: asyncio.Event) -> None:
+    """One client after another, each over a connection of its own."""
+    number = 0
+    while not done.is_set():
+        number += 1
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.ws_connect(connect_url(base, ticket=f"dev:{name}-{number}")) as client,
+            ):
+                first = json.loads((await client.receive(timeout=10)).data)
+                seen[first["type"]] += 1
+        except aiohttp.WSServerHandshakeError as refused:
+            later = refused.status == 503 and "Retry-After" in (refused.headers or {})
+            seen["later" if later else "refused"] += 1
+        except (OSError, aiohttp.ClientError, TimeoutError) as error:
+            seen[repr(error)] += 1
+        await asyncio.sleep(0.01)
+
+
+async def test_during_a_roll_everybody_gets_in_and_the_parent_stays(tmp_path: Path) -> None:
+    async with workers(tmp_path, 3, grace_ms=500) as gateway, Client(gateway.base, ticket="dev:stays") as stays:
+        before, seen, done = set(children(gateway.pid)), Counter[str](), asyncio.Event()
+        knocking = [asyncio.create_task(knock(gateway.base, f"k{number}", seen, done)) for number in range(8)]
+        gateway.path.write_text(
+            gateway.path.read_text().replace("max_sessions_per_user: 100", "max_sessions_per_user: 99")
+        )
+        gateway.signal(signal.SIGUSR2)
+        await gateway.logged("rolling restart")
+        gateway.signal(signal.SIGUSR2)
+        await gateway.logged("a rolling restart is under way already")
+        status, told = await answer(gateway, "/v1/reload", "POST")
+        assert (status, "rolling restart" in told) == (422, True)
+        await gateway.logged("rolling restart done", within_s=90)
+        done.set()
+        await asyncio.gather(*knocking)
+        assert set(seen) <= {"authed", "later"}, seen
+        assert seen["authed"] > 100
+        assert seen["later"] <= seen["authed"] / 100
+        after = set(children(gateway.pid))
+        assert len(after) == 3
+        assert not before & after
+        async with asyncio.timeout(10):
+            while (await stays.receive())["type"] != "draining":  # its worker was replaced as well
+                pass
+        hashes = {json.loads((await answer(gateway, "/v1/info"))[1])["configuration_hash"] for _ in range(6)}
+        assert len(hashes) == 1
+        assert (await answer(gateway, "/readyz"))[0] == 200
+        gateway.signal(signal.SIGTERM)
+        assert await gateway.wait(20) == 0
+
+
+async def test_what_does_not_start_ends_the_roll_and_the_old_ones_stay(tmp_path: Path) -> None:
+    async with workers(tmp_path, 2) as gateway:
+        before, good = children(gateway.pid), gateway.path.read_text()
+        gateway.path.write_text("version: 1\ntenants: []\n")
+        gateway.signal(signal.SIGUSR2)
+        await gateway.logged("the rolling restart is given up, the other workers stay")
+        assert children(gateway.pid) == before
+        async with Client(gateway.base):
+            pass
+        os.kill(before[0], signal.SIGKILL)  # whoever is started anew has what the others have
+        await gateway.logged("a worker has ended, and is started anew")
+        await until_all_are_up(gateway, 2)
+        gateway.path.write_text(good)
+        gateway.signal(signal.SIGUSR2)
+        await gateway.logged("rolling restart done", within_s=90)
+        assert not set(children(gateway.pid)) & set(before)

@@ -1,0 +1,83 @@
+"""Several workers on a Redis of tests, as an operator runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.process import GatewayCommand
+from tests.redis_server import running_redis
+
+__all__ = ["KEY", "answer", "children", "until_all_are_up", "workers"]
+
+KEY = "0123456789abcdef"
+
+_CONFIG = """
+version: 1
+gateway:
+  listen: "{listen}"
+  drain_grace_ms: {grace_ms}
+  workers: {workers}
+  node: {{name: eu, lease_ms: 3000}}
+  broker: {{url: "${{REDIS}}"}}
+  internal: {{listen: "127.0.0.1:0", api_keys: [{{name: all, key: "{key}"}}]}}
+logging: {{format: json}}
+tenants:
+  - id: acme
+    auth: {{kind: dev}}
+    services: {{ext: {{chat: {{kind: chat}}}}}}
+    policy: {{ext_allowlist: ["room:*", "chat:*"], sessions: {{max_sessions_per_user: 100}}}}
+"""
+
+
+@asynccontextmanager
+async def workers(
+    directory: Path, count: int, *options: str, listen: str = "127.0.0.1:0", grace_ms: int = 300, **environment: str
+) -> AsyncIterator[GatewayCommand]:
+    """All of them are up."""
+    config = _CONFIG.format(listen=listen, workers=count, grace_ms=grace_ms, key=KEY)
+    with running_redis() as redis:
+        command = GatewayCommand(config, directory, *options, environment={"REDIS": redis.url} | environment)
+        async with command as gateway:
+            await until_all_are_up(gateway, count)
+            yield gateway
+
+
+async def until_all_are_up(gateway: GatewayCommand, count: int, within_s: float = 30.0) -> None:
+    """Their parent says so in its metrics."""
+    async with asyncio.timeout(within_s):
+        while (await answer(gateway, "/metrics"))[1].count("wsprism_worker_up{") < count or any(  # noqa: ASYNC110
+            line.startswith("wsprism_worker_up{") and not line.endswith(" 1.0")
+            for line in (await answer(gateway, "/metrics"))[1].splitlines()
+        ):
+            await asyncio.sleep(0.1)
+
+
+async def answer(gateway: GatewayCommand, path: str, method: str = "GET", **options: Any) -> tuple[int, str]:
+    """Status and text of a request to the internal listener, with the key."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, gateway.internal_base + path, headers=headers, **options) as told,
+    ):
+        return told.status, await told.text()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                stat = Path(f"/proc/{entry}/stat").read_text()
+            except OSError:
+                continue
+            if stat.rpartition(")")[2].split()[1] == str(pid):
+                found.append(int(entry))
+    return sorted(found)

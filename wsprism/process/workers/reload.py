@@ -1,0 +1,88 @@
+"""A reload of all workers or of none: each looks at the same text first, and all put it in force once all could."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from wsprism.config_file import Fault
+from wsprism.process.workers.child import Child
+
+if TYPE_CHECKING:
+    from wsprism.process.workers.parent import Parent
+
+__all__ = ["Reloads"]
+
+_log = logging.getLogger("wsprism.workers")
+
+Faults = list[dict[str, Any]]
+
+
+class Reloads:
+    """One at a time; a rolling restart holds ``lock`` too."""
+
+    def __init__(self, parent: Parent) -> None:
+        self.lock = asyncio.Lock()
+        self._parent = parent
+
+    async def reload(self) -> None:
+        """Read the file and put it in force; what is wrong is in the log."""
+        if not self._parent.draining:
+            await self._reload()
+
+    async def reload_for(self, child: Child) -> None:
+        """The same, for a worker that has been asked to."""
+        child.reloaded(await self._reload())
+
+    async def align(self, child: Child) -> None:
+        """Give what is in force to one that was started before it was."""
+        async with self.lock:
+            _, faults = await child.prepare(self._parent.content)
+            if not faults:
+                await child.commit()
+
+    async def _reload(self) -> Faults:
+        parent = self._parent
+        async with self.lock:
+            parent.tell_reloading()
+            try:
+                faults = await self._all_or_none(parent.serving)
+            finally:
+                parent.tell_manager()
+            return faults
+
+    async def _all_or_none(self, children: Sequence[Child]) -> Faults:
+        parent = self._parent
+        try:
+            content = await asyncio.to_thread(parent.read_again)
+        except OSError as error:
+            return self._refused([_fault(parent.file, f"cannot be read: {error.strerror}")])
+        looks = await asyncio.gather(*(child.prepare(content) for child in children))
+        faults = list({str(one): one for _, found in looks for one in found}.values())
+        if not faults and len({found for found, _ in looks}) > 1:
+            faults = [_fault(parent.file, "the workers do not read the same configuration in it")]
+        if faults or not children:
+            for child in children:
+                child.abandon("another worker cannot have it")
+            return self._refused(faults or [_fault(parent.file, "no worker is there")])
+        parent.in_force(content)
+        faults = [one for found in await asyncio.gather(*(child.commit() for child in children)) for one in found]
+        if faults:
+            _log.error("a worker could not take the configuration of the others", extra={"faults": _shown(faults)})
+        return faults
+
+    @staticmethod
+    def _refused(faults: Faults) -> Faults:
+        _log.error("configuration rejected, all workers keep the old one", extra={"faults": _shown(faults)})
+        return faults
+
+
+def _fault(file: str, problem: str) -> dict[str, Any]:
+    return asdict(Fault(file, 0, "", problem))
+
+
+def _shown(faults: Faults) -> list[str]:
+    return [str(Fault(**one)) for one in faults]
