@@ -42,8 +42,7 @@ _TENANT = """\
     rooms:
       - {{match: "history-*", history: {{max_messages: 200}}}}
       - {{match: "present-*", presence: {{enabled: true}}}}
-      - {{match: "node-*", scope: node}}
-"""
+{node_rooms}"""
 
 _BACKEND_TENANT = """\
     services:
@@ -56,6 +55,7 @@ _BACKEND_TENANT = """\
       max_waiting: 1024
 {events}"""
 _URL = 'url: "http://{host}:{port}/"\n      secret: whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY='
+_NODE_ROOMS = '      - {match: "node-*", scope: node}\n'
 _BROKER = '  broker: {{url: "{url}", prefix: bench}}\n  node: {{name: {node}}}\n'
 _INTERNAL = "  internal: {{listen: {host}:{port}, api_keys: [{{name: backend, key: {key}, tenants: all}}]}}\n"
 
@@ -97,11 +97,13 @@ class WsPrism:
     def command(self, options: Options) -> Sequence[str]:
         if options.backend == "plain":
             return [sys.executable, "-m", "load.plain_client", str(options.port), str(options.backend_port)]
+        node_rooms = _NODE_ROOMS if options.broker_url else ""
         tenants = "".join(
-            _TENANT.format(tenant=tenant, hot_flush_ms=options.hot_flush_ms) for tenant in ("bench", "neighbour")
+            _TENANT.format(tenant=tenant, hot_flush_ms=options.hot_flush_ms, node_rooms=node_rooms)
+            for tenant in ("bench", "neighbour")
         )
         if options.backend:
-            tenant = _TENANT.format(tenant="backend", hot_flush_ms=0)
+            tenant = _TENANT.format(tenant="backend", hot_flush_ms=0, node_rooms=node_rooms)
             tenants += tenant.replace('"chat:*"', '"chat:*", "ask:*"').replace('"1:*"', '"1:*", "9:*"')
             tenants += _backend(options)
         streams = options.backend == "stream"
