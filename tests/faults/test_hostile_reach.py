@@ -41,7 +41,10 @@ def figures(tenant: TenantContext) -> dict[str, object]:
         counted[name] = {field: getattr(part, field) for field in fields(part) if field != "lanes"}
     lanes = counters.lanes
     return counted | {
-        "lanes": [list(getattr(lanes, name)) for name in fields(lanes)],
+        "lanes": [
+            [getattr(account, name) for name in fields(account)]
+            for account in (lanes.control, lanes.reliable, lanes.hot)
+        ],
         "decisions": [count for _, count in counters.decisions.items()],
         "now": (tenant.sessions, tenant.rooms),
     }
