@@ -18,6 +18,7 @@ from wsprism.cli import (
     exits,
     health,
     listing,
+    nodes,
     plugin,
     publish,
     removal,
@@ -34,8 +35,8 @@ from wsprism.process.standard_streams import fill_standard_streams, let_go
 __all__ = ["build_parser", "main"]
 
 _COMMANDS = (
-    start, check, schema, ticket, connect, top, publish, listing, removal, steering, backend, plugin, health, bench,
-    completion,
+    start, check, schema, ticket, connect, top, publish, listing, nodes, removal, steering, backend, plugin, health,
+    bench, completion,
 )  # fmt: skip
 
 _OUTPUT_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

@@ -12,7 +12,7 @@ from wsprism.cli import exits
 from wsprism.cli.arguments import Commands
 from wsprism.cli.call import add_call_arguments, tenant_api
 
-__all__ = ["add", "run_rooms", "run_sessions"]
+__all__ = ["add", "print_table", "run_rooms", "run_sessions"]
 
 
 def add(commands: Commands) -> None:
@@ -67,11 +67,16 @@ def _print(
     arguments: argparse.Namespace, items: list[Any], columns: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> None:
     """Columns that line up, or all pages as one."""
-    from wsprism.cli.console import visible
-
     if arguments.json:
         print(json.dumps({"items": items, "next_cursor": None}))
         return
+    print_table(columns, rows)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns that line up; nothing in them acts on the terminal."""
+    from wsprism.cli.console import visible
+
     table = [list(columns), *([visible(str(cell)) for cell in row] for row in rows)]
     widths = [max(len(row[number]) for row in table) for number in range(len(columns))]
     for row in table:

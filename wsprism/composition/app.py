@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
 from actors import ActorRef, ActorSystem, LoopScheduler, SystemStatistics
+from wsprism import __version__
 from wsprism.adapters.state import StateFile
 from wsprism.adapters.telemetry.build import build_telemetry
 from wsprism.adapters.telemetry.metrics import CONTENT_TYPE_LATEST, Metrics
 from wsprism.composition.assembly import build_handshake_limiter, build_http_limits, build_pacer, build_tenant
 from wsprism.composition.live import LiveParts
-from wsprism.composition.node import build_node
+from wsprism.composition.node import build_node, node_name
+from wsprism.composition.node_list import OwnFigures
 from wsprism.composition.planned_restart import give_histories_back, save_histories
 from wsprism.composition.preflight import read_configuration
 from wsprism.composition.reload import Reloader, ReloadReport
@@ -36,9 +38,9 @@ from wsprism.realtime.outbound.sweeper import Sweeper
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.tenant.state import TenantState
-from wsprism.realtime.view import ClusterFigures
+from wsprism.realtime.view import ClusterFigures, NodeInfo
 from wsprism.realtime.vitals import Vitals
-from wsprism.settings import ListenAddress, LoggingSettings, Settings, TenantSettings
+from wsprism.settings import ListenAddress, LoggingSettings, Settings, TenantSettings, shared_hash
 from wsprism.transport.admission.admission import Admission
 from wsprism.transport.api import Api
 from wsprism.transport.http.probes import Probes
@@ -95,7 +97,13 @@ class GatewayProcess:
         code = self._code = ServiceCode() if code is None else code
         self._seat = seat
         worker = None if seat is None else seat.number
-        self.node = build_node(gateway, scheduler, lambda: self._tenants.values(), worker) if gateway.broker else None
+        self._node_name = node_name(gateway.node, worker)
+        self._shared_hash = "", ""
+        self.node = (
+            build_node(gateway, scheduler, lambda: self._tenants.values(), self._own_figures, worker)
+            if gateway.broker
+            else None
+        )
         self._tenants = {one.id: self._new_tenant(one) for one in settings.tenants}
         refusals = Refusals(self.counters, scheduler.now)
         self._admission = Admission(
@@ -193,6 +201,18 @@ class GatewayProcess:
 
     def cluster(self) -> ClusterFigures | None:
         return None if self.node is None else self.node.figures()
+
+    async def nodes(self) -> list[NodeInfo] | None:
+        """All nodes, this one alone where there is no broker; None: they cannot be asked now."""
+        if self.node is not None:
+            return await self.node.nodes()
+        own = self._own_figures()
+        return [NodeInfo(own.name, 0, 0, own.connections, __version__, own.configuration_hash, differs=False)]
+
+    def _own_figures(self) -> OwnFigures:
+        if self._shared_hash[0] != self.counters.config_hash:
+            self._shared_hash = self.counters.config_hash, shared_hash(self.settings)
+        return OwnFigures(self._node_name, self.connections(), self._shared_hash[1])
 
     def draining(self) -> bool:
         return self._admission.draining

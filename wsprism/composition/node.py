@@ -5,16 +5,19 @@ Nothing of it is imported where no broker is configured.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from wsprism.adapters.memory.mirror import MirrorStore
 from wsprism.adapters.redis.address import parse_address
+from wsprism.composition.node_list import NodeList, OwnFigures, described
 from wsprism.errors import OperatorError
+from wsprism.ports import Unavailable
 from wsprism.protocol.codes import CloseCode
 from wsprism.realtime.messages import CloseAll, Degraded
-from wsprism.realtime.view import ClusterFigures
+from wsprism.realtime.view import ClusterFigures, NodeInfo
 
 if TYPE_CHECKING:
     from actors import Scheduler
@@ -22,16 +25,20 @@ if TYPE_CHECKING:
     from wsprism.realtime.rules import TenantContext
     from wsprism.settings import GatewaySettings, NodeSettings
 
-__all__ = ["ClusterNode", "build_node"]
+__all__ = ["ClusterNode", "build_node", "node_name"]
 
 TOLD_AFTER_S: Final = 1.0
 """So long Redis is away before clients are told."""
+
+LOOK_S: Final = 5.0
+"""Between two looks at the others."""
 
 
 def build_node(
     gateway: GatewaySettings,
     scheduler: Scheduler,
     tenants: Callable[[], Iterable[TenantContext]],
+    own: Callable[[], OwnFigures],
     worker: int | None = None,
 ) -> ClusterNode | None:
     """None: no broker is configured. ``worker`` is which of several on this machine it is.
@@ -50,6 +57,7 @@ def build_node(
     node = gateway.node
     name = node_name(node, worker)
     redis = RedisNode(NodeOptions(address, broker.prefix, name, node.lease_ms, broker.epoch_survives_failover))
+    redis.about = lambda: described(own())
     return ClusterNode(redis, scheduler, tenants, closes=node.on_isolation == "close")
 
 
@@ -78,6 +86,8 @@ class ClusterNode:
         self._outage = 0
         self._told = False
         self._was_there = False
+        self._nodes = NodeList(redis.nodes)
+        self._looked_at = scheduler.now()
         redis.on_away = self._on_away
         redis.on_isolated = self._on_isolated
 
@@ -90,6 +100,9 @@ class ClusterNode:
 
     def sweep(self) -> None:
         """Tenants follow how many nodes there are; those that are no more need nothing of the others."""
+        if self._scheduler.now() - self._looked_at >= LOOK_S:
+            self._looked_at = self._scheduler.now()
+            self._nodes.look()
         live = max(1, self.redis.live_nodes)
         for tenant in self._joined:
             tenant.divide_among(live)
@@ -97,6 +110,13 @@ class ClusterNode:
             self._joined.remove(tenant)
             if all(one.id != tenant.id for one in self._joined):
                 self.redis.drop(tenant.id)
+
+    async def nodes(self) -> list[NodeInfo] | None:
+        """All of them; None: Redis is away."""
+        answer: asyncio.Future[list[NodeInfo] | Unavailable] = asyncio.get_running_loop().create_future()
+        self._nodes.ask(lambda found: None if answer.done() else answer.set_result(found))
+        found = await answer
+        return None if isinstance(found, Unavailable) else found
 
     async def start(self) -> None:
         """Connect, or go on trying. Raises OperatorError for what an operator must change."""
@@ -115,7 +135,9 @@ class ClusterNode:
     def figures(self) -> ClusterFigures:
         """What there is to say of it at this moment."""
         redis, counts = self.redis, self.redis.figures
-        return ClusterFigures(redis.away, redis.live_nodes, counts.lost, counts.fenced, counts.reaped)
+        return ClusterFigures(
+            redis.away, redis.live_nodes, counts.lost, counts.fenced, counts.reaped, self._nodes.differing
+        )
 
     def _on_away(self, away: bool) -> None:
         self._outage += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +14,20 @@ from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.vitals import Vitals
 
-__all__ = ["ClusterFigures", "GatewayView", "TenantView"]
+__all__ = ["ClusterFigures", "GatewayView", "NodeInfo", "TenantView"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """One node; ``differs``: its configuration is another than that of most, but for what is each node's own."""
+
+    name: str
+    incarnation: int
+    lease_age_ms: int
+    connections: int
+    version: str
+    configuration_hash: str
+    differs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,8 @@ class ClusterFigures:
     """Times that others took this node for dead."""
     reaped: int
     """Sessions and memberships of dead nodes that this one has cleared away."""
+    differing: Mapping[str, bool]
+    """Whether its configuration is another than that of most, by node."""
 
 
 class TenantView(Protocol):

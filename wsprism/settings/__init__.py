@@ -20,7 +20,7 @@ from wsprism.settings.models import (
     Settings,
     TlsSettings,
 )
-from wsprism.settings.plain import configuration_hash, masked
+from wsprism.settings.plain import configuration_hash, masked, shared_hash
 from wsprism.settings.python_services import PythonHotSettings, PythonServiceSettings
 from wsprism.settings.rooms import RoomSettings
 from wsprism.settings.schema import json_schema
@@ -67,4 +67,5 @@ __all__ = [
     "load_settings",
     "masked",
     "named_files",
+    "shared_hash",
 ]

@@ -12,9 +12,21 @@ from pydantic import BaseModel, SecretStr
 from wsprism.config_file import ListenAddress
 from wsprism.settings.models import Settings
 
-__all__ = ["configuration_hash", "hashed", "masked"]
+__all__ = ["configuration_hash", "hashed", "masked", "shared_hash"]
 
 _MASK: Final = "********"
+
+_OWN: Final = (
+    "gateway.listen",
+    "gateway.internal.listen",
+    "gateway.node.name",
+    "gateway.public_url",
+    "gateway.workers",
+    "gateway.tls.cert_file",
+    "gateway.tls.key_file",
+    "logging",
+)
+"""In these nodes may differ: addresses, names, files of their machine."""
 
 
 def masked(settings: Settings) -> dict[str, Any]:
@@ -25,6 +37,17 @@ def masked(settings: Settings) -> dict[str, Any]:
 def configuration_hash(settings: Settings) -> str:
     """Equal for configurations that mean the same; secrets count, but cannot be read from it."""
     return hashlib.sha256(json.dumps(hashed(settings), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def shared_hash(settings: Settings) -> str:
+    """The same of all that nodes have in common: without what is each node's own."""
+    plain = hashed(settings)
+    for *parents, key in (one.split(".") for one in _OWN):
+        holder = plain
+        for parent in parents:
+            holder = holder[parent]
+        del holder[key]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def hashed(settings: Settings) -> dict[str, Any]:

@@ -68,6 +68,11 @@ def _of_cluster(read: Callable[[ClusterFigures], float]) -> Callable[[GatewayVie
     return points
 
 
+def _differing(view: GatewayView) -> Points:
+    figures = view.cluster()
+    return [] if figures is None else [(float(one), {"node": name}) for name, one in figures.differing.items()]
+
+
 def _by_class(name: str) -> Callable[[TenantView], Points]:
     def read(tenant: TenantView) -> Points:
         values = getattr(tenant.counters.lanes, name)
@@ -409,6 +414,12 @@ GATEWAY_ROWS: Final[tuple[Row[GatewayView], ...]] = (
         "wsprism_redis_away",
         "1: the Redis that nodes share cannot be used now",
         _of_cluster(lambda one: float(one.away)),
+    ),
+    Row(
+        "gauge",
+        "wsprism_nodes_configuration_differs",
+        "1: the node's configuration is another than that of most nodes",
+        _differing,
     ),
     Row("gauge", "wsprism_nodes", "Nodes that live, this one included", _of_cluster(lambda one: one.live_nodes)),
     Row(

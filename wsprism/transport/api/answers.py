@@ -27,6 +27,8 @@ __all__ = [
     "LogLevelsAnswer",
     "MemberItem",
     "MembersAnswer",
+    "NodeItem",
+    "NodesAnswer",
     "PlaceAnswer",
     "PresenceAnswer",
     "PresenceItem",
@@ -94,6 +96,24 @@ class InfoAnswer(Answer):
     draining: bool
     connections: int
     tenants: int
+
+
+class NodeItem(Answer):
+    """One process of those that share a broker."""
+
+    name: str
+    incarnation: int = Field(description="never given twice; 0 where there is no broker")
+    lease_age_ms: int = Field(description="since it last said that it lives")
+    connections: int
+    version: str
+    configuration_hash: str = Field(description="of all that nodes have in common")
+    differs: bool = Field(description="whether its configuration is another than that of most")
+
+
+class NodesAnswer(Answer):
+    """All nodes, whatever their tenants; without a broker the process itself."""
+
+    items: list[NodeItem]
 
 
 class ConfigAnswer(Answer):

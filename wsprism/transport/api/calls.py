@@ -19,6 +19,7 @@ from wsprism.realtime.counters import GatewayCounters
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.tenant.backend_messages import AmbiguousSid
 from wsprism.realtime.tenant.over_nodes import AWAY
+from wsprism.realtime.view import NodeInfo
 from wsprism.realtime.vitals import Vitals
 from wsprism.settings import Settings
 from wsprism.transport.api.keys import ApiKey
@@ -66,6 +67,10 @@ class GatewayControl(Protocol):
     def draining(self) -> bool: ...
     def uptime_s(self) -> float: ...
     def begin_drain(self) -> None: ...
+
+    async def nodes(self) -> Sequence[NodeInfo] | None:
+        """None: they cannot be asked now."""
+        ...
 
     async def reload(self) -> ReloadOutcome:
         """Raises SettingsError with every fault; the configuration in force stays then."""

@@ -5,19 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+from dataclasses import asdict
 from typing import Final
 
 from wsprism import __version__, is_compiled
 from wsprism.errors import OperatorError
+from wsprism.realtime.tenant.over_nodes import AWAY
 from wsprism.settings import Fault, SettingsError, masked
 from wsprism.transport.api import answers
 from wsprism.transport.api.calls import Call
-from wsprism.transport.api.problems import Problem
+from wsprism.transport.api.problems import Problem, problem_of
 from wsprism.transport.api.trends import INTERVAL_S, Point
 
-__all__ = ["drain", "get_config", "get_info", "get_key", "get_log_levels", "get_stats", "reload", "set_log_level"]
+__all__ = [
+    "drain",
+    "get_config",
+    "get_info",
+    "get_key",
+    "get_log_levels",
+    "get_nodes",
+    "get_stats",
+    "reload",
+    "set_log_level",
+]
 
 _TENANTS_PER_TURN: Final = 50
+_NODES_WITHIN_S: Final = 5.0
 
 _REFUSED: Final = "the configuration was refused; the one in force stays"
 
@@ -38,6 +51,17 @@ async def get_info(call: Call) -> answers.InfoAnswer:
         connections=gateway.connections(),
         tenants=sum(1 for _ in gateway.tenants()),
     )
+
+
+async def get_nodes(call: Call) -> answers.NodesAnswer | Problem:
+    try:
+        async with asyncio.timeout(_NODES_WITHIN_S):
+            nodes = await call.gateway.nodes()
+    except TimeoutError:
+        nodes = None
+    if nodes is None:
+        return problem_of(AWAY)
+    return answers.NodesAnswer(items=[answers.NodeItem(**asdict(one)) for one in nodes])
 
 
 async def get_stats(call: Call) -> answers.StatsAnswer:

@@ -91,6 +91,10 @@ _revocations = f"{TENANT}/revocations"
 OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("info", "GET", "/v1/info", "The process", process.get_info, answers.InfoAnswer),
     Operation(
+        "nodes", "GET", "/v1/nodes", "The nodes that share a broker", process.get_nodes, answers.NodesAnswer,
+        refusals=(503,),
+    ),
+    Operation(
         "stats", "GET", "/v1/stats", "What the process does, now and in the last five minutes", process.get_stats,
         answers.StatsAnswer,
     ),

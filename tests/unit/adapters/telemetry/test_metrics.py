@@ -55,7 +55,9 @@ class View:
         return 0
 
     def cluster(self) -> ClusterFigures:
-        return ClusterFigures(away=True, live_nodes=2, connections_lost=3, fenced=1, reaped=4)
+        return ClusterFigures(
+            away=True, live_nodes=2, connections_lost=3, fenced=1, reaped=4, differing={"eu-1": False, "eu-2": True}
+        )
 
     def draining(self) -> bool:
         return self.is_draining
