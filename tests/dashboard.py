@@ -74,9 +74,10 @@ def config(directory: Path, **gateway: Any) -> str:
 
 
 @contextlib.asynccontextmanager
-async def dashboard(directory: Path, *, width: int = 1000) -> AsyncIterator[Dashboard]:
-    """Not signed in yet. At the end the browser must have had nothing to say against the page."""
-    async with browser(directory) as chromium, GatewayCommand(config(directory), directory) as gateway:
+async def dashboard(directory: Path, *, width: int = 1000, **settings: Any) -> AsyncIterator[Dashboard]:
+    """Not signed in yet; ``settings`` are of ``gateway``. At the end the browser must have had nothing
+    to say against the page."""
+    async with browser(directory) as chromium, GatewayCommand(config(directory, **settings), directory) as gateway:
         url = f"{gateway.internal_base}/ui/"
         page = Page(await chromium.open(url))
         await page.watch()

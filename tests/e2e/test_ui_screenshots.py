@@ -12,7 +12,9 @@ import struct
 from pathlib import Path
 
 from tests.client import Client
-from tests.dashboard import Dashboard, dashboard
+from tests.dashboard import Dashboard, config, dashboard
+from tests.process import GatewayCommand
+from tests.redis_server import running_redis
 
 PICTURES = Path(__file__).parents[2] / "docs" / "ui"
 PAGE = (PICTURES.parent / "ui.md").read_text()
@@ -112,3 +114,23 @@ async def test_every_view_has_its_picture(tmp_path: Path) -> None:
             task.cancel()
         for one in clients:
             await one.close()
+
+
+async def test_nodes_side_by_side_have_their_picture(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    with running_redis() as redis:
+        broker = {"url": redis.url}
+        settings = config(other, broker=broker, node={"name": "eu-2"})
+        async with (
+            GatewayCommand(settings, other) as second,
+            dashboard(tmp_path, broker=broker, node={"name": "eu-1"}) as ui,
+            Client(ui.gateway.base, ticket="dev:ann"),
+            Client(second.base, ticket="dev:bob"),
+        ):
+            await ui.sign_in()
+            await ui.page.shows("2 nodes, 2 connections")
+            for name, width, height in (("nodes", WIDTH, 400), ("nodes-phone", PHONE, 620)):
+                await ui.page.resize(width, height)
+                await ui.page.tab.run("document.querySelector('.nodes').scrollIntoView()")
+                await take(ui, name, height, width=width)

@@ -154,11 +154,16 @@ async def greet(
     words: list[Word] = ["HELLO", "3"]
     if credentials is not None:
         words += ["AUTH", credentials.user or "default", credentials.password]
-    server = read_server(await told(connection, where, *words, "SETNAME", name), where)
+    server = read_server(await told(connection, where, *words, "SETNAME", _client_name(name)), where)
     if db:
         await told(connection, where, "SELECT", db)
     connection.server = server
     return server
+
+
+def _client_name(name: str) -> str:
+    """Redis takes printable ASCII without spaces; an operator calls a node as he likes."""
+    return "".join(one if "!" <= one <= "~" else "_" for one in name)
 
 
 async def told(connection: RedisConnection, where: str, *command: Word) -> Any:

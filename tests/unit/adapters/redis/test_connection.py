@@ -182,6 +182,12 @@ async def test_an_unread_backlog_is_refused_beyond_its_bytes_and_memory_stays_bo
         assert [one for one in await asyncio.gather(*asked) if one == b"OK"]
 
 
+async def test_a_name_that_redis_does_not_take_is_written_otherwise_there(server: RedisServer) -> None:
+    connection = await Opener(parse_address(server.url)).open("eu west\n1 \u05d0-line")
+    assert b"name=eu_west_1__-line " in await connection.ask("CLIENT", "INFO")
+    await connection.close()
+
+
 async def test_users_and_passwords() -> None:
     with running_redis("--requirepass", "secret") as server:
         async with connected(f"unix://:secret@{server.path}") as connection:

@@ -1,8 +1,9 @@
-/** What the gateway does: figures now and their last five minutes, its state, its tenants' backends. */
+/** What the gateway does: figures now and their last five minutes, its state, its nodes, its tenants' backends. */
 
 import { line } from "./chart.js";
 import { h, named, show, table } from "./dom.js";
 import { bytes, duration, milliseconds, short } from "./format.js";
+import { nodes } from "./nodes.js";
 import { again, update } from "./views.js";
 
 const EVERY_MS = 2000;
@@ -23,9 +24,11 @@ const FIGURES = [
 export function overview(app, root, { left }) {
   const figures = h("dl", { class: "figures" });
   const about = h("div", {});
+  const others = h("div", { class: "nodes" });
   const backends = h("div", {});
-  show(root, figures, about, backends);
+  show(root, figures, about, others, backends);
   if (app.isOperator) {
+    nodes(app, others, left);
     again(EVERY_MS, left, async () => {
       const [info, stats] = await Promise.all([app.api.get("/v1/info"), app.api.get("/v1/stats")]);
       return () => {
