@@ -57,11 +57,11 @@ async def ready(base: str) -> int:
         return answer.status
 
 
-async def redis_is_away(base: str) -> bool:
+async def figures_of(base: str) -> dict[str, float]:
+    """Those without labels."""
     async with aiohttp.ClientSession() as session, session.get(f"{base}/metrics") as answer:
-        text = await answer.text()
-    (line,) = [line for line in text.splitlines() if line.startswith("wsprism_redis_away")]
-    return float(line.split()[-1]) == 1
+        lines = [line.split() for line in (await answer.text()).splitlines() if line.startswith("wsprism_")]
+    return {line[0]: float(line[1]) for line in lines if "{" not in line[0]}
 
 
 async def until_ready(base: str, status: int) -> None:
@@ -129,7 +129,9 @@ async def test_while_redis_is_away_clients_are_told_and_afterwards_nothing_is_mi
         async with Backend(api) as backend:
             answer = await backend.post(f"{ACME}/rooms/chat:1/publish", {"svc": "a", "type": "b", "data": 1})
             assert (answer.status, answer.json["code"]) == (503, "UNAVAILABLE")
-        assert await redis_is_away(api)
+        away = await figures_of(api)
+        assert [away[f"wsprism_{name}"] for name in ("redis_away", "degraded", "degradations_total")] == [1, 1, 1]
+        assert away["wsprism_node_lease_age_seconds"] > 1
         redis.start()
         for peer in (ann, bob):
             heard = [await peer.receive(), await peer.receive()]
@@ -137,7 +139,9 @@ async def test_while_redis_is_away_clients_are_told_and_afterwards_nothing_is_mi
             assert {"degraded": False} in [message["data"] for message in heard]
         await bob.send("chat", "send", {"msg": "again"}, room="chat:1")
         assert [(await peer.receive())["data"]["msg"] for peer in (ann, bob)] == ["again", "again"]
-    assert not await redis_is_away(api)
+    back = await figures_of(api)
+    assert [back[f"wsprism_{name}"] for name in ("redis_away", "degraded", "degradations_total")] == [0, 0, 1]
+    assert back["wsprism_node_lease_age_seconds"] < away["wsprism_node_lease_age_seconds"]
 
 
 async def test_limits_hold_over_both_nodes_and_a_user_is_kicked_and_revoked_on_either(

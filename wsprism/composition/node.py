@@ -85,6 +85,7 @@ class ClusterNode:
         self._joined: list[TenantContext] = []
         self._outage = 0
         self._told = False
+        self._times_told = 0
         self._was_there = False
         self._nodes = NodeList(redis.nodes)
         self._looked_at = scheduler.now()
@@ -136,7 +137,17 @@ class ClusterNode:
         """What there is to say of it at this moment."""
         redis, counts = self.redis, self.redis.figures
         return ClusterFigures(
-            redis.away, redis.live_nodes, counts.lost, counts.fenced, counts.reaped, self._nodes.differing
+            away=redis.away,
+            live_nodes=redis.live_nodes,
+            connections_lost=counts.lost,
+            fenced=counts.fenced,
+            reaped=counts.reaped,
+            differing=self._nodes.differing,
+            lease_s=redis.options.lease_ms / 1000,
+            lease_age_s=redis.lease_age_s,
+            degraded=self._told,
+            degradations=self._times_told,
+            round_trips=counts.round_trips,
         )
 
     def _on_away(self, away: bool) -> None:
@@ -152,6 +163,7 @@ class ClusterNode:
     def _tell(self, outage: int) -> None:
         if outage == self._outage and self.redis.away:
             self._told = True
+            self._times_told += 1
             self._say(Degraded(True))
 
     def _on_isolated(self, isolated: bool) -> None:

@@ -10,6 +10,7 @@ from actors import SystemStatistics
 from wsprism.policy.values import ValueTable
 from wsprism.ports import BackendPort, Broker, RoomStore
 from wsprism.realtime.counters import GatewayCounters, TenantCounters
+from wsprism.realtime.histogram import Histogram
 from wsprism.realtime.outbound.flusher import Flusher
 from wsprism.realtime.sampling import Sampler
 from wsprism.realtime.vitals import Vitals
@@ -43,6 +44,15 @@ class ClusterFigures:
     """Sessions and memberships of dead nodes that this one has cleared away."""
     differing: Mapping[str, bool]
     """Whether its configuration is another than that of most, by node."""
+    lease_s: float
+    lease_age_s: float | None
+    """Since the last good renewal, by this node's own clock; None: it never had a lease."""
+    degraded: bool
+    """Clients have been told that Redis is away, and not yet that it is back."""
+    degradations: int
+    """Times that they were told so."""
+    round_trips: Histogram
+    """To Redis and back."""
 
 
 class TenantView(Protocol):

@@ -2,12 +2,13 @@
 
 What is said in one turn of the loop is written at once. Its loss is known at once: by the socket, or because Redis owes
 an answer for too long (it is asked each second). It is never replaced behind anybody's back: a lost connection stays
-lost, whoever owned it opens another.
+lost, whoever owned it opens another. How long an answer takes is known from what it is asked then.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,7 +25,7 @@ TICK_S: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """``answer_s``: so long Redis may owe an answer. ``ping_s``: so long there may be silence before it is asked."""
+    """``answer_s``: so long Redis may owe an answer. ``ping_s``: so often it is asked whether it is there."""
 
     answer_s: float = 1.0
     ping_s: float = 1.0
@@ -39,13 +40,18 @@ class RedisConnection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, pushed: Pushed, bounds: Bounds) -> None:
         self.server: Server | None = None
         self.on_lost: Callable[[str], object] = lambda _: None
+        self.on_round_trip: Callable[[float], object] = lambda _: None
+        """Told how many seconds the answer to each PING has taken, with what waited before it."""
         self.loop = loop
         self._bounds = bounds
         self._talk = Conversation(pushed, max_waiting_bytes=bounds.waiting_bytes, max_reply_bytes=bounds.reply_bytes)
         self._transport: asyncio.Transport | None = None
         self._unwritten: list[bytes] = []
         self._ended: asyncio.Future[None] = loop.create_future()
-        self._heard_at = self._ticked_at = loop.time()
+        self._ticked_at = loop.time()
+        self._asked_at = time.monotonic()
+        """By a finer clock than that of some loops, which counts whole milliseconds."""
+        self._asks = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -102,11 +108,11 @@ class RedisConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
-        self._ticked_at = self._heard_at = self.loop.time()
+        self._ticked_at = self.loop.time()
+        self._asked_at = time.monotonic()
         self._timer = self.loop.call_later(TICK_S, self._tick)
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self.loop.time()
         fault = self._talk.hear(data)
         if fault is not None:
             self.abort(fault)
@@ -138,12 +144,16 @@ class RedisConnection(asyncio.Protocol):
         if since is not None and not was_away and now - since > self._bounds.answer_s:
             self.abort(f"Redis gave no answer within {self._bounds.answer_s:g} s")
             return
-        if since is None and now - self._heard_at >= self._bounds.ping_s - TICK_S:
-            self.say("PING", answered=self._ponged, urgent=True)
+        if not self._asks and time.monotonic() - self._asked_at >= self._bounds.ping_s - TICK_S:
+            self._asked_at = time.monotonic()
+            self._asks = self.say("PING", answered=self._ponged, urgent=True) is None
         self._timer = self.loop.call_later(TICK_S, self._tick)
 
     def _ponged(self, answer: Any) -> None:
-        if answer != b"PONG" and not isinstance(answer, Unknown):
+        self._asks = False
+        if answer == b"PONG":
+            self.on_round_trip(time.monotonic() - self._asked_at)
+        elif not isinstance(answer, Unknown):
             self.abort(f"Redis gave another answer to PING: {answer!r}"[:200])
 
 

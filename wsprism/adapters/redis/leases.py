@@ -82,7 +82,13 @@ class Lease:
     @property
     def over(self) -> bool:
         """Whether others may take this node for dead."""
-        return self._good_at is None or time.monotonic() - self._good_at > _DEAD * self._lease_s
+        age_s = self.age_s
+        return age_s is None or age_s > _DEAD * self._lease_s
+
+    @property
+    def age_s(self) -> float | None:
+        """Since the sending of its last good renewal, by this node's own clock; None: it never had one."""
+        return None if self._good_at is None else time.monotonic() - self._good_at
 
     def open(self) -> None:
         """Begin to watch."""

@@ -15,7 +15,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from wsprism.adapters.redis.address import Address
@@ -31,6 +31,7 @@ from wsprism.adapters.redis.subscriptions import Hears
 from wsprism.errors import OperatorError
 from wsprism.policy.log_limit import LimitedLog
 from wsprism.ports import Unavailable
+from wsprism.realtime.histogram import Histogram
 
 __all__ = ["NodeFigures", "NodeOptions", "NodeSeen", "RedisNode"]
 
@@ -82,6 +83,8 @@ class NodeFigures:
     fenced: int = 0
     strange_answers: int = 0
     reaped: int = 0
+    round_trips: Histogram = field(default_factory=Histogram)
+    """To Redis and back: of a PING a second on each connection."""
 
 
 class RedisNode:
@@ -124,6 +127,11 @@ class RedisNode:
     def isolated(self) -> bool:
         """Whether the node counts itself dead: its lease may be over."""
         return self._lease.over
+
+    @property
+    def lease_age_s(self) -> float | None:
+        """Since the last good renewal of its lease, by its own clock; None: it never had one."""
+        return self._lease.age_s
 
     @property
     def live_nodes(self) -> int:
@@ -303,6 +311,7 @@ class RedisNode:
 
     def _up(self, line: RedisConnection, desk: RedisConnection) -> None:
         self._pair, self._line = (line, desk), line
+        line.on_round_trip = desk.on_round_trip = self.figures.round_trips.record
         self._connected_at = time.monotonic()
         self.figures.connected += 1
         for broker in self.brokers:

@@ -60,12 +60,20 @@ def _of_broker(name: str) -> Callable[[TenantView], Points]:
     return read
 
 
-def _of_cluster(read: Callable[[ClusterFigures], float]) -> Callable[[GatewayView], Points]:
+def _of_cluster(read: Callable[[ClusterFigures], float | None]) -> Callable[[GatewayView], Points]:
+    """Nothing without a broker, and while there is no such figure."""
+
     def points(view: GatewayView) -> Points:
         figures = view.cluster()
-        return [] if figures is None else [(read(figures), {})]
+        value = None if figures is None else read(figures)
+        return [] if value is None else [(value, {})]
 
     return points
+
+
+def _round_trips(view: GatewayView) -> list[tuple[Histogram, Labels]]:
+    figures = view.cluster()
+    return [] if figures is None else [(figures.round_trips, {})]
 
 
 def _differing(view: GatewayView) -> Points:
@@ -417,6 +425,26 @@ GATEWAY_ROWS: Final[tuple[Row[GatewayView], ...]] = (
     ),
     Row(
         "gauge",
+        "wsprism_degraded",
+        "1: clients have been told that Redis is away",
+        _of_cluster(lambda one: float(one.degraded)),
+    ),
+    Row(
+        "counter",
+        "wsprism_degradations",
+        "Times that clients were told that Redis is away",
+        _of_cluster(lambda one: one.degradations),
+    ),
+    Row(
+        "gauge",
+        "wsprism_node_lease_age",
+        "Since this node's lease was last renewed, by its own clock",
+        _of_cluster(lambda one: one.lease_age_s),
+        "s",
+    ),
+    Row("gauge", "wsprism_node_lease", "How long a lease of this node is", _of_cluster(lambda one: one.lease_s), "s"),
+    Row(
+        "gauge",
         "wsprism_nodes_configuration_differs",
         "1: the node's configuration is another than that of most nodes",
         _differing,
@@ -571,6 +599,11 @@ HISTOGRAM_ROWS: Final[tuple[HistogramRow, ...]] = (
             for tenant in view.tenants()
             for (lane, name), one in tenant.counters.services.items()
         ],
+    ),
+    HistogramRow(
+        "wsprism_redis_round_trip",
+        "To the Redis that nodes share and back, once a second on each connection",
+        _round_trips,
     ),
     HistogramRow(
         "wsprism_loop_lag",

@@ -389,9 +389,12 @@ async def test_a_node_whose_process_is_gone_is_cleaned_up_after_its_lease_and_to
         await room.hears("subscribed")
         await read(two.broker("acme"))
         assert room.subscription.others
+        assert one.lease_age_s is not None
+        assert one.lease_age_s < LEASE_MS / 1000 / 2
         one._lease.close()  # it says no more that it lives
         await asyncio.sleep(LEASE_MS / 1000 * 0.9)
         assert one.isolated
+        assert one.lease_age_s >= LEASE_MS / 1000 * 0.9
         assert room.subscription.others
         await until(lambda: not room.subscription.others, within_s=3 * LEASE_MS / 1000)
         assert two.figures.reaped == 1

@@ -157,6 +157,39 @@ async def test_silence_is_asked_about(mortal: RedisServer) -> None:
         assert "no answer within 0.5 s" in await losses.first(within_s=5.0)
 
 
+async def test_round_trips_are_told_while_it_is_silent_and_while_much_is_said(server: RedisServer) -> None:
+    trips: list[float] = []
+    told = asyncio.Event()
+
+    def took(seconds: float) -> None:
+        trips.append(seconds)
+        told.set()
+
+    async with connected(server.url, bounds=Bounds(ping_s=0.25)) as connection:
+        connection.on_round_trip = took
+        await asyncio.wait_for(told.wait(), 5.0)
+        told.clear()
+        async with asyncio.timeout(5.0):
+            while not told.is_set():
+                await connection.ask("GET", "k")
+        assert all(0 < one < 1 for one in trips)
+
+
+async def test_a_slow_answer_is_a_long_round_trip_and_none_at_all_is_no_round_trip(mortal: RedisServer) -> None:
+    trips: list[float] = []
+    losses = Losses()
+    async with connected(mortal.url, lost=losses, bounds=Bounds(answer_s=2.0, ping_s=0.25)) as connection:
+        connection.on_round_trip = trips.append
+        connection.say("CLIENT", "PAUSE", 700, "ALL", answered=lambda _: None)
+        async with asyncio.timeout(5.0):
+            while not trips or max(trips) < 0.1:  # noqa: ASYNC110 (the server's doing)
+                await asyncio.sleep(0.05)
+        mortal.signal(signal.SIGSTOP)
+        count = len(trips)
+        assert "no answer within" in await losses.first(within_s=5.0)
+        assert len(trips) <= count + 1
+
+
 async def test_a_process_that_did_not_run_hears_what_was_answered_meanwhile(server: RedisServer) -> None:
     losses = Losses()
     async with connected(server.url, lost=losses, bounds=Bounds(answer_s=0.1, ping_s=0.1)) as connection:

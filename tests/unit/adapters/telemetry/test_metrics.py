@@ -22,6 +22,7 @@ from wsprism.adapters.telemetry.metrics import Metrics
 from wsprism.policy.decisions import Reason
 from wsprism.protocol.websocket import CloseReceived
 from wsprism.realtime.counters import GatewayCounters
+from wsprism.realtime.histogram import Histogram
 from wsprism.realtime.rules import TenantContext
 from wsprism.realtime.view import ClusterFigures
 from wsprism.realtime.vitals import Vitals
@@ -38,6 +39,8 @@ class View:
         self.counters = GatewayCounters()
         self.is_draining = False
         self.more_tenants: list[TenantContext] = []
+        self.lease_age_s: float | None = 2.5
+        self.round_trips = Histogram()
         self.sampler = world.tenant.sampler
         self.flusher = world.flusher
         self.vitals = Vitals(world.scheduler)
@@ -56,7 +59,17 @@ class View:
 
     def cluster(self) -> ClusterFigures:
         return ClusterFigures(
-            away=True, live_nodes=2, connections_lost=3, fenced=1, reaped=4, differing={"eu-1": False, "eu-2": True}
+            away=True,
+            live_nodes=2,
+            connections_lost=3,
+            fenced=1,
+            reaped=4,
+            differing={"eu-1": False, "eu-2": True},
+            lease_s=10.0,
+            lease_age_s=self.lease_age_s,
+            degraded=True,
+            degradations=5,
+            round_trips=self.round_trips,
         )
 
     def draining(self) -> bool:
@@ -135,6 +148,20 @@ async def test_what_belongs_to_the_process_is_there_too(view: View, metrics: Met
     assert await value(metrics, "wsprism_handshakes_refused_total", reason="ticket", tenant="") == 1
     assert await value(metrics, "wsprism_draining") == 1
     assert await value(metrics, "wsprism_actors") == 2
+
+
+async def test_what_a_node_knows_of_its_lease_and_of_redis_is_told(view: View, metrics: Metrics) -> None:
+    view.round_trips.record(0.002)
+    figures = {name: value for (name, labels), value in (await read(metrics)).items() if not labels}
+    assert (figures["wsprism_node_lease_age_seconds"], figures["wsprism_node_lease_seconds"]) == (2.5, 10)
+    assert (figures["wsprism_degraded"], figures["wsprism_degradations_total"]) == (1, 5)
+    assert figures["wsprism_redis_round_trip_seconds_sum"] == pytest.approx(0.002)
+    assert figures["wsprism_redis_round_trip_seconds_count"] == 1
+
+
+async def test_a_node_that_never_had_a_lease_tells_of_no_age(view: View, metrics: Metrics) -> None:
+    view.lease_age_s = None
+    assert not [name for name, _ in await read(metrics) if name == "wsprism_node_lease_age_seconds"]
 
 
 async def test_every_reason_is_a_series_from_the_start(metrics: Metrics) -> None:
