@@ -177,7 +177,7 @@ class Place:
         if before is None or behind is None or not self._fill(answer, before, behind):
             self._load(answer, answer.top)
             self._position = now
-            if self._room.members.roster:
+            if self._room.members.roster or (before is not None and self._room.name in self._room.tenant.tails):
                 self._tell_gap(now)
         self._standing = _Standing.LIVE
 

@@ -97,7 +97,7 @@ class Tenant(Actor):
         self.slices = ActorSlices(self.context)
         self.backend = BackendCalls(self)
         self._streams = Streams(self.tenant, self.context, self.flusher)
-        self._tails = Tails(self.tenant, self.context, self.flusher)
+        self._tails = Tails(self.tenant, self.context, self.flusher, self.rooms.watched, self.rooms.unwatched)
         if self.tenant.store is not None:
             self.tenant.store.on_evicted = lambda room: tell_evicted(self, room)
         self._stop_once_removed()

@@ -61,7 +61,9 @@ class SessionRegistry:
         self._rooms_of_user: dict[str, Counter[str]] = {}
         self.rooms: dict[str, RoomEntry] = {}
         self.emptied: dict[str, RoomEntry] = {}
-        """Rooms with a history whose last member has left, until their actors have come so far; they count nowhere."""
+        """Rooms without members whose actors live: until these have come so far, or while a tail hears a room over
+        nodes. They count nowhere.
+        """
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -109,11 +111,16 @@ class SessionRegistry:
         self, name: str, inbox: Inbox, roster: Roster, users: Counter[str], history: RoomHistory | None = None
     ) -> RoomEntry:
         """Make the entry of a room that has no members yet."""
-        number = inbox.number = self.room_numbers.give(name)
-        sessions: Numbered[Session] = Numbered(self._numbers)
-        entry = self.rooms[name] = RoomEntry(inbox.ref, inbox, roster, sessions, users, number, history)
-        self.rooms_in_order.add(name)
+        self.hold_room(name, inbox, roster, users, history)
+        entry = self.reopen_room(name)
+        assert entry is not None, "it is held"
         return entry
+
+    def hold_room(
+        self, name: str, inbox: Inbox, roster: Roster, users: Counter[str], history: RoomHistory | None = None
+    ) -> None:
+        """Make the entry of a room that nobody is about to join: it is an ``emptied`` one."""
+        self.emptied[name] = RoomEntry(inbox.ref, inbox, roster, Numbered(self._numbers), users, inbox.number, history)
 
     def reopen_room(self, name: str) -> RoomEntry | None:
         """The entry of an ``emptied`` room, which is one like others again."""

@@ -128,6 +128,30 @@ class TenantRooms:
         return entry
 
     def _open(self, name: str) -> RoomEntry:
+        inbox, roster, users, history = self._spawn(name)
+        entry = self._tenant.registry.open_room(name, inbox, roster, users, history)
+        self._tenant.news.room_opened(name, entry.number)
+        return entry
+
+    def watched(self, name: str) -> None:
+        """Somebody who is no member hears it from now on. Over nodes that takes its actor, also without members."""
+        registry = self._tenant.registry
+        if self.is_heard(name) and name not in registry.rooms and name not in registry.emptied:
+            registry.hold_room(name, *self._spawn(name))
+
+    def unwatched(self, name: str) -> None:
+        """Nobody does any more: without members its actor ends."""
+        entry = self._tenant.registry.emptied.get(name)
+        if entry is not None:
+            entry.ref.tell_control(CloseRoom())
+
+    def is_heard(self, name: str) -> bool:
+        """Whether it lives on other nodes too, and has a tail here."""
+        tenant = self._tenant.tenant
+        return name in tenant.tails and tenant.broker_of(name) is not None
+
+    def _spawn(self, name: str) -> tuple[Inbox, Roster, Counter[str], RoomHistory | None]:
+        """Its actor, and what that shares with the registry."""
         actor, tenant = self._tenant, self._tenant.tenant
         roster: Roster = {}
         users: Counter[str] = Counter()
@@ -152,9 +176,7 @@ class TenantRooms:
             mailbox=_MAILBOX,
             supervision=_RESTARTED_EVER_LATER,
         )
-        entry = actor.registry.open_room(name, inbox, roster, users, history)
-        actor.news.room_opened(name, entry.number)
-        return entry
+        return inbox, roster, users, history
 
     def leave(
         self,
@@ -226,7 +248,7 @@ def _leave(tenant: Tenant, message: LeaveRequest) -> None:
 def _emptied(tenant: Tenant, message: RoomEmptied) -> None:
     """Nobody has come back meanwhile: its actor ends, what it remembers stays for its time."""
     entry = tenant.registry.emptied.get(message.room)
-    if entry is not None and entry.ref is message.ref:
+    if entry is not None and entry.ref is message.ref and not tenant.rooms.is_heard(message.room):
         del tenant.registry.emptied[message.room]
         entry.ref.tell_control(CloseRoom(final=True))
 

@@ -15,6 +15,8 @@ from wsprism.realtime.tail.actor import RoomTail
 from wsprism.realtime.tail.messages import NoTail
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from actors import ActorContext, ActorRef
     from wsprism.realtime.messages import CloseConnection
     from wsprism.realtime.outbound.flusher import Flusher
@@ -39,12 +41,24 @@ _A_CRASH_ENDS_IT: Final = Supervision(directive=lambda _: Directive.STOP)
 
 
 class Tails:
-    """One per tenant actor. ``len()`` is the number of those whose actor lives."""
+    """One per tenant actor. ``len()`` is the number of those whose actor lives.
 
-    def __init__(self, tenant: TenantContext, context: ActorContext, flusher: Flusher) -> None:
+    A room is ``watched`` from its first tail on, and ``unwatched`` when it has none any more.
+    """
+
+    def __init__(
+        self,
+        tenant: TenantContext,
+        context: ActorContext,
+        flusher: Flusher,
+        watched: Callable[[str], object],
+        unwatched: Callable[[str], object],
+    ) -> None:
         self._tenant = tenant
         self._context = context
         self._flusher = flusher
+        self._watched = watched
+        self._unwatched = unwatched
         self._live: set[ActorRef] = set()
 
     def __len__(self) -> int:
@@ -75,6 +89,7 @@ class Tails:
         self._live.add(session.connection)
         self._context.watch(session.connection)
         tenant.tails.setdefault(room, []).append(session)
+        self._watched(room)
         tenant.counters.tails.connected = len(self._live)
         return session
 
@@ -93,7 +108,9 @@ class Tails:
 
     def _forget(self, room: str, session: KeyedSession) -> None:
         watching = self._tenant.tails.get(room, [])
-        if session in watching:
-            watching.remove(session)
+        if session not in watching:
+            return
+        watching.remove(session)
         if not watching:
-            self._tenant.tails.pop(room, None)
+            del self._tenant.tails[room]
+            self._unwatched(room)
