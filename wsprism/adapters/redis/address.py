@@ -5,9 +5,10 @@ Pure. What is wrong with a url is said in our own words, without its password.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import Final
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, unquote
 
 from wsprism.errors import OperatorError
 
@@ -22,6 +23,8 @@ _OPTIONS: Final = {
     "unix": frozenset({"db"}),
     "sentinel": _TLS_OPTIONS | {"tls", "sentinel_user", "sentinel_password"},
 }
+# RFC 3986, Appendix B, without a fragment. Python's own division expects one host in an authority.
+_URL: Final = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?")
 _FORMS: Final = "redis://host:port/0, rediss://host:port/0, unix:///path or sentinel://host1,host2,host3/master"
 
 
@@ -71,22 +74,34 @@ class Address:
         return where if self.master is None else f"{self.master} of sentinel {where}"
 
 
+class _Parts(NamedTuple):
+    scheme: str
+    authority: str
+    path: str
+    query: str
+
+
 def parse_address(url: str) -> Address:
     """Raises OperatorError, which names what is wrong."""
-    try:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) if parts.query else {}
-    except ValueError:
-        raise _fault(f"it is no url: expected {_FORMS}") from None
+    if "#" in url:
+        raise _fault("it has a '#': in a user or password it is written %23")
+    if not url.isprintable() or " " in url:
+        raise _fault(f"it is no url: expected {_FORMS}")
+    found = _URL.fullmatch(url)
+    assert found is not None, "every text without a '#' matches"
+    scheme, *rest = (group or "" for group in found.groups())
+    parts = _Parts(scheme.lower(), *rest)
     known = _OPTIONS.get(parts.scheme)
     if known is None:
         raise _fault(f"the scheme {parts.scheme!r} is unknown: expected {_FORMS}")
-    if parts.fragment or "#" in url:
-        raise _fault("it has a '#': in a user or password it is written %23")
+    try:
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) if parts.query else {}
+    except ValueError:
+        raise _fault(f"it is no url: expected {_FORMS}") from None
     if unknown := sorted(set(options) - known):
         raise _fault(f"the option {unknown[0]!r} is unknown for {parts.scheme}://: {_listed(known)}")
-    user_part, _, hosts = parts.netloc.rpartition("@")
-    credentials = _credentials(user_part) if "@" in parts.netloc else None
+    user_part, _, hosts = parts.authority.rpartition("@")
+    credentials = _credentials(user_part) if "@" in parts.authority else None
     match parts.scheme:
         case "unix":
             return _unix(parts, hosts, credentials, options)
@@ -98,14 +113,14 @@ def parse_address(url: str) -> Address:
             return Address((endpoint,), _db(parts.path.removeprefix("/")), credentials, tls)
 
 
-def _unix(parts: SplitResult, hosts: str, credentials: Credentials | None, options: dict[str, str]) -> Address:
+def _unix(parts: _Parts, hosts: str, credentials: Credentials | None, options: dict[str, str]) -> Address:
     path = unquote(parts.path)
     if hosts or not path.startswith("/") or path == "/":
         raise _fault("a Unix socket is written with its whole path: unix:///run/redis/redis.sock?db=0")
     return Address((Endpoint(path=path),), _db(options.get("db", "")), credentials)
 
 
-def _sentinel(parts: SplitResult, hosts: str, credentials: Credentials | None, options: dict[str, str]) -> Address:
+def _sentinel(parts: _Parts, hosts: str, credentials: Credentials | None, options: dict[str, str]) -> Address:
     master, _, db = parts.path.removeprefix("/").partition("/")
     if not master:
         raise _fault("the name of the primary is missing: sentinel://host1,host2,host3/mymaster")
