@@ -23,6 +23,8 @@ from tests.redis_server import running_redis
 from wsprism.transport.front.exposition import of_workers
 
 FROM_PROMETHEUS = {"instance", "job"}
+OF_WORKERS = {"worker"}
+"""The parent of workers labels all their series with it."""
 OF_A_PARENT = {line.split()[2] for line in of_workers([]).splitlines() if line.startswith("# TYPE")}
 """Exposed by the parent of workers only; tests of workers look at it there."""
 OF_GUESTS = {"wsprism_service_fuel_total", "wsprism_alloc"}
@@ -82,7 +84,7 @@ async def _exposed(gateway: Running) -> Mapping[str, set[str]]:
                 text = await response.text()
             await asyncio.sleep(0.2)
     found: dict[str, set[str]] = defaultdict(set)
-    found |= {name: {"worker"} for name in OF_A_PARENT}
+    found |= dict.fromkeys(OF_A_PARENT, OF_WORKERS)
     for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? ", text, re.MULTILINE):
         found[name] |= set(re.findall(r'(\w+)="', labels))
     return found
@@ -110,7 +112,7 @@ async def test_every_metric_and_label_of_dashboards_and_alerts_exists(
         metrics = metrics_of(query)
         assert metrics <= exposed.keys(), query
         known = set().union(*(exposed[name] for name in metrics))
-        assert labels_of(query) <= known | FROM_PROMETHEUS, query
+        assert labels_of(query) <= known | FROM_PROMETHEUS | OF_WORKERS, query
 
 
 async def test_every_metric_of_the_runbook_exists(start_gateway: StartGateway, node: dict[str, object]) -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.components import program
-from tests.monitoring import ALERTS, CONFIG, DASHBOARDS
+from tests.monitoring import ALERTS, CONFIG, DASHBOARDS, alert_queries, dashboard_queries
 
 ROOT = CONFIG.parent
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -62,6 +62,14 @@ def test_panels_have_ids_of_their_own_and_say_what_they_show() -> None:
         panels = json.loads(path.read_text())["panels"]
         assert len({panel["id"] for panel in panels}) == len(panels)
         assert all(panel["description"] for panel in panels if panel["type"] != "row")
+
+
+def test_what_is_matched_by_instance_is_matched_by_worker_too() -> None:
+    """Several workers are one instance: Prometheus refuses to match many with many."""
+    queries = [*alert_queries(), *(query for path in DASHBOARDS for query in dashboard_queries(path))]
+    matched = [set(re.split(r", *", labels)) for query in queries for labels in re.findall(r"\bon *\(([^)]*)\)", query)]
+    assert matched
+    assert all("worker" in labels for labels in matched if "instance" in labels)
 
 
 def test_every_kernel_setting_exists() -> None:
