@@ -9,7 +9,7 @@ FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
 RUN python -m venv --without-pip /opt/wsprism \
-    && WSPRISM_COMPILE=1 python -m pip --python /opt/wsprism/bin/python install --no-cache-dir .
+    && WSPRISM_COMPILE=1 python -m pip --python /opt/wsprism/bin/python install --no-cache-dir '.[redis]'
 
 FROM ${PYTHON_IMAGE}
 RUN python -m pip uninstall --yes --root-user-action=ignore pip setuptools wheel \

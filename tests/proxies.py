@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.certificates import Certificate
 from tests.components import free_port, program, running
 
-__all__ = ["PROXIES", "Proxy", "run_proxy"]
+__all__ = ["PROXIES", "Proxy", "run_proxy", "run_proxy_of_nodes"]
 
 SHIPPED = Path(__file__).parents[1] / "config" / "proxies"
 
@@ -58,8 +58,21 @@ async def run_proxy(
         yield Proxy(f"https://127.0.0.1:{run.port}", process, directory, logs)
 
 
+@contextlib.asynccontextmanager
+async def run_proxy_of_nodes(directory: Path, nodes: Sequence[str]) -> AsyncIterator[Proxy]:
+    """The nginx of compose.nodes.yaml in front of two nodes, each ``host:port``."""
+    port, (one, two), output = free_port(), nodes, directory / "output.log"
+    site = _replaced(
+        "nginx-nodes.conf",
+        ("listen 8080", f"listen 127.0.0.1:{port}"),
+        ("server 172.30.80.11:8080", f"server {one}"),
+        ("server 172.30.80.12:8080", f"server {two}"),
+    )
+    async with running(*_nginx_of(directory, site), port=port, output=output) as process:
+        yield Proxy(f"http://127.0.0.1:{port}", process, directory, (output,))
+
+
 def _nginx(run: Run) -> tuple[str, ...]:
-    nginx = program("nginx")
     site = _replaced(
         "nginx.conf",
         ("listen 443 ssl", f"listen 127.0.0.1:{run.port} ssl"),
@@ -73,17 +86,22 @@ def _nginx(run: Run) -> tuple[str, ...]:
         ),
         ("proxy_read_timeout 75s", f"proxy_read_timeout {run.silence_s or 75}s"),
     )
-    (run.directory / "site.conf").write_text(site)
+    return _nginx_of(run.directory, site)
+
+
+def _nginx_of(directory: Path, site: str) -> tuple[str, ...]:
+    nginx = program("nginx")
+    (directory / "site.conf").write_text(site)
     temporary = "".join(
-        f"{kind}_temp_path {run.directory}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"{kind}_temp_path {directory}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     user = "user root;\n" if os.geteuid() == 0 else ""  # a worker must reach sockets in the test's own directory
-    main = run.directory / "nginx.conf"
+    main = directory / "nginx.conf"
     main.write_text(
-        f"{user}daemon off;\npid {run.directory}/nginx.pid;\nworker_processes 1;\nerror_log stderr warn;\n"
-        f"events {{ worker_connections 512; }}\nhttp {{\n{temporary}include {run.directory}/site.conf;\n}}\n"
+        f"{user}daemon off;\npid {directory}/nginx.pid;\nworker_processes 1;\nerror_log stderr warn;\n"
+        f"events {{ worker_connections 512; }}\nhttp {{\n{temporary}include {directory}/site.conf;\n}}\n"
     )
-    return nginx, "-p", str(run.directory), "-c", str(main)
+    return nginx, "-p", str(directory), "-c", str(main)
 
 
 def _haproxy(run: Run) -> tuple[str, ...]:

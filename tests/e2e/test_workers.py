@@ -17,7 +17,9 @@ import pytest
 
 from tests.client import Client, connect_url, until
 from tests.process import GatewayCommand
+from tests.redis_server import running_redis
 from tests.workers import KEY, answer, children, until_all_are_up, workers
+from wsprism.composition.advice import METRICS_OF_ONE
 
 pytestmark = pytest.mark.alone
 
@@ -227,6 +229,23 @@ async def test_more_than_one_without_a_broker_stops_the_start_and_the_check(
     code, said = await _run("check", str(path))
     assert code == 2
     assert "gateway.workers: needs gateway.broker" in said
+
+
+async def test_a_start_without_an_internal_listener_warns_once_that_metrics_are_one_workers(tmp_path: Path) -> None:
+    with running_redis() as redis:
+        config = (
+            f"version: 1\ngateway: {{listen: '127.0.0.1:0', broker: {{url: '{redis.url}'}}}}\n"
+            "logging: {format: json}\ntenants: [{id: acme, auth: {kind: dev}}]\n"
+        )
+        async with GatewayCommand(config, tmp_path, "--workers", "2") as gateway:
+            await gateway.logged(METRICS_OF_ONE)
+            gateway.signal(signal.SIGTERM)
+            assert await gateway.wait(15) == 0
+            assert sum(METRICS_OF_ONE in line for line in gateway.log) == 1
+    (tmp_path / "check.yaml").write_text(config.replace("broker:", "workers: 2, broker:"))
+    code, said = await _run("check", str(tmp_path / "check.yaml"))
+    assert code == 0
+    assert f"gateway.workers: warning: {METRICS_OF_ONE}" in said
 
 
 async def test_what_only_a_worker_finds_wrong_ends_the_start_and_is_said_once(tmp_path: Path) -> None:

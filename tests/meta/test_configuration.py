@@ -62,7 +62,7 @@ def test_the_schema_is_generated() -> None:
 
 
 SHIPPED = [path for path in sorted((ROOT / "config").glob("*.yaml")) if "\ntenants:" in path.read_text()]
-ENVIRONMENT = {"WSPRISM_API_KEY": "a-key", "WSPRISM_OPERATOR_KEY": "another"}
+ENVIRONMENT = {"WSPRISM_API_KEY": "a-key", "WSPRISM_OPERATOR_KEY": "another", "WSPRISM_NODE": "one"}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.name))

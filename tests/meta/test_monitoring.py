@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -15,7 +16,9 @@ from tests.components import program
 from tests.monitoring import ALERTS, CONFIG, DASHBOARDS, alert_queries, dashboard_queries
 
 ROOT = CONFIG.parent
-COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+COMPOSE = {name: yaml.safe_load((ROOT / name).read_text()) for name in ("compose.yaml", "compose.nodes.yaml")}
+NODES = COMPOSE["compose.nodes.yaml"]
+every_file = pytest.mark.parametrize("file", list(COMPOSE))
 KEYS = {"WSPRISM_API_KEY": "one", "WSPRISM_OPERATOR_KEY": "two"}
 
 
@@ -36,25 +39,51 @@ def test_every_alert_is_tried_firing_and_quiet() -> None:
     assert sorted(tried) == sorted((rule["alert"], fires) for rule in ALERTS for fires in (True, False))
 
 
-def test_compose_takes_the_file_and_wants_the_keys() -> None:
-    command = [program("docker-compose"), "-f", str(ROOT / "compose.yaml"), "config", "--quiet"]
+@every_file
+def test_compose_takes_the_file_and_wants_the_keys(file: str) -> None:
+    command = [program("docker-compose"), "-f", str(ROOT / file), "config", "--quiet"]
     for keys, works in ((KEYS, True), ({}, False)):
         told = subprocess.run(command, env=os.environ | keys, capture_output=True, text=True, check=False)
         assert (told.returncode == 0) is works, told.stderr
 
 
-def test_what_compose_mounts_is_there() -> None:
-    mounts = [mount for service in COMPOSE["services"].values() for mount in service.get("volumes", ())]
+@every_file
+def test_what_compose_mounts_is_there(file: str) -> None:
+    mounts = [mount for service in COMPOSE[file]["services"].values() for mount in service.get("volumes", ())]
     sources = {mount.split(":")[0] for mount in mounts}
     assert {source for source in sources if source.startswith("./") and not (ROOT / source).exists()} == set()
-    assert {source for source in sources if not source.startswith("./")} == set(COMPOSE["volumes"])
+    assert {source for source in sources if not source.startswith("./")} == set(COMPOSE[file]["volumes"])
 
 
-def test_compose_pins_images_and_sets_what_the_configuration_reads() -> None:
-    services = COMPOSE["services"]
-    assert all(re.search(r":v?\d+\.\d+", one["image"]) for name, one in services.items() if name != "gateway")
-    read = set(re.findall(r"\$\{(\w+)", (CONFIG / "production.yaml").read_text()))
-    assert set(services["gateway"]["environment"]) == read
+@every_file
+def test_compose_pins_images_and_sets_what_the_configuration_reads(file: str) -> None:
+    services = COMPOSE[file]["services"]
+    assert all(re.search(r":v?\d+\.\d+", one["image"]) for one in services.values() if "build" not in one)
+    for gateway in (one for one in services.values() if "build" in one):
+        [mount] = gateway["volumes"]
+        read = set(re.findall(r"\$\{(\w+)", (ROOT / mount.split(":")[0]).read_text()))
+        assert set(gateway["environment"]) == read
+
+
+def test_the_proxy_of_nodes_asks_them_where_they_are_and_is_believed_by_them() -> None:
+    services = NODES["services"]
+    proxy, one, two = (services[name]["networks"]["front"]["ipv4_address"] for name in ("proxy", "one", "two"))
+    asked = re.findall(r"^    server (\S+):8080 ", (CONFIG / "proxies" / "nginx-nodes.conf").read_text(), re.MULTILINE)
+    assert asked == [one, two]
+    network = ipaddress.ip_network(NODES["networks"]["front"]["ipam"]["config"][0]["subnet"])
+    assert all(ipaddress.ip_address(address) in network for address in (proxy, one, two))
+    nodes = [services["one"]["environment"], services["two"]["environment"]]
+    assert [node["WSPRISM_PROXY_NETWORK"] for node in nodes] == [f"{proxy}/32"] * 2
+    assert len({node["WSPRISM_NODE"] for node in nodes}) == 2
+
+
+def test_only_nodes_reach_the_redis_of_nodes_which_forgets_nothing() -> None:
+    services = NODES["services"]
+    assert NODES["networks"]["broker"]["internal"] is True
+    assert {name for name, one in services.items() if "broker" in one["networks"]} == {"one", "two", "redis"}
+    assert services["redis"]["networks"] == ["broker"]
+    assert "ports" not in services["redis"]
+    assert "noeviction" in services["redis"]["command"]
 
 
 def test_panels_have_ids_of_their_own_and_say_what_they_show() -> None:

@@ -31,6 +31,10 @@ def test_the_image_is_pinned_small_and_not_root() -> None:
     assert json.loads(entrypoint[1]) == ["wsprism"]
 
 
+def test_the_image_can_be_a_node_and_have_workers() -> None:
+    assert re.search(r"pip .*install .*'\.\[redis\]'$", DOCKERFILE, re.MULTILINE)
+
+
 def test_what_the_image_copies_reaches_the_engine() -> None:
     patterns = (ROOT / ".dockerignore").read_text().splitlines()
     assert patterns[1] == "*"

@@ -30,10 +30,13 @@ from wsprism.settings import (
     WebhookServiceSettings,
 )
 
-__all__ = ["VALUES_OF_NODES", "Advice", "advise", "log_advice"]
+__all__ = ["METRICS_OF_ONE", "VALUES_OF_NODES", "Advice", "advise", "log_advice"]
 
 NOBODY_MINTS: Final = "no ticket can be minted: it takes gateway.internal.listen and an API key for this tenant"
 VALUES_OF_NODES: Final = "each node keeps values of its own: members of a room on several nodes see different ones"
+METRICS_OF_ONE: Final = (
+    "/metrics and /readyz are those of whichever worker answers: set gateway.internal.listen, which is one for all"
+)
 SAFE_KEY_CHARACTERS: Final = 16
 _NARROW_PREFIX: Final = 8
 
@@ -51,8 +54,12 @@ class Advice:
     entry: str | None = None
 
 
-def advise(settings: Settings) -> Iterator[Advice]:
-    """All warnings: the gateway's own part, then tenant by tenant."""
+def advise(settings: Settings, several: bool | None = None) -> Iterator[Advice]:
+    """All warnings: the gateway's own part, then tenant by tenant. ``several`` workers, if not as
+    the file says."""
+    gateway = settings.gateway
+    if (gateway.workers != 1 if several is None else several) and gateway.internal.listen is None:
+        yield Advice(None, ("gateway", "workers"), METRICS_OF_ONE)
     for where, warning, subject in _of_gateway(settings.gateway, [tenant.id for tenant in settings.tenants]):
         yield Advice(None, ("gateway", *where), warning, subject)
     public = not settings.gateway.listen.is_loopback
@@ -177,9 +184,9 @@ def _of_url(key: str, url: str) -> Iterator[tuple[tuple[str, ...], str]]:
         yield (key,), "the way to this server is not encrypted: whoever is on it can let anybody in"
 
 
-def log_advice(settings: Settings) -> None:
+def log_advice(settings: Settings, several: bool | None = None) -> None:
     """One warning in the log for each."""
-    for advice in advise(settings):
+    for advice in advise(settings, several):
         about = ({"tenant": advice.tenant} if advice.tenant is not None else {"key": render_path(advice.path)}) | (
             {"entry": advice.entry} if advice.entry is not None else {}
         )

@@ -125,4 +125,4 @@ def _announce(settings: Settings, process: GatewayProcess, announce: Callable[[s
         _log.info(line)
         if announce is not None:
             announce(line)
-    log_advice(settings)
+    log_advice(settings, several=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsprism.composition.advice import NOBODY_MINTS, VALUES_OF_NODES, advise
+from wsprism.composition.advice import METRICS_OF_ONE, NOBODY_MINTS, VALUES_OF_NODES, advise
 from wsprism.config_file import render_path
 from wsprism.settings import Settings
 
@@ -75,6 +75,28 @@ def test_api_keys_that_can_be_guessed_or_open_nothing_are_warned_of() -> None:
     assert message == "the key has 5 characters, and can be guessed: 16 or more are safe"
     assert [path for path, *_ in warned(internal({"tenants": []}))] == ["gateway.internal.api_keys[0].tenants"]
     assert [path for path, *_ in warned(internal({}, listen=None))] == ["gateway.internal.api_keys"]
+
+
+@pytest.mark.parametrize(
+    ("in_file", "several", "listen", "is_warned"),
+    [
+        (1, None, None, False),
+        (4, None, None, True),
+        (0, None, None, True),
+        (4, None, "127.0.0.1:1", False),
+        (1, True, None, True),
+        (4, False, None, False),
+        (1, True, "127.0.0.1:1", False),
+    ],
+)
+def test_workers_whose_metrics_nobody_sums_are_warned_of(
+    in_file: int, several: bool | None, listen: str | None, is_warned: bool
+) -> None:
+    gateway = {"listen": "127.0.0.1:0", "workers": in_file, "broker": {"url": "redis://a"}, **internal(listen=listen)}
+    tenant = {"id": "acme", "auth": {"kind": "dev"}}
+    settings = Settings.model_validate({"version": 1, "gateway": gateway, "tenants": [tenant]})
+    found = [(render_path(one.path), one.message) for one in advise(settings, several)]
+    assert found == ([("gateway.workers", METRICS_OF_ONE)] if is_warned else [])
 
 
 def test_an_api_key_for_a_tenant_that_is_not_there_is_warned_of() -> None:

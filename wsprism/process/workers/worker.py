@@ -56,7 +56,7 @@ async def serve_worker(
         tasks = [loop.create_task(orders.follow()), loop.create_task(_tell(process, channel))]
         raise_open_files(settings)
         if seat.number == 1:
-            log_advice(settings)
+            log_advice(settings, several=True)
         settle_interpreter()
         await process.drain_begun.wait()
         await process.drain()
