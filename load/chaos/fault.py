@@ -31,7 +31,7 @@ class Epochs(Enum):
 class Fault:
     """``shows`` is what it is about, in a line. ``nobody_dies``: no node may be taken for dead in it.
 
-    ``forgets``: Redis loses what it was told, revocations with it; one is made afterwards then, else in the middle.
+    ``forgets``: Redis loses what it was told. The revocation is made before that then, else in the middle.
     """
 
     name: str
@@ -68,14 +68,15 @@ async def carry_out(fault: Fault, seed: int) -> Outcome:
         async with running_world(fault.setup, account, seed) as world:
             await asyncio.sleep(_WARM_UP_S)
             before = await world.figures()
-            revoked = None if fault.forgets else asyncio.create_task(world.revoke())
+            revoked = asyncio.create_task(world.revoke())
             try:
+                if fault.forgets:
+                    await revoked
                 await fault.do(world)
                 ended = time.monotonic()
-                await (world.revoke() if revoked is None else revoked)
+                await revoked
             finally:
-                if revoked is not None:
-                    revoked.cancel()
+                revoked.cancel()
             await world.settle()
             settled_s = time.monotonic() - ended
             await world.check()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from wsprism.adapters.redis.connection import RedisConnection
@@ -12,6 +11,7 @@ from wsprism.adapters.redis.control import ControlFollower
 from wsprism.adapters.redis.framing import framed
 from wsprism.adapters.redis.node_answers import NodeAnswers
 from wsprism.adapters.redis.protocol import Word
+from wsprism.adapters.redis.revocations import KnownRevocations, Restoring
 from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.session_calls import Depart, Join, Open, RevokeCall, revocable
 from wsprism.adapters.redis.shared_state import RedisSharedState
@@ -43,6 +43,8 @@ class RedisRegistry(RedisSharedState):
         super().__init__(node, prefix)
         self._surveys = Surveys(self)
         self._answers = NodeAnswers(line)
+        self.known = KnownRevocations()
+        self._restoring = Restoring(node, prefix, self.known)
         self._revocations_behind: int | None = 0
         """None: this node has heard of all."""
         self._unsure: list[tuple[SessionKey, str]] = []
@@ -105,9 +107,14 @@ class RedisRegistry(RedisSharedState):
         reason: str,
         done: Callable[[int | Denied | Unavailable], object],
     ) -> None:
+        def answered(answer: int | Denied | Unavailable, nodes: frozenset[bytes]) -> None:
+            if isinstance(answer, int) and until_s > 0:
+                self.known.told(what, name, until_s, reason)
+            self._once_in_force(done, answer, nodes)
+
         about = (what.value, name, int(until_s * 1000), reason, MAX_REVOCATIONS)
         arguments = (self.incarnation, self.next_number(), *about)
-        self._add((what, name), RevokeCall(arguments, until_s <= 0, partial(self._once_in_force, done)))
+        self._add((what, name), RevokeCall(arguments, until_s <= 0, answered))
 
     def end(
         self, keys: Sequence[SessionKey], code: int, reason: str, done: Callable[[int | Unavailable], object]
@@ -166,11 +173,20 @@ class RedisRegistry(RedisSharedState):
 
     def up(self, desk: RedisConnection, line: RedisConnection, control_at: int) -> None:
         """There are connections and a lease; ``control_at`` is where the stream stood when that was taken."""
-        self.connection = desk
-        if self._known_as != self.incarnation:
+        if self._known_as == self.incarnation:
+            self._go_on(desk, line)
+            return
+
+        def restored() -> None:
             self._begin_anew()
             self.follower.begin(control_at)
             self._revocations_behind = 0
+            self._go_on(desk, line)
+
+        self._restoring.begin(desk, restored)
+
+    def _go_on(self, desk: RedisConnection, line: RedisConnection) -> None:
+        self.connection = desk
         self._send_lines()
         self._pay()
         self.follower.up(line)
@@ -184,6 +200,7 @@ class RedisRegistry(RedisSharedState):
     def down(self) -> None:
         """They are lost."""
         self.connection = None
+        self._restoring.stop()
         self.follower.down()
         self._surveys.down()
         self._give_up_unsent()
@@ -196,8 +213,10 @@ class RedisRegistry(RedisSharedState):
             case [b"kick", node, user, sid, generation, reason, by] if node == me != by:
                 key, why = SessionKey(user.decode(), sid.decode(), int(generation)), reason.decode()
                 self._say(lambda: self._end(key, why))
-            case [b"revoke", what, name, until] if until.isdigit():
+            case [b"revoke", what, name, until, reason, said] if until.isdigit() and said.isdigit():
                 revoked, listener, whose, until_s = revocable(what), self.listener, name.decode(), int(until) / 1000
+                if revoked is not None:
+                    self.known.told(revoked, whose, until_s, reason.decode(), int(said))
                 if revoked is not None and listener is not None:
                     self._say(lambda: listener.revoked(revoked, whose, until_s))
             case [b"end", node, user, sid, generation, code, reason] if node == me and code.isdigit():
@@ -260,6 +279,8 @@ class RedisRegistry(RedisSharedState):
             if isinstance(page, Unavailable):
                 return
             self._revocations_behind = page.behind
+            for one in page.items:
+                self.known.told(one.what, one.name, one.until_s, one.reason)
             if self.listener is not None:
                 self.listener.learned(page.items)
             self._hear_revocations()

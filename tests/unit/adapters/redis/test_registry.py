@@ -339,7 +339,7 @@ async def test_what_is_said_of_a_session_before_its_opening_is_answered_is_said_
         calls = [line._calls[0] for line in tenant.registry._lines.values()]
         sid = next(call.sid for call in calls if isinstance(call, Open))
         tenant.registry.control([b"kick", me, b"ann", sid.encode(), b"1", b"replaced", b"99"])
-        tenant.registry.control([b"revoke", b"user", b"bob", b"4000000000000"])
+        tenant.registry.control([b"revoke", b"user", b"bob", b"4000000000000", b"", b"1"])
         assert tenant.heard == [(Revocable.USER, "bob")]
         opened = [(await one).key for one in openings]
         await until(lambda: (opened[0], "replaced") in tenant.heard)

@@ -80,3 +80,52 @@ local function remove(key, session, most)
   return #rooms, true
 end
 
+
+-- Who is locked out; a name is `user:`, `sid:` or `token_id:` and whose it is.
+--   rev      sorted set: name by the end in ms    revo  sorted set: name by the number of the word on it; rc the last one
+--   revr     hash: name -> reason                 lifted:<name>  when it was let in again, for a day at most
+local function forget_revocation(name)
+  redis.call('ZREM', T .. 'rev', name)
+  redis.call('ZREM', T .. 'revo', name)
+  redis.call('HDEL', T .. 'revr', name)
+end
+
+-- Those that are over, some of them.
+local function forget_revocations(now)
+  for _, over in ipairs(redis.call('ZRANGEBYSCORE', T .. 'rev', '-inf', now, 'LIMIT', 0, 1000)) do
+    forget_revocation(over)
+  end
+end
+
+-- Nobody of that name opens a session until then, and those that are there are ended: how many, and the incarnations that
+-- had them. Every node is told.
+local function lock_out(what, whose, ends, reason, said)
+  local name = what .. ':' .. whose
+  redis.call('ZADD', T .. 'rev', ends, name)
+  redis.call('ZADD', T .. 'revo', redis.call('INCR', T .. 'rc'), name)
+  redis.call('HSET', T .. 'revr', name, reason)
+  redis.call('DEL', T .. 'lifted:' .. name)
+  local keys
+  if what == 'user' then
+    keys = redis.call('ZRANGE', T .. 'us:' .. whose, 0, -1)
+    for at, sid in ipairs(keys) do
+      keys[at] = joined(whose, sid)
+    end
+  else
+    keys = redis.call('SMEMBERS', T .. (what == 'sid' and 'bs:' or 'bt:') .. whose)
+  end
+  local ended, nodes = 0, {}
+  for _, key in ipairs(keys) do
+    local session = session_of(key)
+    if session then
+      remove(key, session, 1000000)
+      ended = ended + 1
+      if not nodes[session.node] then
+        nodes[session.node] = true
+        nodes[#nodes + 1] = session.node
+      end
+    end
+  end
+  control({'revoke', what, whose, ends, reason, said})
+  return ended, nodes
+end
