@@ -49,7 +49,10 @@ async def test_nodes_see_each_other_and_who_has_another_configuration(
             gateway = {"broker": {"url": redis.url}, "node": node}
             _, api = await start_with_api(start_gateway, acme={"limits": {"max_rooms_per_user": most}}, gateway=gateway)
             apis.append(api)
-        _, told = await until(lambda: get(apis[0]), lambda answer: len(answer[1].get("items", ())) == 3)
+        _, told = await until(
+            lambda: get(apis[0]),
+            lambda answer: len(found := answer[1].get("items", ())) == 3 and any(one["differs"] for one in found),
+        )
         assert [(one["name"], one["differs"]) for one in told["items"]] == [("n1", False), ("n2", False), ("n3", True)]
         assert all(one["lease_age_ms"] < 3000 for one in told["items"])
         assert len({one["incarnation"] for one in told["items"]}) == 3

@@ -87,7 +87,7 @@ class ClusterNode:
         self._told = False
         self._times_told = 0
         self._was_there = False
-        self._nodes = NodeList(redis.nodes)
+        self._nodes = NodeList(redis.nodes, redis.options.lease_ms)
         self._looked_at = scheduler.now()
         redis.on_away = self._on_away
         redis.on_isolated = self._on_isolated

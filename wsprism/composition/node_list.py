@@ -22,6 +22,9 @@ _log = logging.getLogger("wsprism.gateway")
 MOST_NAMES: Final = 256
 """So many nodes at most are series of their own."""
 
+_SILENT: Final = 0.5
+"""Who was not heard for so much of a lease is not compared: a living node is heard every 0.3 of it."""
+
 _UNKNOWN: Final = "?"
 
 
@@ -59,10 +62,14 @@ def described(own: OwnFigures) -> bytes:
 class NodeList:
     """``look`` now and then; ``ask`` is how Redis is asked."""
 
-    def __init__(self, ask: Callable[[Callable[[Sequence[SeenNode] | Unavailable], object]], object]) -> None:
+    def __init__(
+        self, ask: Callable[[Callable[[Sequence[SeenNode] | Unavailable], object]], object], lease_ms: int
+    ) -> None:
         self._ask = ask
+        self._lease_ms = lease_ms
+        self._differed: frozenset[int] = frozenset()
         self.differing: Mapping[str, bool] = {}
-        """By name, as of the last look."""
+        """By name, as of the last two looks: nodes say what they have by and by, also after a reload of all."""
 
     def look(self) -> None:
         """Ask, and say in the log when others differ than before."""
@@ -70,15 +77,17 @@ class NodeList:
 
     def ask(self, done: Callable[[list[NodeInfo] | Unavailable], object]) -> None:
         """All of them now, by name."""
-        self._ask(lambda seen: done(seen if isinstance(seen, Unavailable) else infos(seen)))
+        self._ask(lambda seen: done(seen if isinstance(seen, Unavailable) else infos(seen, self._lease_ms)))
 
     def _looked(self, seen: Sequence[SeenNode] | Unavailable) -> None:
         if isinstance(seen, Unavailable):
             return
         before = {name for name, differs in self.differing.items() if differs}
+        nodes = infos(seen, self._lease_ms)
         found: dict[str, bool] = {}
-        for one in infos(seen)[:MOST_NAMES]:
-            found[one.name] = found.get(one.name, False) or one.differs
+        for one in nodes[:MOST_NAMES]:
+            found[one.name] = found.get(one.name, False) or (one.differs and one.incarnation in self._differed)
+        self._differed = frozenset(one.incarnation for one in nodes if one.differs)
         self.differing = found
         now = {name for name, differs in found.items() if differs}
         if now == before:
@@ -89,10 +98,11 @@ class NodeList:
             _log.info("all nodes have the same configuration again")
 
 
-def infos(seen: Sequence[SeenNode]) -> list[NodeInfo]:
+def infos(seen: Sequence[SeenNode], lease_ms: int) -> list[NodeInfo]:
     """By name and incarnation; what a node of another version says differently is left open."""
     about = {one.incarnation: _about(one.about) for one in seen}
-    differing = who_differs({number: str(one["configuration_hash"]) for number, one in about.items()})
+    heard = (one.incarnation for one in seen if one.lease_age_ms <= _SILENT * lease_ms)
+    differing = who_differs({number: str(about[number]["configuration_hash"]) for number in heard})
     found = [
         NodeInfo(
             lease_age_ms=one.lease_age_ms,

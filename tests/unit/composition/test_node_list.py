@@ -13,6 +13,8 @@ from wsprism.composition.node_list import NodeList, OwnFigures, SeenNode, descri
 from wsprism.ports import Unavailable
 from wsprism.realtime.view import NodeInfo
 
+LEASE_MS = 10_000
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -37,7 +39,7 @@ def says(name: str, configuration: str) -> bytes:
 
 def asked(redis: Redis) -> list[NodeInfo] | Unavailable:
     found: list[list[NodeInfo] | Unavailable] = []
-    NodeList(redis).ask(found.append)
+    NodeList(redis, LEASE_MS).ask(found.append)
     return found[0]
 
 
@@ -66,8 +68,8 @@ def test_what_cannot_be_asked_is_told() -> None:
 def test_who_differs_is_logged_once_and_that_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     redis = Redis(Seen(1, says("a", "x")), Seen(2, says("b", "x")), Seen(3, says("c", "y")))
-    nodes = NodeList(redis)
-    for _ in range(3):
+    nodes = NodeList(redis, LEASE_MS)
+    for _ in range(4):
         nodes.look()
     assert [(one.message, one.__dict__["nodes"]) for one in caplog.records] == [
         ("nodes have another configuration than most", ["c"])
@@ -81,6 +83,33 @@ def test_who_differs_is_logged_once_and_that_it_is_over(caplog: pytest.LogCaptur
 
 
 def test_two_of_one_name_are_one_series() -> None:
-    nodes = NodeList(Redis(Seen(1, says("a", "x")), Seen(2, says("a", "y")), Seen(3, says("b", "x"))))
+    nodes = NodeList(Redis(Seen(1, says("a", "x")), Seen(2, says("a", "y")), Seen(3, says("b", "x"))), LEASE_MS)
+    nodes.look()
     nodes.look()
     assert nodes.differing == {"a": True, "b": False}
+
+
+def test_a_node_that_is_silent_is_not_compared_with_those_that_live() -> None:
+    dead = Seen(1, says("a", "old"), lease_age_ms=5_001)
+    found = asked(Redis(dead, Seen(2, says("a", "new")), Seen(3, says("b", "new"))))
+    assert isinstance(found, list)
+    assert [(one.incarnation, one.differs) for one in found] == [(1, False), (2, False), (3, False)]
+
+
+def test_silent_nodes_are_not_the_most() -> None:
+    dead = [Seen(number, says(f"old-{number}", "old"), lease_age_ms=20_000) for number in (1, 2, 3)]
+    found = asked(Redis(*dead, Seen(4, says("a", "new"))))
+    assert isinstance(found, list)
+    assert not any(one.differs for one in found)
+
+
+def test_nodes_that_reload_one_after_the_other_are_not_named(caplog: pytest.LogCaptureFixture) -> None:
+    redis = Redis(Seen(1, says("a", "old")), Seen(2, says("b", "old")))
+    nodes = NodeList(redis, LEASE_MS)
+    nodes.look()
+    redis.seen = (Seen(1, says("a", "old")), Seen(2, says("b", "new")))
+    nodes.look()
+    redis.seen = (Seen(1, says("a", "new")), Seen(2, says("b", "new")))
+    nodes.look()
+    assert nodes.differing == {"a": False, "b": False}
+    assert not caplog.records

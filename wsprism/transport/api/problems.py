@@ -37,7 +37,7 @@ CODES: Final = {
 """The code that goes with a status, unless a problem names another."""
 
 _DETAILS: Final = {
-    Reason.BROKER_AWAY: "the other nodes cannot be reached now; nothing was done",
+    Reason.BROKER_AWAY: "the broker that the nodes share cannot be reached now; nothing was done",
     Reason.ROOM_FULL: "the room is full",
     Reason.TOO_MANY_ROOMS: "the tenant has no room for another room",
     Reason.TOO_MANY_ROOMS_PER_USER: "too many rooms of this user",
