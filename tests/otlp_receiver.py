@@ -36,6 +36,12 @@ class Received:
             for span in of_scope.spans
         ]
 
+    def tellers(self) -> list[dict[str, Any]]:
+        """Of each export of metrics so far, and of each of traces, who told it: the attributes of its resource."""
+        of_metrics = [one.resource for request in self.metrics for one in request.resource_metrics]
+        of_traces = [one.resource for request in self.traces for one in request.resource_spans]
+        return [attributes(one) for one in of_metrics + of_traces]
+
     def metrics_by_name(self) -> dict[str, Any]:
         """The metrics of the last export."""
         if not self.metrics:

@@ -26,6 +26,7 @@ gateway:
   workers: {workers}
   node: {{name: eu, lease_ms: 3000}}
   broker: {{url: "${{REDIS}}"}}
+  metrics: {metrics}
   internal: {{listen: "127.0.0.1:0", api_keys: [{{name: all, key: "{key}"}}]}}
 logging: {{format: json}}
 tenants:
@@ -38,10 +39,16 @@ tenants:
 
 @asynccontextmanager
 async def workers(
-    directory: Path, count: int, *options: str, listen: str = "127.0.0.1:0", grace_ms: int = 300, **environment: str
+    directory: Path,
+    count: int,
+    *options: str,
+    listen: str = "127.0.0.1:0",
+    grace_ms: int = 300,
+    metrics: str = "{}",
+    **environment: str,
 ) -> AsyncIterator[GatewayCommand]:
     """All of them are up."""
-    config = _CONFIG.format(listen=listen, workers=count, grace_ms=grace_ms, key=KEY)
+    config = _CONFIG.format(listen=listen, workers=count, grace_ms=grace_ms, metrics=metrics, key=KEY)
     with running_redis() as redis:
         command = GatewayCommand(config, directory, *options, environment={"REDIS": redis.url} | environment)
         async with command as gateway:

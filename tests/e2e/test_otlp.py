@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.client import Client, until
 from tests.components import free_port
 from tests.conftest import StartGateway
 from tests.otlp_receiver import RECEIVERS, Received, attributes
+from tests.workers import workers
 
 PROTOCOLS = sorted(RECEIVERS)
 STAGES = ["policy", "service", "dispatch", "room", "enqueue", "write"]
@@ -75,6 +77,28 @@ async def test_metrics_are_exported_with_their_histograms(start_gateway: StartGa
             assert len(handshakes.bucket_counts) == len(handshakes.explicit_bounds) + 1
             assert exported["wsprism_handshake_duration"].unit == "s"
         await gateway.process.stop()
+
+
+async def test_every_export_says_which_node_it_is_of(start_gateway: StartGateway) -> None:
+    async with RECEIVERS["http"]() as received:
+        to = {"metrics": {"otlp_endpoint": received.endpoint, "interval_s": 3600}, "node": {"name": "eu-1"}}
+        gateway = await start_gateway(gateway=tracing(received, "http") | to)
+        await a_conversation(gateway.base)
+        await gateway.process.stop()
+        assert received.metrics
+        assert received.traces
+        assert {one["wsprism.node"] for one in received.tellers()} == {"eu-1"}
+        assert len({one["service.instance.id"] for one in received.tellers()}) == 1
+
+
+async def test_each_worker_is_an_instance_of_its_own(tmp_path: Path) -> None:
+    async with RECEIVERS["http"]() as received:
+        metrics = f'{{otlp_endpoint: "{received.endpoint}", interval_s: 1}}'
+        async with workers(tmp_path, 2, metrics=metrics):
+            await until(lambda: len({one["wsprism.node"] for one in received.tellers()}) == 2)
+        tellers = {(one["wsprism.node"], one["service.instance.id"]) for one in received.tellers()}
+        assert {node for node, _ in tellers} == {"eu-1", "eu-2"}
+        assert len({instance for _, instance in tellers}) == 2
 
 
 async def test_what_is_left_is_exported_at_the_end(start_gateway: StartGateway) -> None:

@@ -82,7 +82,10 @@ class GatewayProcess:
         gateway = settings.gateway
         self.certificate = Certificate(gateway.tls, loop) if gateway.tls.cert_file is not None else None
         self.counters = GatewayCounters()
-        self._tracing, exporter = build_telemetry(gateway, self.counters)
+        self._seat = seat
+        worker = None if seat is None else seat.number
+        self._node_name = node_name(gateway.node, worker)
+        self._tracing, exporter = build_telemetry(gateway, self.counters, self._node_name)
         self.sampler = Sampler(self._tracing, gateway.tracing.sample_ratio)
         scheduler = self._scheduler = LoopScheduler(loop)
         self.vitals = Vitals(scheduler)
@@ -95,9 +98,6 @@ class GatewayProcess:
             soon=self._system.after_turns,
         )
         code = self._code = ServiceCode() if code is None else code
-        self._seat = seat
-        worker = None if seat is None else seat.number
-        self._node_name = node_name(gateway.node, worker)
         self._shared_hash = "", ""
         self.node = (
             build_node(gateway, scheduler, lambda: self._tenants.values(), self._own_figures, worker)
@@ -147,7 +147,7 @@ class GatewayProcess:
         self._reloader = Reloader(
             settings, file or "", lambda content: _read(file, code, content), self._parts, self.counters
         )
-        self._metrics = Metrics(self, exporter, gateway.metrics.interval_s)
+        self._metrics = Metrics(self, exporter, gateway.metrics.interval_s, self._node_name)
         self._drain: Drain | None = None
         self._drain_began_at = 0.0
         self.drain_begun = asyncio.Event()

@@ -13,9 +13,11 @@ __all__ = ["build_telemetry"]
 
 
 def build_telemetry(
-    gateway: GatewaySettings, counters: GatewayCounters
+    gateway: GatewaySettings, counters: GatewayCounters, node: str
 ) -> tuple[Tracing | None, MetricExporter | None]:
-    """What exports traces, and what exports metrics besides ``/metrics``; None for what is not configured."""
+    """What exports traces, and what exports metrics besides ``/metrics``; None for what is not configured. ``node`` is
+    what operators call this process.
+    """
     failures = Failures(counters.exports_failed)
     tracing = None
     settings = gateway.tracing
@@ -23,7 +25,7 @@ def build_telemetry(
     if endpoint is not None:
         headers = {name: secret.get_secret_value() for name, secret in settings.headers.items()}
         tracing = Tracing(
-            lambda on_taken: span_exporter(endpoint, settings.protocol, headers, failures, on_taken), counters
+            lambda on_taken: span_exporter(endpoint, settings.protocol, headers, failures, on_taken), counters, node
         )
     to = gateway.metrics.otlp_endpoint
     return tracing, metric_exporter(to, failures) if to is not None else None

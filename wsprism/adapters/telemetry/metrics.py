@@ -47,10 +47,12 @@ _UNBOUNDED: Final[CardinalityLimits] = {ObservableCounter: 2**31, ObservableGaug
 class Metrics:
     """Owns the meter provider of one gateway. ``exporter`` gets everything every ``interval_s`` seconds, once started.
 
-    Only the event loop calls it.
+    ``node`` is what operators call this process. Only the event loop calls it.
     """
 
-    def __init__(self, view: GatewayView, exporter: MetricExporter | None = None, interval_s: float = 15.0) -> None:
+    def __init__(
+        self, view: GatewayView, exporter: MetricExporter | None = None, interval_s: float = 15.0, node: str = ""
+    ) -> None:
         self._view = view
         self._interval_s = interval_s
         self._copy = threading.local()
@@ -71,7 +73,7 @@ class Metrics:
                 HistogramExporter(exporter, self._snapshot), math.inf, cardinality_limits=_UNBOUNDED
             )
             readers.append(self._exporting)
-        self._provider = MeterProvider(metric_readers=readers, resource=resource(), shutdown_on_exit=False)
+        self._provider = MeterProvider(metric_readers=readers, resource=resource(node), shutdown_on_exit=False)
         self._register(self._provider.get_meter("wsprism", __version__))
         self._rendering: asyncio.Task[bytes] | None = None
         self._exports: asyncio.Task[None] | None = None

@@ -29,9 +29,10 @@ SHUTDOWN_TIMEOUT_S: Final = 2.0
 QUIET_S: Final = 60.0
 
 
-def resource() -> Resource:
-    """Who it is that tells."""
-    return Resource.create({"service.name": "wsprism", "service.version": __version__})
+def resource(node: str = "") -> Resource:
+    """Who it is that tells. ``node`` is what operators call it; its ``service.instance.id`` is the library's."""
+    of_node = {"wsprism.node": node} if node else {}
+    return Resource.create({"service.name": "wsprism", "service.version": __version__} | of_node)
 
 
 class Failures:

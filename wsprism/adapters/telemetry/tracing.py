@@ -48,9 +48,16 @@ _Trace = MessageTrace | ConnectionTrace | CallTrace
 
 
 class Tracing:
-    """A ``Tracer``. ``exporter(on_taken)`` makes the span exporter, which reports each batch that it takes."""
+    """A ``Tracer``. ``exporter(on_taken)`` makes the span exporter, which reports each batch that it takes. ``node`` is
+    what operators call this process.
+    """
 
-    def __init__(self, exporter: Callable[[Callable[[int], None]], SpanExporter], counters: GatewayCounters) -> None:
+    def __init__(
+        self,
+        exporter: Callable[[Callable[[int], None]], SpanExporter],
+        counters: GatewayCounters,
+        node: str = "",
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._counters = counters
         self._waiting: list[_Trace] = []
@@ -64,7 +71,7 @@ class Tracing:
             max_export_batch_size=MOST_SPANS_IN_EXPORT,
             schedule_delay_millis=100,
         )
-        self._resource = resource()
+        self._resource = resource(node)
         self._scope = InstrumentationScope("wsprism", __version__)
 
     def message_done(self, trace: MessageTrace) -> None:
