@@ -13,7 +13,7 @@ from typing import Any
 from actors import Actor, ActorRef, Deferred, Directive, MailboxSpec, Supervision, Terminated
 from qos import OutboundQueue
 from wsprism.policy.decisions import Denied, Reason
-from wsprism.policy.sessions import Deny
+from wsprism.policy.sessions import Deny, EvictReason
 from wsprism.policy.values import ValueTable
 from wsprism.ports import SessionKey
 from wsprism.protocol import sysmsg
@@ -193,6 +193,7 @@ class Tenant(Actor):
 
     def kick(self, session: Session, reason: str) -> None:
         """It gives way to others."""
+        session.superseded = session.superseded or reason == EvictReason.REPLACED.value
         self.tenant.counters.kicked[reason] += 1
         self.disconnect(session, CloseCode.KICKED, reason)
 

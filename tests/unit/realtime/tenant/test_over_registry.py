@@ -80,6 +80,14 @@ async def test_the_same_sid_is_replaced_on_another_node_and_on_the_same(make: Ma
     assert counted(cluster) == (1, 0)
 
 
+async def test_the_backend_is_told_that_a_newer_session_took_its_place_on_another_node(make: Make) -> None:
+    cluster = make(policy={"sessions": {"max_sessions_per_user": 1, "on_exceed": "kick_oldest"}})
+    first = await cluster.connect(0, "ann", "s")
+    second = await cluster.connect(1, "ann", "s")
+    await cluster.connect(0, "ann", "t")
+    assert (first.session.superseded, second.session.superseded) == (True, False)
+
+
 async def test_one_session_too_many_is_told_so_where_it_is_not_to_replace_another(make: Make) -> None:
     cluster = make(policy={"sessions": {"max_sessions_per_user": 1, "on_exceed": "deny"}})
     await cluster.connect(0, "ann")
