@@ -298,7 +298,7 @@ def _whole_number(value: Any) -> Any:
 class Settings(Model):
     """wsprism.yaml."""
 
-    version: Annotated[Literal[1], BeforeValidator(_whole_number)] = Field(description="1")
+    version: Annotated[Literal[1], BeforeValidator(_whole_number)] = Field(description="1, the form of this file")
     gateway: GatewaySettings = Field(GatewaySettings(), description="the process")
     logging: LoggingSettings = Field(LoggingSettings(), description="logs")
     tenants: Annotated[tuple[TenantSettings, ...], BeforeValidator(to_tuple)] = Field(

@@ -277,7 +277,7 @@ def test_there_must_be_a_list_of_tenants(config: Configuration, tenants: str) ->
 
 def test_what_is_missing_is_named_at_the_line_of_what_lacks_it(config: Configuration) -> None:
     assert config.faults("gateway: {}\n") == [
-        (1, "version", "is missing: 1"),
+        (1, "version", "is missing: 1, the form of this file"),
         (1, "tenants", "is missing: the tenants"),
     ]
     assert config.faults("version: 1\ntenants:\n- id: a\n- limits: {}\n") == [
