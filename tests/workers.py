@@ -33,6 +33,7 @@ tenants:
   - id: acme
     auth: {{kind: dev}}
     services: {{ext: {{chat: {{kind: chat}}}}}}
+    {tenant}
     policy: {{ext_allowlist: ["room:*", "chat:*"], sessions: {{max_sessions_per_user: 100}}}}
 """
 
@@ -45,10 +46,11 @@ async def workers(
     listen: str = "127.0.0.1:0",
     grace_ms: int = 300,
     metrics: str = "{}",
+    tenant: str = "",
     **environment: str,
 ) -> AsyncIterator[GatewayCommand]:
-    """All of them are up."""
-    config = _CONFIG.format(listen=listen, workers=count, grace_ms=grace_ms, metrics=metrics, key=KEY)
+    """All of them are up. ``tenant`` is one more line of the tenant's."""
+    config = _CONFIG.format(listen=listen, workers=count, grace_ms=grace_ms, metrics=metrics, key=KEY, tenant=tenant)
     with running_redis() as redis:
         command = GatewayCommand(config, directory, *options, environment={"REDIS": redis.url} | environment)
         async with command as gateway:
@@ -57,12 +59,14 @@ async def workers(
 
 
 async def until_all_are_up(gateway: GatewayCommand, count: int, within_s: float = 30.0) -> None:
-    """Their parent says so in its metrics."""
+    """Their parent says so in its metrics, and each of them that it has Redis."""
     async with asyncio.timeout(within_s):
-        while (await answer(gateway, "/metrics"))[1].count("wsprism_worker_up{") < count or any(  # noqa: ASYNC110
-            line.startswith("wsprism_worker_up{") and not line.endswith(" 1.0")
-            for line in (await answer(gateway, "/metrics"))[1].splitlines()
-        ):
+        while True:
+            lines = (await answer(gateway, "/metrics"))[1].splitlines()
+            up = [line for line in lines if line.startswith("wsprism_worker_up{") and line.endswith(" 1.0")]
+            there = [line for line in lines if line.startswith("wsprism_redis_away{") and line.endswith(" 0.0")]
+            if len(up) == len(there) == count:
+                return
             await asyncio.sleep(0.1)
 
 

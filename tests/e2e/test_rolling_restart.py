@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.client import Client, connect_url
+from tests.client import Client, connect_url, until
 from tests.workers import answer, children, until_all_are_up, workers
 
 pytestmark = pytest.mark.alone
@@ -86,3 +86,63 @@ async def test_what_does_not_start_ends_the_roll_and_the_old_ones_stay(tmp_path:
         gateway.signal(signal.SIGUSR2)
         await gateway.logged("rolling restart done", within_s=90)
         assert not set(children(gateway.pid)) & set(before)
+
+
+async def test_thousands_who_come_at_once_during_a_roll_get_in(tmp_path: Path) -> None:
+    async with workers(tmp_path, 2, grace_ms=500) as gateway:
+        seen, done = Counter[str](), asyncio.Event()
+        crowd = [asyncio.create_task(knock(gateway.base, f"c{number}", seen, done)) for number in range(100)]
+        gateway.signal(signal.SIGUSR2)
+        await gateway.logged("rolling restart done", within_s=120)
+        async with asyncio.timeout(120):
+            while seen["authed"] < 2000:  # noqa: ASYNC110 (a slow machine needs longer for them)
+                await asyncio.sleep(0.1)
+        done.set()
+        await asyncio.gather(*crowd)
+        assert set(seen) <= {"authed", "later"}, seen
+        assert seen["later"] <= seen["authed"] / 100
+
+
+async def test_sigterm_ends_a_roll_and_all_drain(tmp_path: Path) -> None:
+    async with workers(tmp_path, 2) as gateway, Client(gateway.base) as client:
+        gateway.signal(signal.SIGUSR2)
+        await gateway.logged("rolling restart")
+        await until(lambda: len(children(gateway.pid)) == 3, 10)
+        gateway.signal(signal.SIGTERM)
+        assert (await client.receive())["type"] == "draining"
+        assert await gateway.wait(30) == 0
+        assert not any(one["message"] == "a worker was replaced" for one in gateway.messages())
+
+
+async def test_sighup_during_a_roll_is_carried_out_after_it(tmp_path: Path) -> None:
+    async with workers(tmp_path, 2) as gateway:
+        gateway.signal(signal.SIGUSR2)
+        await gateway.logged("rolling restart")
+        text = gateway.path.read_text()
+        await until(lambda: len(children(gateway.pid)) == 3, 10)  # the file has been read
+        gateway.path.write_text(text.replace("max_sessions_per_user: 100", "max_sessions_per_user: 99"))
+        gateway.signal(signal.SIGHUP)
+        await gateway.logged("rolling restart done", within_s=90)
+        await gateway.logged("configuration applied", 2)
+        messages = [one["message"] for one in gateway.messages()]
+        assert messages.index("configuration applied") > messages.index("rolling restart done")
+
+
+async def test_a_new_worker_that_is_killed_ends_the_roll_and_an_old_one_does_not(tmp_path: Path) -> None:
+    async with workers(tmp_path, 2) as gateway:
+        before = children(gateway.pid)
+        gateway.signal(signal.SIGUSR2)
+        await until(lambda: len(children(gateway.pid)) == 3, 10)
+        (new,) = set(children(gateway.pid)) - set(before)
+        os.kill(new, signal.SIGKILL)
+        await gateway.logged("the rolling restart is given up, the other workers stay")
+        assert children(gateway.pid) == before
+        gateway.signal(signal.SIGUSR2)
+        await until(lambda: len(children(gateway.pid)) == 3, 10)
+        os.kill(before[0], signal.SIGKILL)
+        await gateway.logged("rolling restart done", within_s=90)
+        await until_all_are_up(gateway, 2)
+        await until(lambda: len(children(gateway.pid)) == 2, 10)
+        assert not set(children(gateway.pid)) & set(before)
+        async with Client(gateway.base):
+            pass

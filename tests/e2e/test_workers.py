@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,8 +18,10 @@ import aiohttp
 import pytest
 
 from tests.client import Client, connect_url, until
+from tests.e2e.test_tail import Tail
 from tests.process import GatewayCommand
 from tests.redis_server import running_redis
+from tests.streams import Stream
 from tests.workers import KEY, answer, children, until_all_are_up, workers
 from wsprism.composition.advice import METRICS_OF_ONE
 
@@ -102,6 +106,37 @@ async def test_a_worker_that_dies_is_started_anew_and_nobody_waits_for_it_meanwh
         assert sum(float(line.split()[-1]) for line in restarts) == 1
 
 
+async def test_a_backends_streams_go_to_all_workers_whatever_else_is_open(tmp_path: Path) -> None:
+    async with workers(tmp_path, 2, tenant="backend: {stream: true}") as gateway, contextlib.AsyncExitStack() as stack:
+        base = gateway.internal_base
+        for _ in range(3):  # tails are not counted among streams
+            await stack.enter_async_context(Tail(base, "r", key=KEY))
+        streams = [Stream(base, key=KEY) for _ in range(4)]
+        await asyncio.gather(*(stack.enter_async_context(one) for one in streams))  # all at once
+        assert await streams_of_workers(gateway) == {1: 2, 2: 2}
+        for one in streams[:2]:
+            await one.close()
+        await until_streams(gateway, 2)
+        again = [Stream(base, key=KEY) for _ in range(2)]
+        await asyncio.gather(*(stack.enter_async_context(one) for one in again))
+        assert await streams_of_workers(gateway) == {1: 2, 2: 2}
+
+
+async def streams_of_workers(gateway: GatewayCommand) -> dict[int, int]:
+    found = {}
+    for line in (await answer(gateway, "/metrics"))[1].splitlines():
+        if line.startswith("wsprism_backend_streams{"):
+            (number,) = re.findall(r'worker="(\d+)"', line)
+            found[int(number)] = int(float(line.split()[-1]))
+    return found
+
+
+async def until_streams(gateway: GatewayCommand, count: int) -> None:
+    async with asyncio.timeout(10):
+        while sum((await streams_of_workers(gateway)).values()) != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
 async def test_all_workers_reload_or_none(tmp_path: Path) -> None:
     async with workers(tmp_path, 2) as gateway:
         good = gateway.path.read_text()
@@ -129,6 +164,69 @@ async def test_a_worker_that_is_started_anew_has_the_configuration_of_the_others
         os.kill(children(gateway.pid)[0], signal.SIGKILL)
         await gateway.logged("a worker has ended, and is started anew")
         await until_all_are_up(gateway, 2)
+
+
+async def test_a_worker_that_starts_during_a_reload_has_what_the_others_have(tmp_path: Path) -> None:
+    async with workers(tmp_path, 2) as gateway:
+        os.kill(children(gateway.pid)[0], signal.SIGKILL)
+        await gateway.logged("a worker has ended, and is started anew")
+        await until(lambda: len(children(gateway.pid)) == 2, 10)  # and it has been given the old one
+        text = gateway.path.read_text()
+        gateway.path.write_text(text.replace("max_sessions_per_user: 100", "max_sessions_per_user: 50"))
+        gateway.signal(signal.SIGHUP)
+        await gateway.logged("configuration applied", 2)
+        hashes = {one["hash"] for one in gateway.messages() if one["message"] == "configuration applied"}
+        assert len(hashes) == 1
+
+
+async def test_a_worker_that_dies_in_a_reload_ends_it_for_all_and_the_next_one_succeeds(tmp_path: Path) -> None:
+    async with workers(tmp_path, 2) as gateway:
+        victim = children(gateway.pid)[0]
+        os.kill(victim, signal.SIGSTOP)  # it will not have looked at the file
+        text = gateway.path.read_text()
+        gateway.path.write_text(text.replace("max_sessions_per_user: 100", "max_sessions_per_user: 50"))
+        gateway.signal(signal.SIGHUP)
+        await asyncio.sleep(0.2)
+        os.kill(victim, signal.SIGKILL)
+        await gateway.logged("configuration rejected, all workers keep the old one")
+        await until_all_are_up(gateway, 2)
+        assert not any(one["message"] == "configuration applied" for one in gateway.messages())
+        status, told = await answer(gateway, "/v1/reload", "POST")
+        assert (status, json.loads(told)["result"]) == (200, "applied")
+        await gateway.logged("configuration applied", 2)
+
+
+async def test_a_port_that_somebody_has_ends_the_start_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "wsprism.yaml"
+    with socket.socket() as taken, tempfile.TemporaryDirectory() as place:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for keys in (f"listen: '127.0.0.1:{port}'", f"listen: '127.0.0.1:0', internal: {{listen: '127.0.0.1:{port}'}}"):
+            path.write_text(
+                f"version: 1\ngateway: {{{keys}, workers: 2, broker: {{url: 'redis://127.0.0.1:1'}}}}\n"
+                "tenants: [{id: acme, auth: {kind: dev}}]\n"
+            )
+            code, said = await _run("start", "--config", str(path), TMPDIR=place)
+            assert code == 1, said
+            assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in said
+            assert os.listdir(place) == []
+
+
+async def test_what_a_killed_parent_has_left_goes_with_the_next_start(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        async with workers(tmp_path, 2, TMPDIR=place) as gateway:
+            pids = children(gateway.pid)
+            os.kill(gateway.pid, signal.SIGKILL)
+            await until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10)
+        left = os.listdir(place)
+        assert len(left) == 1
+        async with workers(tmp_path, 2, TMPDIR=place) as gateway:
+            (own,) = os.listdir(place)
+            assert own not in left
+            gateway.signal(signal.SIGTERM)
+            assert await gateway.wait(15) == 0
+        assert os.listdir(place) == []
 
 
 async def test_sigterm_drains_all_and_a_second_one_ends_the_wait(tmp_path: Path) -> None:
@@ -266,9 +364,15 @@ async def test_a_number_that_is_none_is_wrong_usage(tmp_path: Path, bad: str) ->
     assert "--workers" in said
 
 
-async def _run(*arguments: str) -> tuple[int, str]:
+async def _run(*arguments: str, **environment: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsprism", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        sys.executable,
+        "-m",
+        "wsprism",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=os.environ | environment,
     )
     async with asyncio.timeout(30):
         said, _ = await process.communicate()

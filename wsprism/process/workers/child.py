@@ -62,7 +62,9 @@ class Child:
         self._channel = channel
         self._on_change = on_change
         self._on_ask = on_ask
+        self.gone = False
         self._answer: asyncio.Future[dict[str, Any]] | None = None
+        self._questions = 0
         self.started_at = asyncio.get_running_loop().time()
         self.ended = asyncio.ensure_future(self._run())
 
@@ -148,9 +150,12 @@ class Child:
         self._channel.say("abandon", why=why)
 
     async def _ask(self, what: str, **fields: Any) -> dict[str, Any]:
+        if self.gone:
+            return _no_answer(self.number, "has ended")
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answer = answer
-        self._channel.say(what, **fields)
+        self._questions += 1
+        self._channel.say(what, question=self._questions, **fields)
         try:
             async with asyncio.timeout(_RELOAD_TIMEOUT_S):
                 return await answer
@@ -163,12 +168,13 @@ class Child:
         """The exit code; negative: the signal that ended it."""
         while (said := await self._channel.next()) is not None:
             self._heard(said)
+        self.gone = True
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(_no_answer(self.number, "has ended"))
         code = await self._process.wait()
         await self._channel.close()
         with contextlib.suppress(OSError):
             os.unlink(self.internal)
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(_no_answer(self.number, "has ended"))
         return code
 
     def _heard(self, said: dict[str, Any]) -> None:
@@ -184,7 +190,8 @@ class Child:
                 self.up.set()
                 self._on_change(self)
             case {"is": "prepared" | "committed"}:
-                if self._answer is not None and not self._answer.done():
+                late = said.get("question") != self._questions  # to what nobody waits for any more
+                if self._answer is not None and not self._answer.done() and not late:
                     self._answer.set_result(said)
             case {"is": "ask_drain" | "ask_reload" as what}:
                 self._on_ask(self, what)

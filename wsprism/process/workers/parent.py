@@ -11,8 +11,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, Final
@@ -22,8 +20,9 @@ from wsprism.composition.front import build_front
 from wsprism.errors import OperatorError
 from wsprism.process.systemd import ServiceManager, watchdog_interval_s
 from wsprism.process.workers.child import Child
+from wsprism.process.workers.directory import OwnDirectory
 from wsprism.process.workers.listeners import PublicSockets, bind_public
-from wsprism.process.workers.plan import LIVED_LONG_S, accepting, restart_after_s
+from wsprism.process.workers.plan import LIVED_LONG_S, accepting, preferred, restart_after_s
 from wsprism.process.workers.reload import Reloads
 from wsprism.process.workers.roll import Roll
 from wsprism.settings import Settings, load_settings
@@ -37,9 +36,6 @@ FAILED: Final = 1
 
 _ENDS_AFTER_ITS_TIME_S: Final = 15.0
 """A worker that says when it ends has this much more, and after a second signal only this; then it is killed."""
-
-_DIRECTORIES: Final = ("/dev/shm",)
-"""Where sockets may be when nothing else can be written, as in a container whose files are read-only."""
 
 
 class Parent:
@@ -69,7 +65,7 @@ class Parent:
         self._failures = dict.fromkeys(self.numbers, 0)
         self._every: set[Child] = set()
         self._serials = count(1)
-        self._directory = ""
+        self._directory: OwnDirectory
         self._tasks: set[asyncio.Task[Any]] = set()
         self._told_to_stop = asyncio.Event()
         self._told_twice = asyncio.Event()
@@ -81,8 +77,12 @@ class Parent:
         """The exit code. Raises OperatorError when there is nothing to listen on."""
         gateway = self.settings.gateway
         loop = asyncio.get_running_loop()
-        self._directory = _own_directory()
         self.sockets = bind_public(gateway.listen, len(self.numbers))
+        try:
+            self._directory = OwnDirectory.make(os.environ)
+        except BaseException:
+            self.sockets.close()
+            raise
         try:
             with contextlib.closing(ServiceManager(os.environ, LoopScheduler(loop))) as self._manager:
                 if gateway.internal.listen is not None:
@@ -96,7 +96,7 @@ class Parent:
                         await self.front.stop()
         finally:
             self.sockets.close()
-            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory.remove()
         _log.info("stopped")
         return code
 
@@ -157,7 +157,7 @@ class Parent:
 
     async def start(self, number: int) -> Child:
         """A new process for a number. Raises OSError."""
-        path = os.path.join(self._directory, f"{number}-{next(self._serials)}")
+        path = os.path.join(self._directory.path, f"{number}-{next(self._serials)}")
         child = await Child.start(number, self.sockets, path, self.content, self._changed, self._asked)
         self._every.add(child)
         child.ended.add_done_callback(lambda _: self._every.discard(child))
@@ -202,15 +202,19 @@ class Parent:
                 await asyncio.sleep(restart_after_s(self._failures[number]))
                 continue
             self.restarts[number] += int(again)
+            if number in self.children:  # a rolling restart was faster
+                child.drain()
+                return
             self.put(child)
             if self.draining:
                 child.drain()
 
     def assign(self) -> None:
-        """Tell each worker from which slots to accept."""
-        there = [one for one in self.children.values() if one.up.is_set() and not one.ended.done()]
-        for number, slots in accepting(len(self.sockets.slots), self.numbers, [one.number for one in there]).items():
-            self.children[number].accept_from(slots)
+        """Tell each worker from which slots to accept: one that is not ready leaves it to others, if any are."""
+        there = {one.number: one.ready for one in self.children.values() if one.up.is_set() and not one.ended.done()}
+        taken = accepting(len(self.sockets.slots), self.numbers, preferred(there))
+        for number in there:
+            self.children[number].accept_from(taken.get(number, []))
 
     def _changed(self, child: Child) -> None:
         if child.leaving or child.ended.done():
@@ -276,12 +280,12 @@ class Parent:
         with open(self.file, "rb") as stream:
             return stream.read()
 
-    def in_force(self, content: bytes) -> None:
-        """All workers have this configuration."""
+    def in_force(self, content: bytes, children: Iterable[Child]) -> None:
+        """These workers have this configuration, and all others are to have it as soon as they can be told."""
         self.content = content
         with contextlib.suppress(OperatorError):
             self.settings = load_settings(self.file, content=content)
-        for child in self.children.values():
+        for child in children:
             child.content = content
 
     def do(self, work: Any) -> asyncio.Task[Any]:
@@ -299,12 +303,3 @@ class Parent:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _own_directory() -> str:
-    """For the workers' own sockets, which nobody else may reach. Raises OperatorError."""
-    tried = [*filter(None, (os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0],)), None, *_DIRECTORIES]
-    for where in tried:
-        with contextlib.suppress(OSError):
-            return tempfile.mkdtemp(prefix="wsprism-", dir=where)
-    raise OperatorError("workers need a directory for their sockets, and none can be written: name one by TMPDIR")

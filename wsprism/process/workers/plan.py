@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-__all__ = ["LIVED_LONG_S", "accepting", "restart_after_s"]
+__all__ = ["LIVED_LONG_S", "accepting", "preferred", "restart_after_s"]
 
 LIVED_LONG_S: Final = 30.0
 """Whoever has lived so long is no one who dies at each start."""
@@ -31,6 +31,11 @@ def accepting(slots: int, numbers: Sequence[int], there: Collection[int]) -> dic
             taken[stand_ins[turn % len(stand_ins)]].append(slot)
             turn += 1
     return taken
+
+
+def preferred(there: Mapping[int, bool]) -> list[int]:
+    """Of the workers that listen those that are ready; all where none is: they tell clients why they are not."""
+    return [number for number, ready in there.items() if ready] or list(there)
 
 
 def restart_after_s(failures: int) -> float:

@@ -68,8 +68,10 @@ class Reloads:
             for child in children:
                 child.abandon("another worker cannot have it")
             return self._refused(faults or [_fault(parent.file, "no worker is there")])
-        parent.in_force(content)
-        faults = [one for found in await asyncio.gather(*(child.commit() for child in children)) for one in found]
+        parent.in_force(content, children)
+        committed = await asyncio.gather(*(child.commit() for child in children))
+        living = [found for child, found in zip(children, committed, strict=True) if not child.gone]
+        faults = [one for found in living for one in found]  # what takes a dead one's place has it from the start
         if faults:
             _log.error("a worker could not take the configuration of the others", extra={"faults": _shown(faults)})
         return faults

@@ -63,7 +63,7 @@ class Roll:
                         parent.content = before
                     _log.error("the rolling restart is given up, the other workers stay", extra={"worker": number})
                     return
-            parent.in_force(parent.content)
+            parent.in_force(parent.content, ())
             _log.info("rolling restart done", extra={"workers": len(parent.numbers)})
 
     async def _replace(self, number: int) -> bool:

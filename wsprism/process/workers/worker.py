@@ -121,10 +121,10 @@ class _Orders:
                     self._process.drain_now()
                 case {"is": "leave"}:
                     self._leaving = self._leaving or asyncio.create_task(self._process.leave())
-                case {"is": "prepare", "content": content}:
-                    await self._prepare(content.encode("utf-8", "surrogateescape"))
-                case {"is": "commit"}:
-                    await self._commit()
+                case {"is": "prepare", "content": content, "question": question}:
+                    await self._prepare(content.encode("utf-8", "surrogateescape"), question)
+                case {"is": "commit", "question": question}:
+                    await self._commit(question)
                 case {"is": "abandon", "why": why}:
                     self._process.abandon(why)
                 case {"is": "reloaded", "faults": faults}:
@@ -138,21 +138,21 @@ class _Orders:
         if self._leaving is not None:
             await self._leaving
 
-    async def _prepare(self, content: bytes) -> None:
+    async def _prepare(self, content: bytes, question: int) -> None:
         try:
             found = await self._process.prepare(content)
         except SettingsError as error:
-            self._channel.say("prepared", faults=[asdict(one) for one in error.faults])
+            self._channel.say("prepared", question=question, faults=[asdict(one) for one in error.faults])
         else:
-            self._channel.say("prepared", faults=[], hash=found)
+            self._channel.say("prepared", question=question, faults=[], hash=found)
 
-    async def _commit(self) -> None:
+    async def _commit(self, question: int) -> None:
         faults: list[dict[str, Any]] = []
         try:
             await self._process.commit()
         except SettingsError as error:
             faults = [asdict(one) for one in error.faults]
-        self._channel.say("committed", faults=faults)
+        self._channel.say("committed", question=question, faults=faults)
 
 
 async def _tell(process: WorkerGateway, channel: Channel) -> None:

@@ -42,6 +42,10 @@ _FOR_EACH: Final = {("PUT", "/v1/log-level")}
 _EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
+_Place = tuple[str, str]
+"""A path that is asked for, and the worker's own listener."""
+
+
 class _Gone(Exception):
     """The worker did not answer; ``reached``: it may have done what was asked."""
 
@@ -59,7 +63,7 @@ class Front:
         routes["/metrics"] = only_get(self._metrics)
         self._server = HttpServer(routes, limits, refusals, keep_alive=True, otherwise=self._call)
         self._sessions: dict[str, aiohttp.ClientSession] = {}
-        self._sockets: Counter[str] = Counter()
+        self._sockets: Counter[_Place] = Counter()
         self._turn = count()
 
     async def start(self, address: ListenAddress) -> None:
@@ -154,24 +158,38 @@ class Front:
             raise _Gone(reached=True) from None
 
     async def _splice(self, request: web.BaseRequest, workers: list[WorkerSeen]) -> web.StreamResponse:
-        """A WebSocket: the socket is the worker's from here on. Backends' streams go where there are the fewest."""
+        """A WebSocket: the socket is the worker's from here on.
+
+        It goes where there are the fewest of its path: a tenant's streams to all workers, however many tails there are.
+        It counts before it is there, since others come meanwhile.
+        """
         loop = asyncio.get_running_loop()
         inner = Side()
-        for worker in sorted(workers, key=lambda one: self._sockets[str(one.internal)]):
+
+        def places_taken(one: WorkerSeen) -> tuple[bool, int]:
+            return one.unready is not None, self._sockets[request.path, str(one.internal)]
+
+        tried: list[WorkerSeen] = []
+        while left := [one for one in workers if one not in tried]:
+            worker = min(left, key=places_taken)
+            tried.append(worker)
+            outer = _Counted(self._sockets, (request.path, str(worker.internal)))
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                     await loop.create_unix_connection(lambda: inner, worker.internal)
                 break
             except (OSError, TimeoutError):
-                continue
+                outer.uncount()
+            except BaseException:
+                outer.uncount()
+                raise
         if inner.transport is None:
             if request.transport is not None:
                 request.transport.resume_reading()
             return _problem("no worker answers")
-        place = str(worker.internal)
-        outer = _Counted(self._sockets, place)
         transport = request.transport
         if transport is None or transport.is_closing():
+            outer.uncount()
             inner.transport.abort()
             return web.Response(status=400)
         rest = release(request, outer)
@@ -211,9 +229,9 @@ class Front:
 
 
 class _Counted(Side):
-    """The side of whoever has asked, counted while it is there."""
+    """The side of whoever has asked, counted from now on while it is there."""
 
-    def __init__(self, counts: Counter[str], place: str) -> None:
+    def __init__(self, counts: Counter[_Place], place: _Place) -> None:
         super().__init__()
         self._counts = counts
         self._place = place
@@ -221,9 +239,14 @@ class _Counted(Side):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.gone:
-            self._counts[self._place] -= 1
-            self._counts += Counter()  # forget who has none
+            self.uncount()
         super().connection_lost(exc)
+
+    def uncount(self) -> None:
+        """Once, instead of its end where it never begins."""
+        self._counts[self._place] -= 1
+        if not self._counts[self._place]:
+            del self._counts[self._place]
 
 
 def _body_of(request: web.BaseRequest) -> AsyncIterator[bytes] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsprism.process.workers.plan import accepting, restart_after_s
+from wsprism.process.workers.plan import accepting, preferred, restart_after_s
 
 
 def test_each_worker_that_is_there_accepts_from_its_own_slot() -> None:
@@ -27,6 +27,12 @@ def test_with_one_slot_for_all_everybody_accepts_from_it() -> None:
 
 def test_nobody_there_accepts_nothing() -> None:
     assert accepting(2, [1, 2], []) == {}
+
+
+def test_those_that_are_ready_take_all_and_without_any_all_do() -> None:
+    assert preferred({1: True, 2: False, 3: True}) == [1, 3]
+    assert preferred({1: False, 2: False}) == [1, 2]
+    assert preferred({}) == []
 
 
 def test_the_wait_before_a_restart_doubles_up_to_half_a_minute() -> None:
