@@ -78,7 +78,27 @@ class Child:
         on_change: Callable[[Child], object],
         on_ask: Callable[[Child, str], object],
     ) -> Child:
-        """Raises OSError when there can be no process more."""
+        """Raises OSError when there can be no process more. Whoever gives up meanwhile leaves none behind."""
+        starting = asyncio.ensure_future(cls._start(number, sockets, internal, content, on_change, on_ask))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError):
+                child = await starting
+                child.kill()
+                await child.ended
+            raise
+
+    @classmethod
+    async def _start(
+        cls,
+        number: int,
+        sockets: PublicSockets,
+        internal: str,
+        content: bytes,
+        on_change: Callable[[Child], object],
+        on_ask: Callable[[Child, str], object],
+    ) -> Child:
         own, its = socket.socketpair()
         try:
             with its:

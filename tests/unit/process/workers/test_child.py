@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import socket
 from typing import Any
 
 import pytest
 
+from tests.workers import children
+from wsprism.config_file import ListenAddress
 from wsprism.process.workers import child as module
 from wsprism.process.workers.channel import Channel
 from wsprism.process.workers.child import Child
+from wsprism.process.workers.listeners import bind_public
 
 
 class Process:
@@ -56,6 +61,21 @@ async def a_child() -> tuple[Child, Worker]:
     channel = await Channel.open(own)
     child = Child(2, "/nowhere", process, channel, b"", lambda _: None, lambda *_: None)  # type: ignore[arg-type]
     return child, Worker(*await asyncio.open_unix_connection(sock=its), process)
+
+
+async def test_a_start_that_is_given_up_leaves_no_process_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "own_command", lambda: ["/bin/sleep", "60"])
+    before = children(os.getpid())
+    public = bind_public(ListenAddress("127.0.0.1", 0), 1)
+    with contextlib.closing(public):
+        start = Child.start(1, public, "/nowhere", b"", lambda _: None, lambda *_: None)
+        starting = asyncio.create_task(start)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+    assert children(os.getpid()) == before
 
 
 async def test_who_dies_between_the_two_steps_of_a_reload_holds_nobody_up() -> None:
