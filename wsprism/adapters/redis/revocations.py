@@ -70,8 +70,10 @@ class Restoring:
 
     def _say(self, after: int, done: Callable[[], object]) -> None:
         desk = self._desk
+        if desk is None:
+            return
         words, last = self._known.page(after)
-        if not words or desk is None:
+        if not words:
             done()
             return
 
@@ -98,4 +100,5 @@ class Restoring:
             self._say_again(after, done)
 
     def _say_again(self, after: int, done: Callable[[], object]) -> None:
-        self._again = asyncio.get_running_loop().call_later(_ASK_AGAIN_S, self._say, after, done)
+        if self._desk is not None:
+            self._again = asyncio.get_running_loop().call_later(_ASK_AGAIN_S, self._say, after, done)

@@ -345,7 +345,7 @@ async def test_what_is_said_of_a_session_before_its_opening_is_answered_is_said_
         await until(lambda: (opened[0], "replaced") in tenant.heard)
         await until(lambda: tenant.heard.count((Revocable.USER, "bob")) > 1)
         assert list(tenant.registry.sessions) == [opened[1]]
-        assert tenant.registry._said_early == []
+        assert tenant.registry._early._said == []
 
 
 async def test_what_is_said_between_a_nodes_lease_and_its_first_look_at_the_stream_is_heard(

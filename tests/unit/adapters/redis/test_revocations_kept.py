@@ -116,6 +116,21 @@ async def test_a_lift_that_redis_knows_stays_whatever_a_node_remembers(server: R
         assert isinstance(await tenant.opening("ann"), Denied)
 
 
+async def test_a_primary_that_takes_no_writes_is_not_taken_for_told(server: RedisServer) -> None:
+    async with node(server.url, "one") as one, operator(server) as other:
+        tenant = Tenant(one)
+        await revoke(tenant, "mallory")
+        restoring, told = tenant.registry._restoring, []
+        await other.ask("REPLICAOF", "127.0.0.1", 1)
+        assert one._pair is not None
+        restoring.begin(one._pair[1], lambda: told.append(True))
+        await until(lambda: one.away)
+        await other.ask("REPLICAOF", "NO", "ONE")
+        await until(lambda: not one.away)
+        assert isinstance(await first_answer(tenant, "mallory"), Denied)
+        assert not told
+
+
 async def test_a_registry_that_cannot_be_told_lets_nobody_in_until_it_can(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
