@@ -36,7 +36,7 @@ async def test_one_process_is_the_only_node(start_gateway: StartGateway) -> None
         status, told = await get(api)
     (one,) = told["items"]
     assert (status, one["name"], one["incarnation"], one["connections"]) == (200, "alone", 0, 1)
-    assert one["differs"] is False
+    assert (one["differs"], one["silent"]) == (False, False)
 
 
 async def test_nodes_see_each_other_and_who_has_another_configuration(

@@ -18,7 +18,8 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "nodes",
         help="list the nodes that share a broker",
-        description="A node that differs has another configuration than most, but for what is each node's own.",
+        description="A node that differs has another configuration than most, but for what is each node's own; "
+        "one that is silent has said nothing for half a lease, as one that died.",
     )
     add_call_arguments(parser, tenant=False)
     parser.set_defaults(run=run)
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         (
             one["name"],
             one["incarnation"],
-            f"{one['lease_age_ms'] / 1000:.1f} s",
+            f"{one['lease_age_ms'] / 1000:.1f} s" + (" silent" if one["silent"] else ""),
             one["connections"],
             one["version"],
             one["configuration_hash"] + (" differs" if one["differs"] else ""),

@@ -207,7 +207,9 @@ class GatewayProcess:
         if self.node is not None:
             return await self.node.nodes()
         own = self._own_figures()
-        return [NodeInfo(own.name, 0, 0, own.connections, __version__, own.configuration_hash, differs=False)]
+        return [
+            NodeInfo(own.name, 0, 0, own.connections, __version__, own.configuration_hash, differs=False, silent=False)
+        ]
 
     def _own_figures(self) -> OwnFigures:
         if self._shared_hash[0] != self.counters.config_hash:

@@ -101,12 +101,14 @@ class NodeList:
 def infos(seen: Sequence[SeenNode], lease_ms: int) -> list[NodeInfo]:
     """By name and incarnation; what a node of another version says differently is left open."""
     about = {one.incarnation: _about(one.about) for one in seen}
-    heard = (one.incarnation for one in seen if one.lease_age_ms <= _SILENT * lease_ms)
-    differing = who_differs({number: str(about[number]["configuration_hash"]) for number in heard})
+    silent = {one.incarnation for one in seen if one.lease_age_ms > _SILENT * lease_ms}
+    compared = {number: str(one["configuration_hash"]) for number, one in about.items() if number not in silent}
+    differing = who_differs(compared)
     found = [
         NodeInfo(
             lease_age_ms=one.lease_age_ms,
             differs=one.incarnation in differing,
+            silent=one.incarnation in silent,
             **about[one.incarnation],
             incarnation=one.incarnation,
         )

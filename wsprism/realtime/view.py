@@ -20,7 +20,10 @@ __all__ = ["ClusterFigures", "GatewayView", "NodeInfo", "TenantView"]
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """One node; ``differs``: its configuration is another than that of most, but for what is each node's own."""
+    """One node; ``differs``: its configuration is another than that of most, but for what is each node's own.
+
+    ``silent``: it may be dead, and is not compared.
+    """
 
     name: str
     incarnation: int
@@ -29,6 +32,7 @@ class NodeInfo:
     version: str
     configuration_hash: str
     differs: bool
+    silent: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,11 @@ def test_a_node_that_is_silent_is_not_compared_with_those_that_live() -> None:
     dead = Seen(1, says("a", "old"), lease_age_ms=5_001)
     found = asked(Redis(dead, Seen(2, says("a", "new")), Seen(3, says("b", "new"))))
     assert isinstance(found, list)
-    assert [(one.incarnation, one.differs) for one in found] == [(1, False), (2, False), (3, False)]
+    assert [(one.incarnation, one.silent, one.differs) for one in found] == [
+        (1, True, False),
+        (2, False, False),
+        (3, False, False),
+    ]
 
 
 def test_silent_nodes_are_not_the_most() -> None:

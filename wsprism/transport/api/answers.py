@@ -107,7 +107,8 @@ class NodeItem(Answer):
     connections: int
     version: str
     configuration_hash: str = Field(description="of all that nodes have in common")
-    differs: bool = Field(description="whether its configuration is another than that of most")
+    differs: bool = Field(description="whether its configuration is another than that of most who are not silent")
+    silent: bool = Field(description="whether it has said nothing for half a lease, as one that died")
 
 
 class NodesAnswer(Answer):

@@ -31,6 +31,9 @@ async function ask(app) {
 const heading = () => h("h2", {}, "Nodes");
 const count = (number, what) => `${short(number)} ${what}${number === 1 ? "" : "s"}`;
 
+const verdicts = { silent: "hint", differs: "differs", same: "good" }; // and how each looks
+const verdict = (one) => (one.silent ? "silent" : one.differs ? "differs" : "same");
+
 function panel(items) {
   const connections = items.reduce((sum, one) => sum + one.connections, 0);
   const differing = items.filter((one) => one.differs).length;
@@ -39,7 +42,7 @@ function panel(items) {
     short(one.connections),
     milliseconds(one.lease_age_ms),
     one.version,
-    [h("span", { class: one.differs ? "differs" : "good" }, one.differs ? "differs" : "same"), " ", h("code", {}, one.configuration_hash)],
+    [h("span", { class: verdicts[verdict(one)] }, verdict(one)), " ", h("code", {}, one.configuration_hash)],
   ]);
   return [
     heading(),
