@@ -15,7 +15,7 @@ import msgspec
 from wsprism.adapters.memory.room_store import MemoryRoomStore
 from wsprism.policy.history import History, HistoryBounds, Position
 from wsprism.ports import Kept
-from wsprism.realtime.room.history import KeptPublication
+from wsprism.realtime.room.kept_publication import KeptPublication
 
 __all__ = ["NotReadable", "give_back", "saved"]
 

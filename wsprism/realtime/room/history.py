@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from qos import Block, Frame, Lane
-from wsprism.protocol.envelope import JSON
-from wsprism.protocol.frames import payload_of, text_frame
+from wsprism.protocol.frames import text_frame
 from wsprism.protocol.places import Position
 from wsprism.realtime.messages import ExtPublication
-from wsprism.realtime.outbound.wire import WireFormat, wire_format
+from wsprism.realtime.outbound.wire import WireFormat
 from wsprism.realtime.room.blocks import BLOCK_BYTES, json_with_offset
+from wsprism.realtime.room.kept_publication import KeptPublication
 
 if TYPE_CHECKING:
     from wsprism.policy.history import HistoryBounds
@@ -26,44 +24,13 @@ if TYPE_CHECKING:
     from wsprism.realtime.rules import TenantContext, TenantRules
     from wsprism.realtime.session import Session
 
-__all__ = ["KeptPublication", "RoomHistory", "id_of", "kept_at"]
-
-_PLAIN_JSON: Final = wire_format(JSON, deflated=False)
+__all__ = ["RoomHistory", "id_of", "kept_at"]
 
 _MOST_IN_BLOCK: Final = 64
 """Messages of one block of a replay."""
 
 _MOST_BLOCKS: Final = 128
 """Blocks that are kept for others who recover, until nobody does any more: some 1 MiB."""
-
-
-class KeptPublication(msgspec.Struct, gc=False):
-    """Its ready frame in plain JSON, and those of ``others``: other wire formats that it went out in."""
-
-    json: bytes
-    others: Any = None
-
-    @property
-    def size_bytes(self) -> int:
-        """Of all its frames."""
-        return len(self.json) if self.others is None else len(self.json) + sum(map(len, self.others.values()))
-
-    def keep_for(self, wires: Collection[WireFormat]) -> None:
-        """Have the frames of ``wires`` ready from now on."""
-        others = {wire: self.frame(wire) for wire in wires if wire is not _PLAIN_JSON}
-        if others:
-            self.others = others
-
-    def frame(self, wire: WireFormat) -> bytes:
-        """As receivers of ``wire`` get it; made anew each time where it is not kept."""
-        if wire is _PLAIN_JSON:
-            return self.json
-        if self.others is not None and wire in self.others:
-            return self.others[wire]  # type: ignore[no-any-return]
-        payload = payload_of(self.json)
-        if wire.codec.binary:
-            payload = wire.codec.encode(msgspec.json.decode(payload))
-        return wire.frame(payload)
 
 
 class RoomHistory:

@@ -16,8 +16,8 @@ from wsprism.protocol import sysmsg
 from wsprism.protocol.envelope import JSON
 from wsprism.protocol.frames import text_frame
 from wsprism.realtime.messages import ExtPublication
-from wsprism.realtime.room.history import KeptPublication
 from wsprism.realtime.room.inbox import size_of
+from wsprism.realtime.room.kept_publication import KeptPublication
 from wsprism.realtime.room.remote import publication_from
 from wsprism.realtime.room.window import mirror_window, missed
 

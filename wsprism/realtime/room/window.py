@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wsprism.policy.history import Position
-from wsprism.realtime.room.history import KeptPublication, kept_at
+from wsprism.realtime.room.history import kept_at
+from wsprism.realtime.room.kept_publication import KeptPublication
 from wsprism.realtime.room.remote import publication_from
 
 if TYPE_CHECKING:

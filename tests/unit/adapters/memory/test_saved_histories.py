@@ -11,7 +11,7 @@ from wsprism.adapters.memory.room_store import MemoryRoomStore
 from wsprism.adapters.memory.saved_histories import NotReadable, give_back, saved
 from wsprism.policy.history import HistoryBounds, Position
 from wsprism.protocol.frames import text_frame
-from wsprism.realtime.room.history import KeptPublication
+from wsprism.realtime.room.kept_publication import KeptPublication
 
 BOUNDS = HistoryBounds(max_messages=4, max_bytes=1000, ttl_s=60.0, recover_max_messages=4)
 UNIX = 1_000_000.0
