@@ -45,7 +45,7 @@ from wsprism.ports import (
 )
 from wsprism.protocol.codes import ErrorCode
 
-__all__ = ["Cluster", "ModelBroker", "ModelRedis"]
+__all__ = ["Cluster", "MakeCluster", "ModelBroker", "ModelRedis"]
 
 _KEEPS_NOTHING = HistoryBounds(0, 0, 1e9, 0)
 
@@ -749,6 +749,13 @@ class Cluster:
         while any(one.redis_does() or (one not in deaf and one.node_hears()) for one in self.brokers):
             self.scheduler.run_until_idle()
 
+    async def ask(self, node: int, question: object) -> Any:
+        """What a node's tenant answers, when everything that it takes has arrived."""
+        answer = asyncio.ensure_future(self.worlds[node].tenant.ref.ask(question, 5.0))
+        await asyncio.sleep(0)
+        self.settle()
+        return await answer
+
     async def open(self, node: int, user: str, sid: str | None = None) -> Peer | Denied:
         """A client of one node, or why there is none; everything arrives."""
         world = self.worlds[node]
@@ -787,3 +794,6 @@ class Cluster:
         assert not self.failures(), self.failures()
         for world in self.worlds:
             await world.system.stop(1.0)
+
+
+MakeCluster = Callable[..., Cluster]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from tests.cluster_model import Cluster
+from tests.cluster_model import MakeCluster as Make
 from tests.realtime_support import Peer
 from wsprism.effects import Publish, Reply
 from wsprism.policy.decisions import Denied, Reason
@@ -28,20 +26,10 @@ from wsprism.realtime.tenant.histories import HistoryForBackend, HistoryRefusal,
 ACK = 4
 HISTORY = [{"match": "r*", "history": {"max_messages": 5, "recover_max_messages": 4}}]
 
-Make = Callable[..., Cluster]
-
 
 @pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    made: list[Cluster] = []
-
-    def make_cluster(nodes: int = 2, **settings: Any) -> Cluster:
-        made.append(Cluster(nodes, **settings))
-        return made[-1]
-
-    yield make_cluster
-    for cluster in made:
-        await cluster.stop()
+def make(make_cluster: Make) -> Make:
+    return make_cluster
 
 
 def chats(peer: Peer) -> list[tuple[Any, int | None]]:
@@ -410,14 +398,14 @@ async def test_the_backend_publishes_from_any_node_and_is_answered_with_the_offs
     ann = await cluster.member(0, "ann", "r")
     ann.heard()
     ask = PublishForBackend("r", (ExtPublication("chat", "message", b'{"msg":"hi"}'),))
-    assert await _ask(cluster, 1, ask) == PublishedAt(0, 1)
+    assert await cluster.ask(1, ask) == PublishedAt(0, 1)
     assert chats(ann) == [("hi", 1)]
-    assert await _ask(cluster, 0, ask) == PublishedAt(1, 2)
+    assert await cluster.ask(0, ask) == PublishedAt(1, 2)
     several = PublishToRooms({"r": ask.publications, "plain": ask.publications}, {})
-    assert await _ask(cluster, 1, several) == 2
+    assert await cluster.ask(1, several) == 2
     assert chats(ann) == [("hi", 2), ("hi", 3)]
     cluster.brokers[1].lose()
-    refused = await _ask(cluster, 1, ask)
+    refused = await cluster.ask(1, ask)
     assert isinstance(refused, Denied)
     assert (refused.reason, refused.code) == (Reason.BROKER_AWAY, ErrorCode.UNAVAILABLE)
 
@@ -429,12 +417,12 @@ async def test_the_backend_reads_and_purges_histories_from_any_node(make: Make) 
         ann.chat(text, room="r")
         cluster.settle()
     ann.heard()
-    page = await _ask(cluster, 1, HistoryForBackend("r", "epoch-1", 1, 1, reverse=False))
+    page = await cluster.ask(1, HistoryForBackend("r", "epoch-1", 1, 1, reverse=False))
     assert (page["offset"], [one["offset"] for one in page["items"]], page["more"]) == (3, [2], True)
-    page = await _ask(cluster, 1, HistoryForBackend("r", None, None, 2, reverse=True))
+    page = await cluster.ask(1, HistoryForBackend("r", None, None, 2, reverse=True))
     assert [one["offset"] for one in page["items"]] == [3, 2]
-    assert await _ask(cluster, 1, HistoryForBackend("r", "other", 1, 1, reverse=False)) == HistoryRefusal(True)
-    place = await _ask(cluster, 1, PurgeForBackend("r"))
+    assert await cluster.ask(1, HistoryForBackend("r", "other", 1, 1, reverse=False)) == HistoryRefusal(True)
+    place = await cluster.ask(1, PurgeForBackend("r"))
     assert (place.epoch, place.offset) == ("epoch-2", 0)
     (gap,) = ann.heard()
     assert isinstance(gap, dict)
@@ -495,10 +483,3 @@ async def test_several_publications_of_one_call_stand_together(make: Make) -> No
     cluster.settle()
     assert texts(ann) == list(range(600))
     assert PublicationList(many).publications == many
-
-
-async def _ask(cluster: Cluster, node: int, question: object) -> Any:
-    answer = asyncio.ensure_future(cluster.worlds[node].tenant.ref.ask(question, 5.0))
-    await asyncio.sleep(0)
-    cluster.settle()
-    return await answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.cluster_model import Cluster
+from tests.cluster_model import MakeCluster as Make
 from tests.native import replace_constant
 from tests.realtime_support import Peer
 from wsprism.policy.decisions import Denied
@@ -22,21 +22,15 @@ from wsprism.realtime.room.waiting import JOINS_WAIT_S
 from wsprism.realtime.tenant.presences import PresenceForBackend
 
 BATCH_S = 0.5
-Make = Callable[..., Cluster]
 
 
 @pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    made: list[Cluster] = []
-
-    def make_cluster(nodes: int = 2, registry: bool = True, **presence: Any) -> Cluster:
+def make(make_cluster: Make) -> Make:
+    def make(nodes: int = 2, registry: bool = True, **presence: Any) -> Cluster:
         rooms = [{"match": "r*", "presence": {"enabled": True, **presence}}]
-        made.append(Cluster(nodes, registry=registry, rooms=rooms))
-        return made[-1]
+        return make_cluster(nodes, registry=registry, rooms=rooms)
 
-    yield make_cluster
-    for cluster in made:
-        await cluster.stop()
+    return make
 
 
 async def member(cluster: Cluster, node: int, user: str, sid: str = "1", **data: Any) -> Peer:

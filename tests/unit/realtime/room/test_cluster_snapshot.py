@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from functools import partial
 
 import pytest
 
 from tests.cluster_model import Cluster
+from tests.cluster_model import MakeCluster as Make
 from tests.realtime_support import Peer
 from wsprism.protocol.hot import encode_hot
 from wsprism.realtime.room.hot_exchange import HOT_TICK_S
 
-Make = Callable[..., Cluster]
-
 
 @pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    made: list[Cluster] = []
-
-    def make_cluster(nodes: int = 2, **settings: Any) -> Cluster:
-        made.append(
-            Cluster(
-                nodes,
-                registry=True,
-                qos={"conflate": "sender_opcode"},
-                rooms=[{"match": "r", "snapshot": {}}],
-                **settings,
-            )
-        )
-        return made[-1]
-
-    yield make_cluster
-    for cluster in made:
-        await cluster.stop()
+def make(make_cluster: Make) -> Make:
+    rooms = [{"match": "r", "snapshot": {}}]
+    return partial(make_cluster, registry=True, qos={"conflate": "sender_opcode"}, rooms=rooms)
 
 
 def send(peer: Peer, opcode: int, payload: bytes) -> None:

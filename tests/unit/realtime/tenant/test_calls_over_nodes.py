@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.cluster_model import Cluster
+from tests.cluster_model import MakeCluster as Make
 from tests.realtime_support import Peer
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable
@@ -28,28 +28,12 @@ from wsprism.realtime.tenant.backend_messages import (
 from wsprism.realtime.tenant.histories import PublishedAt
 from wsprism.realtime.tenant.node_questions import add_up, question_from, question_of
 
-Make = Callable[..., Cluster]
 NODE_ROOMS = [{"match": "node:*", "scope": "node"}]
 
 
 @pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    made: list[Cluster] = []
-
-    def make_cluster(nodes: int = 2, **settings: Any) -> Cluster:
-        made.append(Cluster(nodes, registry=True, **settings))
-        return made[-1]
-
-    yield make_cluster
-    for cluster in made:
-        await cluster.stop()
-
-
-async def ask(cluster: Cluster, node: int, question: object) -> Any:
-    answer = asyncio.ensure_future(cluster.worlds[node].tenant.ref.ask(question, 5.0))
-    await asyncio.sleep(0)
-    cluster.settle()
-    return await answer
+def make(make_cluster: Make) -> Make:
+    return partial(make_cluster, registry=True)
 
 
 def ext(data: Any = 1, **fields: Any) -> ExtPublication:
@@ -72,12 +56,12 @@ async def test_a_user_is_disconnected_wherever_its_sessions_are(make: Make) -> N
     cluster = make()
     phone, tab = await cluster.connect(0, "ann", "phone"), await cluster.connect(1, "ann", "tab")
     bob = await cluster.connect(1, "bob")
-    assert await ask(cluster, 0, close_of(user="ann", sid="tab")) == 1
+    assert await cluster.ask(0, close_of(user="ann", sid="tab")) == 1
     assert tab.closed_with() == (4100, "because")
     assert phone.closed_with() is None
-    assert await ask(cluster, 1, close_of(user="ann")) == 1
+    assert await cluster.ask(1, close_of(user="ann")) == 1
     assert phone.closed_with() == (4100, "because")
-    assert await ask(cluster, 1, close_of(user="ann")) == 0
+    assert await cluster.ask(1, close_of(user="ann")) == 0
     assert bob.closed_with() is None
     assert [world.tenant.counters.kicked["backend"] for world in cluster.worlds] == [1, 1]
 
@@ -86,7 +70,7 @@ async def test_a_room_is_disconnected_on_every_node_however_many_are_in_it(make:
     cluster = make()
     peers = [await cluster.member(n % 2, f"u{n}", "a") for n in range(450)]
     other = await cluster.member(0, "other", "b")
-    assert await ask(cluster, 0, close_of(room="a")) == 450
+    assert await cluster.ask(0, close_of(room="a")) == 450
     assert {peer.closed_with() for peer in peers} == {(4100, "because")}
     assert other.closed_with() is None
 
@@ -94,22 +78,22 @@ async def test_a_room_is_disconnected_on_every_node_however_many_are_in_it(make:
 async def test_a_sid_that_users_of_two_nodes_have_names_nobody(make: Make) -> None:
     cluster = make()
     ann = await cluster.connect(0, "ann", "s")
-    assert await ask(cluster, 1, JoinForBackend("a", Who(sid="s"))) == 1
+    assert await cluster.ask(1, JoinForBackend("a", Who(sid="s"))) == 1
     bob = await cluster.connect(1, "bob", "s")
     for question in (close_of(sid="s"), JoinForBackend("a", Who(sid="s")), RemoveForBackend("a", Who(sid="s"))):
-        assert isinstance(await ask(cluster, 0, question), AmbiguousSid)
-    assert await ask(cluster, 0, close_of(sid="nobody's")) == 0
+        assert isinstance(await cluster.ask(0, question), AmbiguousSid)
+    assert await cluster.ask(0, close_of(sid="nobody's")) == 0
     assert ann.closed_with() is bob.closed_with() is None
 
 
 async def test_a_user_is_joined_and_removed_wherever_its_sessions_are(make: Make) -> None:
     cluster = make()
     peers = [await cluster.connect(node, "ann") for node in (0, 1)]
-    assert await ask(cluster, 0, JoinForBackend("a", Who("ann"), active=True)) == 2
+    assert await cluster.ask(0, JoinForBackend("a", Who("ann"), active=True)) == 2
     assert [peer.types() for peer in peers] == [["joined"], ["joined"]]
-    assert await ask(cluster, 1, RemoveForBackend("a", Who("ann"))) == 2
+    assert await cluster.ask(1, RemoveForBackend("a", Who("ann"))) == 2
     assert [peer.types() for peer in peers] == [["left"], ["left"]]
-    assert await ask(cluster, 1, RemoveForBackend("a", Who("ann"))) == 0
+    assert await cluster.ask(1, RemoveForBackend("a", Who("ann"))) == 0
     assert not cluster.redis.members["a"]
 
 
@@ -117,22 +101,22 @@ async def test_a_join_from_another_node_holds_the_limits(make: Make) -> None:
     cluster = make(limits={"max_users_per_room": 1})
     await cluster.member(0, "ann", "a")
     bob = await cluster.connect(1, "bob")
-    denied = await ask(cluster, 0, JoinForBackend("a", Who("bob")))
+    denied = await cluster.ask(0, JoinForBackend("a", Who("bob")))
     assert isinstance(denied, Denied)
     assert denied.reason is Reason.ROOM_FULL
     assert bob.heard() == []
-    assert await ask(cluster, 0, JoinForBackend("a", Who("nobody"))) == 0
+    assert await cluster.ask(0, JoinForBackend("a", Who("nobody"))) == 0
 
 
 async def test_what_is_sent_and_broadcast_reaches_sessions_of_every_node_but_the_excluded(make: Make) -> None:
     cluster = make()
     ann, tab, bob = [await cluster.connect(node, *who) for node, who in ((0, ("ann",)), (1, ("ann", "t")), (1, ("b",)))]
-    assert await ask(cluster, 1, SendForBackend("ann", (ext("hi"), hot()))) == 2
-    assert await ask(cluster, 0, SendForBackend(None, (ext("all", exclude=Exclusion("ann", "t")),))) == 3
+    assert await cluster.ask(1, SendForBackend("ann", (ext("hi"), hot()))) == 2
+    assert await cluster.ask(0, SendForBackend(None, (ext("all", exclude=Exclusion("ann", "t")),))) == 3
     assert data_heard(ann) == ["hi", b"\x02\x01\x00x", "all"]
     assert data_heard(tab) == ["hi", b"\x02\x01\x00x"]
     assert data_heard(bob) == ["all"]
-    assert await ask(cluster, 0, SendForBackend("ann", (ext("only"),), "t")) == 1
+    assert await cluster.ask(0, SendForBackend("ann", (ext("only"),), "t")) == 1
     assert data_heard(tab) == ["only"]
 
 
@@ -166,7 +150,7 @@ async def test_while_redis_is_away_a_service_reaches_its_own_nodes_sessions_and_
         PublishForBackend("a", (ext(),)),
         PublishToRooms({"a": (ext(),)}, {}),
     ):
-        denied = await ask(cluster, 0, question)
+        denied = await cluster.ask(0, question)
         assert isinstance(denied, Denied), question
         assert denied.reason is Reason.BROKER_AWAY
     assert ann.closed_with() is None
@@ -178,11 +162,11 @@ async def test_while_redis_is_away_a_service_reaches_its_own_nodes_sessions_and_
 async def test_publications_are_counted_over_all_nodes(make: Make) -> None:
     cluster = make(rooms=[{"match": "kept", "history": {"max_messages": 5}}])
     peers = [await cluster.member(node, f"u{node}", room) for node in (0, 1) for room in ("a", "kept")]
-    assert await ask(cluster, 0, PublishForBackend("a", (ext(),))) == PublishedAt(2, None)
-    assert await ask(cluster, 0, PublishForBackend("kept", (ext(), ext()))) == PublishedAt(2, 2)
-    assert await ask(cluster, 0, PublishForBackend("a", (hot(),))) == PublishedAt(2, None)
+    assert await cluster.ask(0, PublishForBackend("a", (ext(),))) == PublishedAt(2, None)
+    assert await cluster.ask(0, PublishForBackend("kept", (ext(), ext()))) == PublishedAt(2, 2)
+    assert await cluster.ask(0, PublishForBackend("a", (hot(),))) == PublishedAt(2, None)
     members: dict[str, int] = {}
-    assert await ask(cluster, 1, PublishToRooms({"a": (ext(),), "kept": (ext(),), "c": (ext(),)}, members)) == 3
+    assert await cluster.ask(1, PublishToRooms({"a": (ext(),), "kept": (ext(),), "c": (ext(),)}, members)) == 3
     assert members == {"a": 2, "kept": 2, "c": 0}
     assert all(peer.heard() for peer in peers)
 
@@ -192,18 +176,18 @@ async def test_a_room_of_one_node_is_the_business_of_every_node_that_has_one(mak
     peers = [await cluster.member(node, f"u{node}", "node:1") for node in (0, 1)]
     other = await cluster.connect(0, "ann")
     assert [peer.types() for peer in peers] == [["joined"], ["joined"]]
-    assert await ask(cluster, 0, PublishForBackend("node:1", (ext("x"),))) == PublishedAt(2, None)
+    assert await cluster.ask(0, PublishForBackend("node:1", (ext("x"),))) == PublishedAt(2, None)
     members: dict[str, int] = {}
-    assert await ask(cluster, 0, PublishToRooms({"node:1": (ext("y"),), "a": (ext("z"),)}, members)) == 2
+    assert await cluster.ask(0, PublishToRooms({"node:1": (ext("y"),), "a": (ext("z"),)}, members)) == 2
     assert members == {"node:1": 2, "a": 0}
     members.clear()
-    assert await ask(cluster, 0, PublishToRooms({"node:1": (ext("only"),)}, members)) == 1
+    assert await cluster.ask(0, PublishToRooms({"node:1": (ext("only"),)}, members)) == 1
     assert members == {"node:1": 2}
     assert [data_heard(peer) for peer in peers] == [["x", "y", "only"]] * 2
-    assert await ask(cluster, 1, JoinForBackend("node:1", Who("ann"))) == 1
-    assert await ask(cluster, 1, RemoveForBackend("node:1", Who("u0"))) == 1
+    assert await cluster.ask(1, JoinForBackend("node:1", Who("ann"))) == 1
+    assert await cluster.ask(1, RemoveForBackend("node:1", Who("u0"))) == 1
     assert peers[0].types()[-1] == "left"
-    assert await ask(cluster, 1, close_of(room="node:1")) == 2
+    assert await cluster.ask(1, close_of(room="node:1")) == 2
     assert [peer.closed_with() for peer in (*peers, other)] == [None, (4100, "because"), (4100, "because")]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.cluster_model import Cluster
+from tests.cluster_model import MakeCluster as Make
 from tests.realtime_support import Peer
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable
@@ -19,27 +20,10 @@ from wsprism.realtime.messages import LiftRevocation, Revoke
 from wsprism.realtime.tenant.about import MOST_BYTES, about, about_from, about_session
 from wsprism.realtime.tenant.backend_messages import JoinForBackend, Who
 
-Make = Callable[..., Cluster]
-
 
 @pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    made: list[Cluster] = []
-
-    def make_cluster(nodes: int = 2, **settings: Any) -> Cluster:
-        made.append(Cluster(nodes, registry=True, **settings))
-        return made[-1]
-
-    yield make_cluster
-    for cluster in made:
-        await cluster.stop()
-
-
-async def ask(cluster: Cluster, node: int, question: object) -> Any:
-    answer = asyncio.ensure_future(cluster.worlds[node].tenant.ref.ask(question, 5.0))
-    await asyncio.sleep(0)
-    cluster.settle()
-    return await answer
+def make(make_cluster: Make) -> Make:
+    return partial(make_cluster, registry=True)
 
 
 def counted(cluster: Cluster) -> tuple[int, int]:
@@ -156,13 +140,13 @@ async def test_ends_while_the_registry_is_away_are_made_up_for(make: Make) -> No
 async def test_a_revoked_user_is_out_on_every_node_and_comes_in_on_none(make: Make) -> None:
     cluster = make()
     peers = [await cluster.connect(node, "ann") for node in (0, 1)]
-    assert await ask(cluster, 1, Revoke(Revocable.USER, "ann", 1e9)) == 2
+    assert await cluster.ask(1, Revoke(Revocable.USER, "ann", 1e9)) == 2
     assert [peer.closed_with() for peer in peers] == [(CloseCode.TICKET, "ticket revoked")] * 2
     for node in (0, 1):
         refused = await cluster.open(node, "ann")
         assert isinstance(refused, Denied)
         assert refused.reason is Reason.REVOKED
-    assert await ask(cluster, 0, LiftRevocation(Revocable.USER, "ann")) == 1
+    assert await cluster.ask(0, LiftRevocation(Revocable.USER, "ann")) == 1
     await cluster.connect(1, "ann")
 
 
@@ -219,9 +203,9 @@ async def test_a_room_that_filled_meanwhile_is_left(make: Make) -> None:
 async def test_the_backends_join_is_counted_too(make: Make) -> None:
     cluster = make(limits={"max_users_per_room": 1})
     ann, bob = await cluster.connect(0, "ann"), await cluster.connect(1, "bob")
-    assert await ask(cluster, 0, JoinForBackend("a", Who("ann"), active=True)) == 1
+    assert await cluster.ask(0, JoinForBackend("a", Who("ann"), active=True)) == 1
     assert ann.types() == ["joined"]
-    denied = await ask(cluster, 1, JoinForBackend("a", Who("bob"), active=True))
+    denied = await cluster.ask(1, JoinForBackend("a", Who("bob"), active=True))
     assert isinstance(denied, Denied)
     assert denied.reason is Reason.ROOM_FULL
     assert bob.heard() == []

@@ -1,24 +1,16 @@
 #!lua flags=allow-oom
 -- with members
--- Something that every node is to hear, in the one order of what they are told. Asked again with the same number of the
--- same incarnation it is not told again.
+-- Something that every node is to hear, in the one order of what they are told. Once for its number.
 --   incarnation, number, body, who is to answer: '*', '-' (nobody), or incarnations between blanks
 -- FENCED | OK, then the incarnations of all nodes that may write
-local done = T .. 'o:' .. ARGV[1] .. ':' .. ARGV[2]
-local before = redis.call('GET', done)
-if before then
-  return cmsgpack.unpack(before)
-end
-if fenced(ARGV[1]) then
-  return {'FENCED'}
-end
-control({'ask', ARGV[1], ARGV[2], ARGV[4], ARGV[3]})
-local answer = {'OK'}
-local leases = redis.call('ZRANGE', T .. 'leases', 0, -1, 'WITHSCORES')
-for i = 1, #leases, 2 do
-  if leases[i + 1] ~= '0' then
-    answer[#answer + 1] = leases[i]
+return once(ARGV[1], ARGV[2], function()
+  control({'ask', ARGV[1], ARGV[2], ARGV[4], ARGV[3]})
+  local answer = {'OK'}
+  local leases = redis.call('ZRANGE', T .. 'leases', 0, -1, 'WITHSCORES')
+  for i = 1, #leases, 2 do
+    if leases[i + 1] ~= '0' then
+      answer[#answer + 1] = leases[i]
+    end
   end
-end
-redis.call('SET', done, cmsgpack.pack(answer), 'PX', 60000)
-return answer
+  return answer
+end)

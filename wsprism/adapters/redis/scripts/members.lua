@@ -129,3 +129,37 @@ local function lock_out(what, whose, ends, reason, said)
   control({'revoke', what, whose, ends, reason, said})
   return ended, nodes
 end
+
+-- What `work` answers, done once: asked again with the same number of the same incarnation it gives the first answer, and
+-- does nothing. FENCED where the node may write no more.
+local function once(node, asked, work)
+  local done = T .. 'o:' .. node .. ':' .. asked
+  local before = redis.call('GET', done)
+  if before then
+    return cmsgpack.unpack(before)
+  end
+  if fenced(node) then
+    return {'FENCED'}
+  end
+  local answer = work()
+  redis.call('SET', done, cmsgpack.pack(answer), 'PX', 60000)
+  return answer
+end
+
+-- Each session that is listed from ARGV[first] on as user, sid and generation, and was not replaced since: how many of them
+-- `take` took, then the incarnations of the nodes that have those.
+local function of_listed(first, take)
+  local answer, nodes = {'OK', 0}, {}
+  for i = first, #ARGV, 3 do
+    local user, sid, generation = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    local session = session_of(joined(user, sid))
+    if session and session.generation == generation and take(session, user, sid) then
+      answer[2] = answer[2] + 1
+      if not nodes[session.node] then
+        nodes[session.node] = true
+        answer[#answer + 1] = session.node
+      end
+    end
+  end
+  return answer
+end
