@@ -40,6 +40,17 @@ async def _post(http: aiohttp.ClientSession, url: str) -> None:
             await answer.read()
 
 
+async def _until_it_listens(port: int) -> None:
+    """The backend is started beside this process, and may be the later one. Raises TimeoutError after ten seconds."""
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(HOST, port)
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
+
+
 async def _ready(_: web.Request) -> web.Response:
     return web.Response()
 
@@ -50,6 +61,7 @@ async def _run(port: int, backend_port: int) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, HOST, port).start()
+    await _until_it_listens(backend_port)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_IN_FLIGHT)) as http:
         await asyncio.gather(*(_post(http, f"http://{HOST}:{backend_port}/") for _ in range(_IN_FLIGHT)))
 
