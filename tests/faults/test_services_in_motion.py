@@ -172,10 +172,12 @@ async def test_ticks_that_are_always_late_neither_pile_up_nor_keep_the_others_fr
     async with Client(gateway.base) as client:
         for room in "abcde":
             await client.join(room)
+        reached = 0
         for _ in range(10):
             await client.send("sys", "ping")
-            await answers(client, 1, "pong")
-        await answers(client, 5, "twentieth")
+            while (heard := (await client.receive())["type"]) != "pong":
+                reached += heard == "twentieth"
+        await answers(client, 5 - reached, "twentieth")
         began, before = time.perf_counter(), counters.calls
         await asyncio.sleep(0.3)
         assert counters.calls - before <= (time.perf_counter() - began) / 0.02 + 5

@@ -253,7 +253,8 @@ async def test_a_replica_is_not_the_primary(server: RedisServer) -> None:
 
 
 async def test_a_cluster_is_refused() -> None:
-    with running_redis("--cluster-enabled", "yes") as server, pytest.raises(OperatorError, match="in cluster mode"):
+    options = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
+    with running_redis(*options) as server, pytest.raises(OperatorError, match="in cluster mode"):
         await Opener(parse_address(server.url)).open("x")
 
 
