@@ -274,26 +274,31 @@ async def test_a_clock_that_is_set_changes_no_wait(sdk: Sdk, fake: FakeGateway) 
 async def test_what_a_listener_does_is_done(
     sdk: Sdk, gateway: GatewayCommand, of: str, event: str, on: str, method: str
 ) -> None:
-    client = await sdk.client(f"ws://127.0.0.1:{gateway.port}")
-    room = await client.room(f"reacts-{sdk.name}")
-    targets = {"client": None, "room": room}
-    args = ["send", {"msg": "by a listener"}] if method == "publish" else []
-    await client.react(targets[of], event, targets[on], method, *args)
-    publishing = room.calling("publish", "send", {"msg": "first"})
-    if event == "left":
-        await publishing
-        with contextlib.suppress(SdkError):  # taken out of the room by a message of one's own; its answer may be CLOSED
-            await client.call("request", "room", "leave", None, room=room.name)
-    if method == "close":
-        await client.state("closed")
-        assert await room.get("state") == "left"
-    elif method == "leave":
-        async with asyncio.timeout(10):
-            while await room.get("state") != "left":  # noqa: ASYNC110 - the SDK tells it by no event
-                await asyncio.sleep(0.01)
-        assert await client.get("state") == "open"
-    else:
-        assert (await room.event("message", lambda value: value["data"]["msg"] == "by a listener"))["room"] == room.name
+    async with Proxy(gateway.port) as proxy:
+        proxy.refuse()  # or it may be open, and in the room, before the listener is there
+        client = await sdk.client(proxy.url)
+        room = await client.room(f"reacts-{sdk.name}")
+        targets = {"client": None, "room": room}
+        args = ["send", {"msg": "by a listener"}] if method == "publish" else []
+        await client.react(targets[of], event, targets[on], method, *args)
+        publishing = room.calling("publish", "send", {"msg": "first"})
+        proxy.refuse(False)
+        if event == "left":
+            await publishing
+            # Taken out of the room by a message of one's own; its answer may be CLOSED.
+            with contextlib.suppress(SdkError):
+                await client.call("request", "room", "leave", None, room=room.name)
+        if method == "close":
+            await client.state("closed")
+            assert await room.get("state") == "left"
+        elif method == "leave":
+            async with asyncio.timeout(10):
+                while await room.get("state") != "left":  # noqa: ASYNC110 - the SDK tells it by no event
+                    await asyncio.sleep(0.01)
+            assert await client.get("state") == "open"
+        else:
+            said = await room.event("message", lambda value: value["data"]["msg"] == "by a listener")
+            assert said["room"] == room.name
     other = await sdk.client(f"ws://127.0.0.1:{gateway.port}")
     await other.connect()
 
