@@ -323,7 +323,7 @@ class ModelBroker:
 
     def check_positions(self) -> None:
         """As the broker does at times: rooms that do not stand where their listeners were told are told so."""
-        for room in list(self.listening):
+        for room in [one for one in self.listening if one in self.channels]:
             self._tell_later(room, lambda one: one.lost())
             self._tell_later(room, lambda one: one.subscribed())
 
@@ -431,6 +431,9 @@ class ModelRegistry:
         self.redis = broker.redis
         self._broker = broker
         self._calls: list[_Call] = []
+        self._stream: deque[Callable[[RegistryListener], object]] = deque()
+        """What this node has not heard yet. ``_reads``: it is asked for, behind what has no answer yet."""
+        self._reads = False
         broker.redis.registries.append(self)
 
     def open(
@@ -544,7 +547,7 @@ class ModelRegistry:
         def answer(body: bytes) -> None:
             answers.append(body)
             if len(answers) == len(registries):
-                self._broker.come_back(lambda: done(answers))
+                self.say(lambda _: done(answers))
 
         def carry_out() -> None:
             for one in registries:
@@ -569,8 +572,17 @@ class ModelRegistry:
 
     def cast(self, body: bytes) -> bool:
         for one in self.redis.registries:
-            one.say(lambda listener: listener.asked(body, None))
+            one.cast_here(body)
         return not self._broker.away
+
+    def cast_here(self, body: bytes) -> None:
+        """Kept nowhere."""
+
+        def told() -> None:
+            assert self.listener is not None
+            self.listener.asked(body, None)
+
+        self._broker.come_back(told, push=True)
 
     def list_sessions(
         self,
@@ -620,9 +632,12 @@ class ModelRegistry:
         """Connected again: what has no answer yet is asked once more, and carried out once."""
         for call in list(self._calls):
             self._send(call)
+        self._reads = True
+        self._broker.say(self._read_stream)
 
     def reap(self) -> None:
-        """Others take this node for dead, and clean up after it."""
+        """Others take this node for dead, and clean up after it: what it has not heard is nobody's business."""
+        self._stream.clear()
         for key, registry in list(self.redis.sessions.values()):
             if registry is self:
                 self._remove(key)
@@ -632,11 +647,21 @@ class ModelRegistry:
         self.say(lambda listener: listener.fenced())
 
     def say(self, what: Callable[[RegistryListener], object]) -> None:
-        def told() -> None:
+        """It stands in the stream that every node follows: who could not hear it reads it."""
+        self._stream.append(what)
+        if not self._reads:
+            self._broker.come_back(self._hear_next)
+
+    def _read_stream(self) -> None:
+        self._reads = False
+        for _ in self._stream:
+            self._broker.come_back(self._hear_next)
+
+    def _hear_next(self) -> None:
+        if self._stream:
+            what = self._stream.popleft()
             assert self.listener is not None
             what(self.listener)
-
-        self._broker.come_back(told)
 
     def _call(self, command: Callable[[], Any], done: Callable[[Any], object]) -> None:
         if self._broker.away:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from tests.cluster_model import Cluster
+from tests.property.cluster_rules import PICK, NodesMachine
 from tests.realtime_support import Peer
 from wsprism.policy.decisions import Denied
 from wsprism.protocol.envelope import JSON
@@ -30,15 +30,7 @@ ACK = 4
 PLAIN, KEEPING = "plain", "kept"
 ROOM = st.sampled_from([PLAIN, KEEPING, KEEPING])
 MOST_KEPT, MOST_RECOVERED = 6, 4
-PICK = st.integers(0, 7)
 Since = tuple[str, int]
-
-
-class _Crash:
-    """A room takes no such thing."""
-
-
-_CRASHES = _Crash()
 
 
 @dataclass
@@ -60,10 +52,9 @@ class Client:
     said: dict[int, str] = field(default_factory=dict)
 
 
-class ClusterMachine(RuleBasedStateMachine):
+class ClusterMachine(NodesMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
         self.numbers = count(1)
         self.clients: list[Client] = []
         self.places: list[Since] = []
@@ -71,25 +62,16 @@ class ClusterMachine(RuleBasedStateMachine):
         self.refused: set[str] = set()
         self.ids: dict[str, str] = {}
         self.asks: list[asyncio.Future[None]] = []
-        self.crashes = 0
-
-    def run(self, coro: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(coro)
 
     @initialize(nodes=st.integers(2, 3), registry=st.booleans())
     def start(self, nodes: int, registry: bool) -> None:
         history = {"max_messages": MOST_KEPT, "recover_max_messages": MOST_RECOVERED}
         self.cluster = Cluster(nodes, registry=registry, rooms=[{"match": KEEPING, "history": history}])
-        self.dead: set[int] = set()
         for node in range(nodes):
             self.connect(node)
             self.join(node, KEEPING, 0, 0, asks=False)
             self.join(node, PLAIN, 0, 0, asks=False)
         self.settle()
-
-    def node(self, pick: int) -> int:
-        alive = [one for one in range(len(self.cluster.worlds)) if one not in self.dead]
-        return alive[pick % len(alive)]
 
     # Clients
 
@@ -170,47 +152,9 @@ class ClusterMachine(RuleBasedStateMachine):
 
     # What arrives, and what is lost
 
-    @rule(pick=PICK, steps=st.integers(1, 4))
-    def redis_does(self, pick: int, steps: int) -> None:
-        for _ in range(steps):
-            self.cluster.brokers[self.node(pick)].redis_does()
-
-    @rule(pick=PICK, steps=st.integers(1, 4), at_once=st.booleans())
-    def node_hears(self, pick: int, steps: int, at_once: bool) -> None:
-        for _ in range(steps):
-            self.cluster.brokers[self.node(pick)].node_hears()
-            if not at_once:
-                self.cluster.scheduler.run_until_idle()
-        self.cluster.scheduler.run_until_idle()
-
-    @rule(pick=PICK, executed=st.integers(0, 3))
-    def lose_connection(self, pick: int, executed: int) -> None:
-        self.cluster.brokers[self.node(pick)].lose(executed)
-
-    @rule(pick=PICK)
-    def come_again(self, pick: int) -> None:
-        self.cluster.brokers[self.node(pick)].come_again()
-
-    @rule(pick=PICK)
-    def lose_pushes(self, pick: int) -> None:
-        self.cluster.brokers[self.node(pick)].lose_pushes()
-
-    @rule(pick=PICK)
-    def check_positions(self, pick: int) -> None:
-        self.cluster.brokers[self.node(pick)].check_positions()
-
-    @rule()
-    def flush_all(self) -> None:
-        self.cluster.redis.flush_all()
-
     @rule(pick=PICK, room=ROOM)
     def crash(self, pick: int, room: str) -> None:
-        world = self.cluster.worlds[self.node(pick)]
-        entry = world.tenant.registry.rooms.get(room)
-        if entry is not None:
-            self.crashes += 1
-            entry.ref.tell(_CRASHES)
-            self.cluster.scheduler.run_until_idle()
+        self.crash_room(self.node(pick), room)
 
     @precondition(lambda self: len(self.dead) + 1 < len(self.cluster.worlds))
     @rule(pick=PICK, executed=st.integers(0, 3))
@@ -321,16 +265,14 @@ class ClusterMachine(RuleBasedStateMachine):
         if not hasattr(self, "cluster"):
             return
         cluster = self.cluster
-        for node, broker in enumerate(cluster.brokers):
-            if node not in self.dead:
-                broker.come_again()
+        for node in self.alive:
+            cluster.brokers[node].come_again()
         cluster.scheduler.advance(self.crashes * 1.5)  # a room that crashes often is restarted ever later
         for _ in range(2):
             cluster.settle()
             cluster.scheduler.advance(3.0)
-            for node, broker in enumerate(cluster.brokers):
-                if node not in self.dead:
-                    broker.check_positions()
+            for node in self.alive:
+                cluster.brokers[node].check_positions()
         cluster.settle()
         for room in (PLAIN, KEEPING):
             self.publish_as_backend(self.node(0), room)
@@ -354,13 +296,12 @@ class ClusterMachine(RuleBasedStateMachine):
         assert not self.refused & set(texts), "what was refused is not in the log"
         if cluster.redis.registries:
             self.counts_are_exact()
-        assert all("_Crash" in str(one) for one in cluster.failures()), cluster.failures()
+        self.only_crashes_failed()
 
     def counts_are_exact(self) -> None:
         """The registry has who is connected and who is a member, and nobody else."""
         redis = self.cluster.redis
-        alive = [world for node, world in enumerate(self.cluster.worlds) if node not in self.dead]
-        sessions = [session for world in alive for session in world.tenant.registry]
+        sessions = [session for node in self.alive for session in self.cluster.worlds[node].tenant.registry]
         assert {key for key, _ in redis.sessions.values()} == {session.key for session in sessions}
         members = {(room, session.key) for session in sessions for room in session.rooms}
         assert {(room, key) for room, some in redis.members.items() for key in some} == members

@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from tests.cluster_model import Cluster
+from tests.property.cluster_rules import PICK, NodesMachine
 from tests.property.test_presence_room import Picture, apply, by_sid
 from tests.realtime_support import Peer
 from wsprism.realtime.tenant.presences import PresenceForBackend
 
-PICK = st.integers(0, 11)
 STATE = st.one_of(st.none(), st.integers(0, 2))
-
-
-class _Crash:
-    """A room takes no such thing."""
-
-
-_CRASHES = _Crash()
 
 
 class Client:
@@ -67,16 +59,10 @@ class Client:
                 self.asked = None
 
 
-class PresenceMachine(RuleBasedStateMachine):
+class PresenceMachine(NodesMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
         self.clients: list[Client] = []
-        self.dead: set[int] = set()
-        self.crashes = 0
-
-    def run(self, coro: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(coro)
 
     @initialize(nodes=st.integers(2, 3), linger=st.booleans(), history=st.booleans())
     def start(self, nodes: int, linger: bool, history: bool) -> None:
@@ -88,10 +74,6 @@ class PresenceMachine(RuleBasedStateMachine):
             self.connect(node, node)
             self.join(node, True, None)
         self.settle()
-
-    def node(self, pick: int) -> int:
-        alive = [one for one in range(len(self.cluster.worlds)) if one not in self.dead]
-        return alive[pick % len(alive)]
 
     def client(self, pick: int) -> Client:
         return self.clients[pick % len(self.clients)]
@@ -142,40 +124,9 @@ class PresenceMachine(RuleBasedStateMachine):
 
     # What arrives, and what is lost
 
-    @rule(pick=PICK, steps=st.integers(1, 4))
-    def redis_does(self, pick: int, steps: int) -> None:
-        for _ in range(steps):
-            self.cluster.brokers[self.node(pick)].redis_does()
-
-    @rule(pick=PICK, steps=st.integers(1, 4))
-    def node_hears(self, pick: int, steps: int) -> None:
-        for _ in range(steps):
-            self.cluster.brokers[self.node(pick)].node_hears()
-            self.cluster.scheduler.run_until_idle()
-
-    @rule(pick=PICK, executed=st.integers(0, 3))
-    def lose_connection(self, pick: int, executed: int) -> None:
-        self.cluster.brokers[self.node(pick)].lose(executed)
-
-    @rule(pick=PICK)
-    def come_again(self, pick: int) -> None:
-        self.cluster.brokers[self.node(pick)].come_again()
-
-    @rule(pick=PICK)
-    def lose_pushes(self, pick: int) -> None:
-        self.cluster.brokers[self.node(pick)].lose_pushes()
-
-    @rule()
-    def flush_all(self) -> None:
-        self.cluster.redis.flush_all()
-
     @rule(pick=PICK)
     def crash(self, pick: int) -> None:
-        entry = self.cluster.worlds[self.node(pick)].tenant.registry.rooms.get("r")
-        if entry is not None:
-            self.crashes += 1
-            entry.ref.tell(_CRASHES)
-            self.cluster.scheduler.run_until_idle()
+        self.crash_room(self.node(pick), "r")
 
     @precondition(lambda self: len(self.dead) + 1 < len(self.cluster.worlds))
     @rule(pick=PICK, executed=st.integers(0, 3))
@@ -218,7 +169,7 @@ class PresenceMachine(RuleBasedStateMachine):
     def quiet(self) -> None:
         """Everything is reachable again, and has had its time."""
         cluster = self.cluster
-        alive = [node for node in range(len(cluster.worlds)) if node not in self.dead]
+        alive = self.alive
         for node in alive:
             cluster.brokers[node].come_again()
         cluster.scheduler.advance(self.crashes * 1.5)  # a room that crashes often is restarted ever later
@@ -267,7 +218,7 @@ class PresenceMachine(RuleBasedStateMachine):
         try:
             if hasattr(self, "cluster"):
                 self.quiet()
-                assert all("_Crash" in str(one) for one in self.cluster.failures()), self.cluster.failures()
+                self.only_crashes_failed()
         finally:
             self.run(asyncio.sleep(0))
             self.loop.close()

@@ -64,6 +64,34 @@ async def test_the_same_sid_is_replaced_on_another_node_and_on_the_same(make: Ma
     assert counted(cluster) == (1, 0)
 
 
+async def test_a_session_that_was_replaced_while_its_node_could_not_hear_ends_when_it_can(make: Make) -> None:
+    cluster = make()
+    first = await cluster.member(0, "ann", "a")
+    cluster.brokers[0].lose()
+    second = await cluster.connect(1, "ann", first.session.sid)
+    assert first.closed_with() is None
+    cluster.brokers[0].come_again()
+    cluster.settle()
+    assert (first.closed_with(), second.closed_with()) == ((CloseCode.KICKED, "replaced"), None)
+    assert counted(cluster) == (1, 0)
+
+
+async def test_an_opening_whose_session_was_replaced_before_it_was_answered_ends_as_it_begins(make: Make) -> None:
+    cluster = make()
+    opening = asyncio.ensure_future(cluster.worlds[0].ask("ann", "s"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        cluster.scheduler.run_until_idle()
+    cluster.brokers[0].lose(executed=1)
+    await cluster.connect(1, "ann", "s")
+    cluster.brokers[0].come_again()
+    cluster.settle()
+    answer = await opening
+    assert not isinstance(answer, Denied)
+    assert cluster.worlds[0].attach(answer.session).closed_with() == (CloseCode.KICKED, "replaced")
+    assert counted(cluster) == (1, 0)
+
+
 async def test_the_backend_is_told_that_a_newer_session_took_its_place_on_another_node(make: Make) -> None:
     cluster = make(policy={"sessions": {"max_sessions_per_user": 1, "on_exceed": "kick_oldest"}})
     first = await cluster.connect(0, "ann", "s")
