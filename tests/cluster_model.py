@@ -20,7 +20,7 @@ from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.history import History, HistoryBounds, Position
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable, Revocation
-from wsprism.policy.sessions import Deny, SessionPolicy
+from wsprism.policy.sessions import Deny, EvictReason, SessionPolicy
 from wsprism.ports import (
     Batch,
     Claim,
@@ -688,15 +688,24 @@ class ModelRegistry:
             self._calls.remove(call)
             call.done(call.answer)
 
-    def _open(self, opening: SessionOpening, limits: Limits, policy: SessionPolicy) -> Opened | Denied:
+    def _open(self, opening: SessionOpening, limits: Limits, policy: SessionPolicy) -> Opened | Denied | EvictReason:
         redis, user = self.redis, opening.user
         sid = opening.sid or f"sid-{redis.generations}"
         if (Revocable.USER, user) in redis.revoked:
             return Denied(Reason.REVOKED, ErrorCode.AUTH_FAILED)
         of_user = {key.sid: key for key, _ in redis.sessions.values() if key.user == user}
+        of_user = dict(sorted(of_user.items(), key=lambda one: one[1].generation))
+        other, own = of_user.get(sid), opening.generation or 0
+        if opening.was_there and other is not None:
+            if other.generation > own:
+                return EvictReason.REPLACED
+            if other.generation == own:
+                self._remove(of_user.pop(sid))
         verdict = policy.decide(of_user, sid)
         if isinstance(verdict, Deny):
             return verdict.denied
+        if opening.was_there and any(of_user[old].generation > own for old, _ in verdict.evict):
+            return EvictReason.KICKED_OLDEST
         full = limits.may_open_session(len(redis.sessions) - len(verdict.evict))
         if full is not None:
             return full

@@ -12,7 +12,7 @@ from typing import Protocol
 from wsprism.policy.decisions import Denied
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable, Revocation
-from wsprism.policy.sessions import SessionPolicy
+from wsprism.policy.sessions import EvictReason, SessionPolicy
 from wsprism.ports.listed import Listed, ListedRoom, ListedSession, RoomCounts, SessionFilter, SessionKey
 from wsprism.ports.shared_state import SharedState
 from wsprism.ports.unavailable import Unavailable
@@ -28,6 +28,7 @@ class SessionOpening:
     """Who wants in. ``sid`` None: it gets one that nobody has. ``about``: what lists say of it, as JSON.
 
     ``generation`` is one that ``next_generation`` has given: it gets it, unless a newer session of its name is there.
+    ``was_there``: it was counted with that generation, and is counted anew. It keeps it, and gives way to newer ones.
     """
 
     user: str
@@ -35,6 +36,7 @@ class SessionOpening:
     token_id: str | None
     about: bytes
     generation: int | None = None
+    was_there: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,12 @@ class Registry(SharedState, Protocol):
         opening: SessionOpening,
         limits: Limits,
         policy: SessionPolicy,
-        done: Callable[[Opened | Denied | Unavailable], object],
+        done: Callable[[Opened | Denied | EvictReason | Unavailable], object],
     ) -> None:
-        """Count one more session, if no revocation names it and the limits allow it or others make room."""
+        """Count one more session, if no revocation names it and the limits allow it or others make room.
+
+        ``EvictReason``: it was there before, and a newer one has its place.
+        """
         ...
 
     def close(self, key: SessionKey) -> None:

@@ -20,7 +20,7 @@ from wsprism.adapters.redis.tenant_calls import CallsNode
 from wsprism.policy.decisions import Denied
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import MAX_REVOCATIONS, Revocable
-from wsprism.policy.sessions import SessionPolicy
+from wsprism.policy.sessions import EvictReason, SessionPolicy
 from wsprism.ports import Opened, SessionKey, SessionOpening, Unavailable
 
 __all__ = ["RegistryCalls", "words_of"]
@@ -46,17 +46,18 @@ class RegistryCalls(RedisSharedState):
         opening: SessionOpening,
         limits: Limits,
         policy: SessionPolicy,
-        done: Callable[[Opened | Denied | Unavailable], object],
+        done: Callable[[Opened | Denied | EvictReason | Unavailable], object],
     ) -> None:
         self.next_number()
         sid = opening.sid or os.urandom(_SID_BYTES).hex()
         arguments: list[Word] = [self.incarnation, self._numbers, opening.user, sid]
         arguments += [opening.token_id or "", opening.about, opening.generation or ""]
         arguments += [limits.max_sessions_total, policy.max_sessions_per_user, policy.on_exceed.value]
+        arguments.append(int(opening.was_there))
         number = self._numbers
         self._early.begins(number)
 
-        def answered(answer: Opened | Denied | Unavailable) -> None:
+        def answered(answer: Opened | Denied | EvictReason | Unavailable) -> None:
             done(answer)
             self._early.ends(number)
 

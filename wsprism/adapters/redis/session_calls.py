@@ -10,6 +10,7 @@ from wsprism.adapters.redis.protocol import Word
 from wsprism.adapters.redis.scripts import Script, script
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable
+from wsprism.policy.sessions import EvictReason
 from wsprism.ports import Opened, SessionKey, Unavailable
 from wsprism.protocol.codes import ErrorCode
 
@@ -19,6 +20,8 @@ _CODES: Final = {
     Reason.REVOKED: ErrorCode.AUTH_FAILED,
     Reason.TOO_MANY_SESSIONS: ErrorCode.TOO_MANY_SESSIONS,
 }
+
+_GIVES_WAY: Final = {one.value.encode(): one for one in EvictReason}
 
 
 @dataclass(slots=True)
@@ -30,7 +33,7 @@ class Open:
     sid: str
     size_bytes: int
     opened: Callable[[SessionKey, Sequence[SessionKey]], object]
-    done: Callable[[Opened | Denied | Unavailable], object]
+    done: Callable[[Opened | Denied | EvictReason | Unavailable], object]
     is_current: Callable[[Word], bool]
 
     @property
@@ -49,7 +52,8 @@ class Open:
         self.done(Opened(key, replaced))
 
     def deny(self, reason: bytes) -> None:
-        self.done(_denied(reason))
+        gives_way = _GIVES_WAY.get(reason)
+        self.done(_denied(reason) if gives_way is None else gives_way)
 
     def refuse(self, why: Unavailable) -> None:
         self.done(why)

@@ -69,7 +69,7 @@ class _CountedAnew:
     """The registry's answer to a session that was there before."""
 
     session: Session
-    answer: Opened | Denied | Unavailable
+    answer: Opened | Denied | EvictReason | Unavailable
 
 
 class OverRegistry:
@@ -91,19 +91,22 @@ class OverRegistry:
             principal.user, question.sid, principal.token_id, self._about(question), question.generation
         )
 
-        def done(answer: Opened | Denied | Unavailable) -> None:
+        def done(answer: Opened | Denied | EvictReason | Unavailable) -> None:
+            assert not isinstance(answer, EvictReason), "a new one gives way to nobody"
             ref.tell_control(_Counted(reply, question, answer))
 
         self.registry.open(opening, rules.limits, rules.sessions, done)
         return DEFERRED
 
     def open_anew(self, session: Session) -> None:
-        """Have a session counted that has been there for a while."""
-        ref, rules = self._ref, self._tenant.tenant.rules
+        """Have a session counted that has been there for a while: newer ones, of other nodes too, stay."""
+        ref, rules, key = self._ref, self._tenant.tenant.rules, session.key
+        assert key is not None, "whoever is registered is counted"
         said = about_session(session, self._tenant.tenant.node_name)
-        opening = SessionOpening(session.user, session.sid, session.principal.token_id, said)
+        token_id = session.principal.token_id
+        opening = SessionOpening(key.user, key.sid, token_id, said, key.generation, was_there=True)
 
-        def done(answer: Opened | Denied | Unavailable) -> None:
+        def done(answer: Opened | Denied | EvictReason | Unavailable) -> None:
             ref.tell_control(_CountedAnew(session, answer))
 
         self.registry.open(opening, rules.limits, rules.sessions, done)
@@ -209,6 +212,8 @@ def _counted_anew(tenant: Tenant, message: _CountedAnew) -> None:
         return
     elif isinstance(answer, Unavailable):
         tenant.context.call_later(_ASK_AGAIN_S, CountAnew([session]))
+    elif isinstance(answer, EvictReason):
+        tenant.kick(session, answer.value)
     else:
         code, reason = _ENDS.get(answer.reason, (CloseCode.TRY_LATER, "tenant is full"))
         tenant.disconnect(session, code, reason)

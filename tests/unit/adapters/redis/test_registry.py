@@ -22,7 +22,7 @@ from wsprism.adapters.redis.session_calls import Open
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable, Revocation
-from wsprism.policy.sessions import Admit, OnExceed, SessionPolicy
+from wsprism.policy.sessions import Admit, EvictReason, OnExceed, SessionPolicy
 from wsprism.ports import Answer, Opened, RoomCounts, SessionFilter, SessionKey, SessionOpening, Unavailable
 
 ANY = Limits()
@@ -512,6 +512,50 @@ async def test_a_dead_nodes_sessions_make_room_and_if_it_lives_it_is_told(server
         assert len(frozen.registry.sessions) == 0
         await frozen.open("y", limits=limits)
         assert two.figures.reaped == 370
+
+
+async def test_who_is_counted_anew_keeps_its_number_and_gives_way_to_newer_ones(server: RedisServer) -> None:
+    oldest_goes = SessionPolicy(2, OnExceed.KICK_OLDEST)
+
+    async with node(server.url, "one") as one, node(server.url, "two") as two, operator(server) as other:
+        mine, theirs = Tenant(one), Tenant(two)
+
+        def again(tenant: Tenant, key: SessionKey, policy: SessionPolicy = FREE) -> asyncio.Future[Any]:
+            opening = SessionOpening(key.user, key.sid, None, b"{}", key.generation, was_there=True)
+            return asked(tenant.registry.open, opening, ANY, policy)
+
+        old = await mine.open("ann", "s")
+        assert await mine.join(old, "a") is None
+        # Itself, as its node had it before: nobody is ended for it, and its memberships are asserted behind it.
+        assert await again(mine, old) == Opened(old, [])
+        assert await other.ask("HLEN", f"{T}s") == 1
+        assert await other.ask("EXISTS", f"{T}r:a") == 0
+        new = await theirs.open("ann", "s")
+        await until(lambda: mine.heard == [(old, "replaced")])
+        assert await again(mine, old) is EvictReason.REPLACED
+        assert await again(theirs, new) == Opened(new, [])
+        # The newer one comes second.
+        theirs.registry.close(new)
+        await theirs.settled()
+        assert await again(mine, old) == Opened(old, [])
+        assert await again(theirs, new) == Opened(new, [(old, "replaced")])
+        await until(lambda: mine.heard == [(old, "replaced")] * 2)
+        # Of one too many the oldest goes, be it the one that asks.
+        first, second, third = [await theirs.open("bob", sid, policy=oldest_goes) for sid in "123"]
+        assert await again(mine, first, oldest_goes) is EvictReason.KICKED_OLDEST
+        theirs.registry.close(second)
+        theirs.registry.close(third)
+        await theirs.settled()
+        assert await again(mine, first, oldest_goes) == Opened(first, [])
+        assert await again(theirs, third, oldest_goes) == Opened(third, [])
+        assert await again(theirs, second, oldest_goes) == Opened(second, [(first, "kicked_oldest")])
+        # A Redis that has lost everything gives no number twice.
+        await other.ask("DEL", f"{T}gen", f"{T}s", f"{T}so", f"{T}us:ann", f"{T}us:bob")
+        assert await again(theirs, third) == Opened(third, [])
+        newer = await theirs.open("cyd", "1")
+        assert newer.generation == third.generation + 1
+        taken = await again(mine, SessionKey("dan", "1", newer.generation))
+        assert taken.key.generation == newer.generation + 1
 
 
 async def test_a_primary_that_is_another_one_may_lack_sessions_and_all_are_counted_anew() -> None:

@@ -192,6 +192,45 @@ async def test_a_node_that_was_taken_for_dead_counts_its_sessions_anew_and_ends_
     assert "left" in ann.types()
 
 
+@pytest.mark.parametrize(
+    ("most", "sid", "reason"), [(0, "s", "replaced"), (1, "t", "kicked_oldest")], ids=["same sid", "one too many"]
+)
+async def test_a_session_that_is_counted_anew_gives_way_to_a_newer_one(
+    make: Make, most: int, sid: str, reason: str
+) -> None:
+    policy = {"sessions": {"max_sessions_per_user": most, "on_exceed": "kick_oldest"}}
+    cluster = make(policy=policy)
+    old = await cluster.connect(0, "ann", "s")
+    cluster.brokers[0].lose()
+    cluster.redis.registries[0].reap()
+    new = await cluster.connect(1, "ann", sid)
+    cluster.brokers[0].come_again()
+    cluster.redis.registries[0].fence()
+    cluster.settle()
+    assert (old.closed_with(), new.closed_with()) == ((CloseCode.KICKED, reason), None)
+    assert counted(cluster) == (1, 0)
+    # And the newer one replaces it where it comes second.
+    for node in (0, 1):
+        cluster.redis.registries[node].reap()
+        cluster.redis.registries[node].fence()
+    cluster.settle()
+    assert new.closed_with() is None
+    assert counted(cluster) == (1, 0)
+
+
+async def test_a_session_that_is_counted_anew_is_known_by_the_number_that_it_had(make: Make) -> None:
+    cluster = make()
+    ann = await cluster.connect(0, "ann")
+    key = ann.session.key
+    cluster.redis.registries[0].reap()
+    cluster.redis.registries[0].fence()
+    cluster.settle()
+    assert [one for one, _ in cluster.redis.sessions.values()] == [key]
+    assert ann.session.key == key
+    assert key is not None
+    assert key.generation == ann.session.generation
+
+
 async def test_many_sessions_are_counted_anew_some_at_a_time_and_once_each(make: Make) -> None:
     cluster = make()
     for n in range(250):
