@@ -62,16 +62,19 @@ class RedisBroker(TenantCalls[BrokerNode]):
         done: Callable[[Ordered | Unavailable], object],
     ) -> None:
         self._turns = next_number()
-        kept: tuple[int, int, int] = (0, 0, 0)
-        if bounds is not None:
-            kept = (bounds.max_messages, bounds.max_bytes, int(bounds.ttl_s * 1000))
         arguments: list[Word] = [self._node.incarnation, self._turns, room, self.new_epoch(), self.survives]
-        arguments += [*kept, self.max_histories, self.max_history_bytes]
+        if bounds is None:
+            packed = framed([draft.payload for draft in drafts])
+            arguments += (len(drafts), packed)
+            self._add(room, Turn(arguments, len(drafts), len(packed), False, done))
+            return
+        arguments += (bounds.max_messages, bounds.max_bytes, int(bounds.ttl_s * 1000))
+        arguments += (self.max_histories, self.max_history_bytes)
         size_bytes = 0
         for draft in drafts:
             size_bytes += len(draft.payload)
             arguments += (draft.id or "", draft.payload)
-        self._add(room, Turn(arguments, size_bytes, done))
+        self._add(room, Turn(arguments, len(drafts), size_bytes, True, done))
 
     def publish_hot(self, room: str, frames: Sequence[bytes]) -> None:
         if self.connection is not None:

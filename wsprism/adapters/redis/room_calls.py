@@ -16,19 +16,23 @@ __all__ = ["Purge", "Turn"]
 
 @dataclass(slots=True)
 class Turn:
-    """``arguments`` begin with the incarnation and the number that name it."""
+    """``arguments`` begin with the incarnation and the number that name it, and end with ``messages`` messages."""
 
     arguments: Sequence[Word]
+    messages: int
     size_bytes: int
+    keeps: bool
     done: Callable[[Ordered | Unavailable], object]
 
     @property
     def script(self) -> Script:
-        return script("publish")
+        return script("publish" if self.keeps else "publish_only")
 
     def answer(self, answer: Sequence[Any]) -> None:
-        _, epoch, before, offsets = answer
-        self.done(Ordered(epoch.decode(), int(before) + 1, [int(one) for one in offsets.split()]))
+        _, epoch, before, given = answer
+        first = int(before) + 1
+        offsets = [int(one) for one in given.split(b",")] if given else list(range(first, first + self.messages))
+        self.done(Ordered(epoch.decode(), first, offsets))
 
     def deny(self, _: bytes) -> None:
         """Nothing forbids it."""

@@ -4,7 +4,7 @@
 --   m:<room> hash: e epoch, s top, r replication id, f first kept, y bytes kept, o time of the oldest, l of the newest, w ttl
 --   h:<room> stream: offset-0 -> t time, d body, i id      i:<room>  hash: id -> offset
 --   hx, hb   histories by last use, their bytes together   hz        their ends, where nobody is in the room
---   b:<incarnation>:<room> hash: what it did last in a room: n number, e t o answer
+--   b:<incarnation>:<room> what it did last in a room, and the answer: number, top, offsets, epoch
 --   p:<room> hash: key -> number, incarnation, entry of presence; '' -> version, how often it has changed
 --   np:<incarnation> set: the entries that it has put, as room and key joined
 --   c:<room> channel of a room: fields, each behind its length
@@ -47,8 +47,11 @@ local function fenced(node)
   return not held or tonumber(held) == 0
 end
 
+-- Of this life of this primary. Nothing that can be kept would do: what is kept goes on in a replica that takes over.
 local function replication_id()
-  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  local told = redis.call('INFO', 'replication')
+  local _, before = string.find(told, 'master_replid:', 1, true)
+  return string.sub(told, before + 1, before + 40)
 end
 
 local function tell(room, fields)
@@ -127,14 +130,18 @@ end
 -- What a node did last in a room, by its number, so that it does nothing when asked again: whoever asks has one such call
 -- under way, and may find a connection again only after an hour. The number of what it did last comes behind.
 local function done_before(node, room, number_of_it)
-  local found = redis.call('HMGET', T .. 'b:' .. node .. ':' .. room, 'n', 'e', 't', 'o')
-  return found[1] == number_of_it and {found[2], found[3], found[4]} or nil, found[1]
+  local found = redis.call('GET', T .. 'b:' .. node .. ':' .. room)
+  local last = found and string.match(found, '^%d+')
+  if last ~= number_of_it then
+    return nil, last
+  end
+  local top, offsets, epoch = string.match(found, '^%d+ (%d+) ([%d,]*) (.*)$')
+  return {epoch, top, offsets}, last
 end
 
-local function done_now(node, room, number_of_it, answer)
-  local key = T .. 'b:' .. node .. ':' .. room
-  redis.call('HSET', key, 'n', number_of_it, 'e', answer[1], 't', answer[2], 'o', answer[3])
-  redis.call('PEXPIRE', key, 3600000)
+local function done_now(node, room, number_of_it, epoch, top, offsets)
+  local done = number_of_it .. ' ' .. top .. ' ' .. offsets .. ' ' .. epoch
+  redis.call('SET', T .. 'b:' .. node .. ':' .. room, done, 'PX', 3600000)
 end
 
 -- This incarnation has members in a room: its history does not end.

@@ -20,5 +20,5 @@ if at then
   begin(room, epoch, replid, ttl)
 end
 local was_there = at and 1 or 0
-done_now(node, room, ARGV[2], {epoch, was_there, ''})
+done_now(node, room, ARGV[2], epoch, was_there, '')
 return {'OK', was_there}

@@ -1,9 +1,9 @@
 #!lua
 -- Give a turn of a room its offsets, keep it, and tell every node that has members. Asked again with the same number of
--- the same incarnation it gives the first answer, and does nothing.
---   node, batch, room, epoch to begin with, survives, max_messages (0: nothing is kept), max_bytes, ttl_ms,
+-- the same incarnation it gives the first answer, and does nothing. A room that keeps nothing has publish_only.lua.
+--   node, batch, room, epoch to begin with, survives, max_messages, max_bytes, ttl_ms,
 --   histories of the tenant at most, bytes of them at most; then id ('': none) and body of each
--- FENCED | OK, epoch, top before, offsets
+-- FENCED | OK, epoch, top before, offsets with commas
 local node, batch, room, candidate, survives = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local most, most_bytes, ttl = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local BODIES = 11
@@ -19,7 +19,7 @@ if last and tonumber(last) > tonumber(batch) then
   return redis.error_reply('STALE a later turn of this room was published')
 end
 
-local heard, keeps = listeners(room) > 0, most > 0
+local heard = listeners(room) > 0
 local now, replid = now_ms(), replication_id()
 local m, h, ids = T .. 'm:' .. room, T .. 'h:' .. room, T .. 'i:' .. room
 local at = standing(room, now, survives, replid)
@@ -30,7 +30,7 @@ end
 local was_top, was_bytes = at.top, at.bytes
 
 local kept = at.top - at.first + 1
-if kept > 0 and not keeps or keeps and (redis.call('XLEN', h) ~= kept or at.newest <= now - ttl) then
+if redis.call('XLEN', h) ~= kept or at.newest <= now - ttl then
   -- All of it is too old; or somebody else has taken a part of it away, and a part is not the truth.
   redis.call('UNLINK', h, ids)
   at.first, at.bytes, at.oldest = at.top + 1, 0, 0
@@ -39,36 +39,31 @@ end
 local offsets, bodies = {}, {}
 for i = BODIES, #ARGV, 2 do
   local id, body = ARGV[i], ARGV[i + 1]
-  local known = keeps and id ~= '' and redis.call('HGET', ids, id)
+  local known = id ~= '' and redis.call('HGET', ids, id)
   if known then
     offsets[#offsets + 1] = known
   else
     at.top = at.top + 1
     local offset = number(at.top)
-    if keeps then
-      if id == '' then
-        redis.call('XADD', h, offset .. '-0', 't', now, 'd', body)
-      else
-        redis.call('XADD', h, offset .. '-0', 't', now, 'd', body, 'i', id)
-        redis.call('HSET', ids, id, offset)
-      end
-      at.bytes = at.bytes + #body
-      if at.oldest == 0 then
-        at.oldest = now
-      end
+    if id == '' then
+      redis.call('XADD', h, offset .. '-0', 't', now, 'd', body)
+    else
+      redis.call('XADD', h, offset .. '-0', 't', now, 'd', body, 'i', id)
+      redis.call('HSET', ids, id, offset)
+    end
+    at.bytes = at.bytes + #body
+    if at.oldest == 0 then
+      at.oldest = now
     end
     offsets[#offsets + 1] = offset
     bodies[#bodies + 1] = body
   end
 end
-if not keeps then
-  at.first = at.top + 1
-end
 
 local function surplus()
   return at.first <= at.top and (at.top - at.first + 1 > most or at.bytes > most_bytes or at.oldest <= now - ttl)
 end
-while keeps and #bodies > 0 and surplus() do
+while #bodies > 0 and surplus() do
   local dropped = 0
   local oldest = redis.call('XRANGE', h, '-', '+', 'COUNT', math.min(128, math.max(1, at.top - at.first + 1 - most) + 1))
   for _, entry in ipairs(oldest) do
@@ -93,23 +88,15 @@ end
 redis.call('HSET', m, 'e', at.epoch, 's', number(at.top), 'r', replid, 'f', number(at.first), 'y', number(at.bytes),
   'o', number(at.oldest), 'l', number(now), 'w', ARGV[8])
 
-if keeps then
-  redis.call('ZADD', T .. 'hx', redis.call('INCR', T .. 'hc'), room)
-  redis.call('PERSIST', m)
-  if heard then
-    redis.call('ZREM', T .. 'hz', room)
-  else
-    redis.call('ZADD', T .. 'hz', now + ttl, room)
-  end
-elseif not heard then
-  redis.call('PEXPIRE', m, 60000)
+redis.call('ZADD', T .. 'hx', redis.call('INCR', T .. 'hc'), room)
+redis.call('PERSIST', m)
+if heard then
+  redis.call('ZREM', T .. 'hz', room)
+else
+  redis.call('ZADD', T .. 'hz', now + ttl, room)
 end
-if keeps or was_bytes > 0 then
-  local bytes_together = redis.call('INCRBY', T .. 'hb', number(at.bytes - was_bytes))
-  if keeps then
-    evict(tonumber(ARGV[9]), tonumber(ARGV[10]), bytes_together, room, candidate, replid)
-  end
-end
+local bytes_together = redis.call('INCRBY', T .. 'hb', number(at.bytes - was_bytes))
+evict(tonumber(ARGV[9]), tonumber(ARGV[10]), bytes_together, room, candidate, replid)
 
 if #bodies > 0 then
   local fields = {'T', at.epoch, node, batch, number(at.top - #bodies + 1)}
@@ -118,6 +105,6 @@ if #bodies > 0 then
   end
   tell(room, fields)
 end
-local answer = {'OK', at.epoch, number(was_top), table.concat(offsets, ' ')}
-done_now(node, room, batch, {answer[2], answer[3], answer[4]})
-return answer
+local given = table.concat(offsets, ',')
+done_now(node, room, batch, at.epoch, number(was_top), given)
+return {'OK', at.epoch, number(was_top), given}
