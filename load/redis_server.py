@@ -20,7 +20,7 @@ from load.processes import ServerFailedError
 
 __all__ = ["RedisServer"]
 
-START_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 60.0
 ASK_TIMEOUT_S = 3.0
 
 

@@ -12,7 +12,7 @@ import aiohttp
 
 __all__ = ["Client", "connect_url", "until"]
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 30.0
 
 
 def connect_url(base: str, tenant: str = "acme", ticket: str | None = "dev", **query: str) -> str:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
+import re
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.required import skip_unless_required
 
-__all__ = ["free_port", "program", "running"]
+__all__ = ["free_port", "program", "refusing_port", "running"]
 
-START_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 60.0
 
 
 def program(name: str) -> str:
@@ -31,11 +33,37 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on, below those that outgoing connections are given."""
-    while True:
-        port = random.randrange(20_000, 32_000)
+    """A port of the loopback that nobody listens on, below those that outgoing connections are given.
+
+    It is bound later: so no two processes of a run are given the same one, and none is given again soon.
+    """
+    for place in _PLACES:
+        port = _LOWEST_PORT + place
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+    raise AssertionError("places have no end")
+
+
+def _own_places() -> Iterator[int]:
+    """Those of this process of the run: each has a share of its own, and goes through it from anywhere."""
+    worker = int("0" + re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")))
+    share = worker % _SHARES * _PORTS_OF_A_SHARE
+    first = random.SystemRandom().randrange(_PORTS_OF_A_SHARE)
+    return (share + (first + step) % _PORTS_OF_A_SHARE for step in itertools.count())
+
+
+_LOWEST_PORT = 20_000
+_SHARES = 12
+_PORTS_OF_A_SHARE = 1000
+_PLACES = _own_places()
+
+
+@contextlib.contextmanager
+def refusing_port() -> Iterator[int]:
+    """A port on which nobody listens, and nobody can while the block lasts."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @contextlib.asynccontextmanager

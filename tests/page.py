@@ -12,7 +12,7 @@ from tests.browser import DevToolsError, Tab
 
 __all__ = ["Page"]
 
-WAIT_S = 20.0
+WAIT_S = 40.0
 CONTROL = 2
 
 Node = int

@@ -15,7 +15,7 @@ from typing import Self
 
 __all__ = ["GatewayCommand"]
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 
 
 class GatewayCommand:

@@ -9,7 +9,7 @@ from tests.masked import KEY
 
 __all__ = ["RawClient", "client_frame", "handshake"]
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 30.0
 
 
 def handshake(ticket: str, *, path: str = "/v1/ws", more: str = "") -> str:

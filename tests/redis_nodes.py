@@ -27,7 +27,7 @@ def asked(ask: Callable[..., object], *arguments: Any) -> asyncio.Future[Any]:
 
 
 @asynccontextmanager
-async def node(url: str, name: str = "n", *, answer_s: float = 0.6, **options: Any) -> AsyncIterator[RedisNode]:
+async def node(url: str, name: str = "n", *, answer_s: float = 10.0, **options: Any) -> AsyncIterator[RedisNode]:
     node = RedisNode(
         NodeOptions(parse_address(url), "test", name, LEASE_MS, **options), Bounds(answer_s=answer_s, ping_s=0.4)
     )
@@ -39,7 +39,7 @@ async def node(url: str, name: str = "n", *, answer_s: float = 0.6, **options: A
         await node.close()
 
 
-async def until(holds: Callable[[], bool], within_s: float = 8.0) -> None:
+async def until(holds: Callable[[], bool], within_s: float = 30.0) -> None:
     """Wait for what tells nobody."""
     async with asyncio.timeout(within_s):
         while not holds():  # noqa: ASYNC110 (there is no event of it)
@@ -47,7 +47,7 @@ async def until(holds: Callable[[], bool], within_s: float = 8.0) -> None:
 
 
 async def until_answered(
-    ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool], within_s: float = 8.0
+    ask: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool], within_s: float = 30.0
 ) -> None:
     """Ask until the answer is right."""
     async with asyncio.timeout(within_s):

@@ -14,7 +14,7 @@ from typing import Self
 
 __all__ = ["Terminal"]
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 _TAKE_TERMINAL = """
 import fcntl, os, signal, sys, termios
 signal.signal(signal.SIGINT, signal.SIG_DFL)

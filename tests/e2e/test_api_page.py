@@ -57,7 +57,7 @@ async def run(script: str, api: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         out, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
     return out.decode()

@@ -25,7 +25,7 @@ async def run(*arguments: str) -> tuple[int | None, str, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
 
@@ -43,7 +43,7 @@ async def test_a_ping_is_asked_verified_printed_and_answered(tmp_path: Path) -> 
         stdout=asyncio.subprocess.PIPE,
     )
     assert listener.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert b"listening on" in await listener.stdout.readline()
         async with aiohttp.ClientSession() as http:
             stranger = await http.post(f"http://127.0.0.1:{port}/x", data=b"{}")

@@ -24,7 +24,7 @@ CONNECT = (sys.executable, "-m", "wsprism", "connect")
 async def script(lines: str, *arguments: str) -> tuple[int | None, list[dict[str, Any]], str]:
     """The exit code, the records printed, and what was complained about."""
     process = await asyncio.create_subprocess_exec(*CONNECT, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         out, errors = await process.communicate(lines.encode())
     return process.returncode, [json.loads(line) for line in out.splitlines()], errors.decode()
 
@@ -122,7 +122,7 @@ async def test_who_reads_no_more_of_the_output_gets_no_traceback(start_gateway: 
     process = await asyncio.create_subprocess_shell(
         f"printf '/wait 300\\n/ping\\n/ping\\n' | {command} | true", stdout=PIPE, stderr=PIPE
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         _, errors = await process.communicate()
     assert errors == b""
 

@@ -22,7 +22,7 @@ async def status(target: int | Path, *fields: str, ticket: str = "wrong") -> int
     head = [f"GET /v1/ws?tenant=acme&ticket={ticket} HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade"]
     head += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *fields]
     writer.write("\r\n".join([*head, "", ""]).encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         line = await reader.readline()
     writer.close()
     return int(line.split()[1])

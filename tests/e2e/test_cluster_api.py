@@ -119,7 +119,7 @@ async def test_a_client_that_goes_on_speaking_is_mute_from_the_answer_of_another
                 await asyncio.sleep(0)
 
         shouting = asyncio.create_task(shout())
-        await asyncio.sleep(0.3)
+        await ann.receive()
         assert done(await two.call("DELETE", f"{ACME}/rooms/kept:1/members", {"user": "user:bob"})) == {"sessions": 1}
         top = done(await two.get(f"{ACME}/rooms/kept:1/history?limit=1&reverse=true"))["offset"]
         await asyncio.sleep(0.3)
@@ -210,7 +210,7 @@ async def test_a_node_that_hangs_is_listed_and_sent_to_when_it_can(nodes: Nodes)
             every = done(await one.get(f"{ACME}/sessions"))["items"]
             assert [(item["user"], item["node"]) for item in every] == [("user:ann", "n0"), ("user:bob", "n1")]
             ending = asyncio.create_task(one.post(f"{ACME}/disconnect", {"user": "user:bob"}))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while len(held) < 3:  # noqa: ASYNC110 (nobody says when)
                     await asyncio.sleep(0.02)
             assert [item["user"] for item in done(await one.get(f"{ACME}/sessions"))["items"]] == ["user:ann"]
@@ -231,7 +231,7 @@ async def test_what_is_revoked_at_one_node_is_listed_at_the_other_and_at_one_tha
     assert await pages(two, f"{ACME}/revocations", 1) == [item]
     running, _ = await start_with_api(start_gateway, gateway={"broker": {"url": redis.url}, "node": {"name": "late"}})
     (tenant,) = [one for one in running.process.tenants() if one.id == "acme"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not tenant.revocations.covers("mallory", "s", None, 0.0):  # noqa: ASYNC110 (nobody says when)
             await asyncio.sleep(0.02)
     assert done(await two.call("DELETE", f"{ACME}/revocations/user/mallory")) == {"revocations": 1}

@@ -48,7 +48,7 @@ async def test_readiness_fails_and_nobody_is_let_in_while_those_connected_are_to
 
 
 async def test_a_balancer_has_its_time_to_notice_also_when_nobody_is_connected(start_gateway: StartGateway) -> None:
-    running = await start_gateway(gateway={"drain_grace_ms": 0, "drain_notice_ms": 400})
+    running = await start_gateway(gateway={"drain_grace_ms": 0, "drain_notice_ms": 1000})
     loop = asyncio.get_running_loop()
     began = loop.time()
     drained = asyncio.ensure_future(running.process.drain())
@@ -58,7 +58,7 @@ async def test_a_balancer_has_its_time_to_notice_also_when_nobody_is_connected(s
                 assert response.status == 503
             await asyncio.sleep(0.02)
     await drained
-    assert 0.4 <= loop.time() - began < 2
+    assert 1.0 <= loop.time() - began < 60
 
 
 async def test_a_second_signal_does_not_wait_for_balancers(start_gateway: StartGateway) -> None:
@@ -66,7 +66,7 @@ async def test_a_second_signal_does_not_wait_for_balancers(start_gateway: StartG
     drained = asyncio.ensure_future(running.process.drain())
     await asyncio.sleep(0.2)
     running.process.end_drain()
-    await asyncio.wait_for(drained, 3)
+    await asyncio.wait_for(drained, 30)
 
 
 async def test_a_handshake_that_is_under_way_when_the_drain_begins_is_refused(start_gateway: StartGateway) -> None:
@@ -100,7 +100,7 @@ async def test_a_second_signal_ends_it_at_once_with_code_0(tmp_path: Path) -> No
         gateway.signal(signal.SIGTERM)
         assert json.loads((await client.frame())[1])["type"] == "draining"
         gateway.signal(signal.SIGTERM)
-        assert await gateway.wait(5) == 0
+        assert await gateway.wait(30) == 0
         client.abort()
 
 
@@ -110,7 +110,7 @@ async def test_without_a_grace_clients_are_still_told_and_closed_1001(tmp_path: 
         gateway.signal(signal.SIGTERM)
         assert json.loads((await client.frame())[1])["type"] == "draining"
         assert await client.close_code() == 1001
-        assert await gateway.wait(5) == 0
+        assert await gateway.wait(30) == 0
         client.abort()
 
 
@@ -182,6 +182,7 @@ async def test_under_traffic_nobody_misses_a_message_before_its_own_close(start_
 
         async def listen(client: Client) -> tuple[dict[str, list[int]], int, int | None]:
             heard: dict[str, list[int]] = defaultdict(list)
+            heard_by_each.append(heard)
             hints = 0
             while (frame := await client.receive_frame()).type is aiohttp.WSMsgType.TEXT:
                 message = json.loads(frame.data)
@@ -190,9 +191,10 @@ async def test_under_traffic_nobody_misses_a_message_before_its_own_close(start_
                 hints += message["type"] == "draining"
             return heard, hints, client.ws.close_code
 
+        heard_by_each: list[dict[str, list[int]]] = []
         talking = [asyncio.create_task(talk(client)) for client in clients]
         listening = [asyncio.create_task(listen(client)) for client in clients]
-        await asyncio.sleep(0.2)
+        await until(lambda: [len(heard) for heard in heard_by_each] == [len(clients)] * len(clients))
         await running.process.drain()
         heard_by = await asyncio.gather(*listening)
         for task in talking:

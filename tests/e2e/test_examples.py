@@ -44,7 +44,7 @@ class Product:
         """It dies; another one takes its place."""
         before = self.backend_pid()
         os.kill(before, signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while self.backend_pid() == before:  # noqa: ASYNC110 (another process's state)
                 await asyncio.sleep(0.05)
 
@@ -70,7 +70,7 @@ async def product(example: Path, directory: Path, *options: str, **variables: st
     ) as process:
         yield Product(f"http://127.0.0.1:{port}", output)
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
     assert "Traceback" not in output.read_text()
 
@@ -145,7 +145,7 @@ async def test_the_chat_s_backend_dies_in_the_middle_and_misses_nothing(tmp_path
             await ann.until_shown("bob: 👏", times=count)
 
         await back
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             cheers: dict[str, int] = {}
             while sum(cheers.values()) < 21:
                 with contextlib.suppress(aiohttp.ClientConnectionError):
@@ -184,7 +184,7 @@ async def test_two_tabs_of_the_game_play_in_one_world_that_nobody_else_decides(
             " await new Promise((done) => setTimeout(done, 2000));"
             " return (state.tick - first) / (performance.now() - at) * 1000; })()"
         )
-        assert 10 < ticks < 25
+        assert 2 < ticks < 35
 
         await ann.run("(async () => { await 0; location.href = 'about:blank'; })()")
         await bob.until("state.players.ann === undefined")

@@ -30,7 +30,7 @@ async def test_gorilla_speaks_both_lanes_with_and_without_compression(
     gateway = await start_gateway(gateway={"compression": compression})
     url = f"ws://127.0.0.1:{gateway.port}/v1/ws?tenant=acme&ticket=dev"
     process = await asyncio.create_subprocess_exec(str(client), url, stdout=asyncio.subprocess.PIPE)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         out, _ = await process.communicate()
     assert out.decode().splitlines() == [
         f"deflate: {str(compression).lower()}",

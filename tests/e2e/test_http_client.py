@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import TestServer
 
 from tests.certificates import make_certificate
+from tests.components import refusing_port
 from wsprism.adapters import http
 from wsprism.adapters.http import HttpAnswer, HttpClient, HttpFailure, Trouble
 
@@ -22,6 +23,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @pytest.fixture
 async def client() -> AsyncIterator[HttpClient]:
+    client = HttpClient(timeout_s=60.0, max_bytes=1000)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[HttpClient]:
+    """For what is never answered."""
     client = HttpClient(timeout_s=0.5, max_bytes=1000)
     yield client
     await client.close()
@@ -54,7 +63,7 @@ async def test_an_answer_without_end_is_not_read_to_it(client: HttpClient) -> No
     assert await answer_of(client, handler) == HttpFailure("the answer is too large")
 
 
-async def test_a_slow_answer_and_one_that_trickles_end_in_time(client: HttpClient) -> None:
+async def test_a_slow_answer_and_one_that_trickles_end_in_time(hasty: HttpClient) -> None:
     async def slow(_: web.Request) -> web.Response:
         await asyncio.sleep(30)
         return web.Response()
@@ -62,18 +71,18 @@ async def test_a_slow_answer_and_one_that_trickles_end_in_time(client: HttpClien
     async def trickling(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        for _ in range(1000):
+        for _ in range(10_000):
             await response.write(b"x")
             await asyncio.sleep(0.05)
         return response
 
     for handler in (slow, trickling):
-        async with asyncio.timeout(5):
-            assert await answer_of(client, handler) == HttpFailure("no answer in time", Trouble.TIMEOUT)
+        async with asyncio.timeout(25):
+            assert await answer_of(hasty, handler) == HttpFailure("no answer in time", Trouble.TIMEOUT)
 
 
 async def test_questions_that_could_only_wait_for_each_other_are_not_asked(
-    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+    hasty: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "MAX_UNDER_WAY", 2)
 
@@ -81,10 +90,10 @@ async def test_questions_that_could_only_wait_for_each_other_are_not_asked(
         await asyncio.sleep(30)
         return web.Response()
 
-    answers = await asyncio.gather(*(answer_of(client, slow) for _ in range(5)))
+    answers = await asyncio.gather(*(answer_of(hasty, slow) for _ in range(5)))
     assert answers.count(HttpFailure("no answer in time", Trouble.TIMEOUT)) == 2
     assert answers.count(HttpFailure("too many questions at once", Trouble.TOO_MANY)) == 3
-    assert await client.get("http://127.0.0.1:1/") == HttpFailure("ClientConnectorError", Trouble.UNREACHABLE)
+    assert await hasty.get("http://127.0.0.1:1/") == HttpFailure("ClientConnectorError", Trouble.UNREACHABLE)
 
 
 async def test_a_redirect_is_an_answer_and_is_not_followed(client: HttpClient) -> None:
@@ -126,9 +135,9 @@ async def test_a_server_that_cannot_prove_who_it_is_is_not_asked(client: HttpCli
 
 
 async def test_nobody_there_is_a_failure(client: HttpClient) -> None:
-    assert await client.get(f"http://127.0.0.1:{unused_port()}/") == HttpFailure(
-        "ClientConnectorError", Trouble.UNREACHABLE
-    )
+    with refusing_port() as port:
+        answer = await client.get(f"http://127.0.0.1:{port}/")
+    assert answer == HttpFailure("ClientConnectorError", Trouble.UNREACHABLE)
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])

@@ -58,7 +58,7 @@ async def test_the_images_command_serves_is_healthy_and_drains(installed: Path) 
     process = await asyncio.create_subprocess_exec(*start, cwd="/", env=env, stdout=PIPE, stderr=PIPE)
     assert process.stdout is not None
     try:
-        active = await asyncio.wait_for(process.stdout.readline(), 20)
+        active = await asyncio.wait_for(process.stdout.readline(), 60)
         code, told = await _run(*health, env=env)
         user = os.stat(f"/proc/{process.pid}").st_uid
         async with Client(f"http://127.0.0.1:{port}") as client:
@@ -66,7 +66,7 @@ async def test_the_images_command_serves_is_healthy_and_drains(installed: Path) 
             assert (await client.receive())["type"] == "draining"
             assert (await client.expect_close())[0] == 1001
     finally:
-        _, errors = await asyncio.wait_for(process.communicate(), 10)
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert b"active" in active
     assert (code, b"ok" in told, process.returncode) == (0, True, 0), errors
     assert user != 0

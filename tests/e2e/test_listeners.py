@@ -27,9 +27,9 @@ async def answer(address: str, request: str, body: bytes = b"") -> tuple[str, st
         writer.write(request.encode())
         first = ""
         if body:
-            first = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 3)).decode().split("\r\n")[0]
+            first = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).decode().split("\r\n")[0]
             writer.write(body)
-        return first, (await asyncio.wait_for(reader.read(), 3)).decode()
+        return first, (await asyncio.wait_for(reader.read(), 60)).decode()
     finally:
         writer.close()
 

@@ -78,7 +78,7 @@ async def _converse(gateway: Running) -> None:
 async def _exposed(gateway: Running) -> Mapping[str, set[str]]:
     """Names in /metrics, with their labels."""
     text = ""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(20):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
         while LAST + "{" not in text:
             async with session.get(gateway.base + "/metrics") as response:
                 text = await response.text()
@@ -155,7 +155,7 @@ async def test_prometheus_answers_every_query_of_the_dashboard_and_evaluates_eve
             result: list[Any] = answer["data"]["result"]
             return result
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await _until(lambda: _is_ready(session))
             await _until(lambda: ask(f"count_over_time({LAST}[1m]) >= {SETTLED_SCRAPES}"))
         assert [one["value"][1] for one in await ask('up{job="wsprism"}')] == ["1"]

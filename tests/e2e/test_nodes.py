@@ -24,7 +24,7 @@ async def get(api: str, path: str = "/v1/nodes") -> tuple[int, dict[str, Any]]:
 
 
 async def until(asks: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool]) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds(found := await asks()):  # noqa: ASYNC110 (another node's doing)
             await asyncio.sleep(0.05)
         return found

@@ -14,6 +14,7 @@ from tests.components import free_port
 from tests.conftest import StartGateway
 from tests.otlp_receiver import RECEIVERS, Received, attributes
 from tests.workers import workers
+from wsprism.adapters.telemetry.otlp import SHUTDOWN_TIMEOUT_S
 
 PROTOCOLS = sorted(RECEIVERS)
 STAGES = ["policy", "service", "dispatch", "room", "enqueue", "write"]
@@ -126,11 +127,9 @@ async def test_a_collector_that_is_down_holds_nobody_up_and_is_said_once(
     )
     await a_conversation(gateway.base)
     failed = gateway.process.counters.exports_failed
-    await until(lambda: failed["metrics"] > 0 and failed["traces"] > 0, timeout_s=20)
-    before_s = time.monotonic()
-    async with asyncio.timeout(10):
+    await until(lambda: failed["metrics"] > 0 and failed["traces"] > 0, timeout_s=60)
+    async with asyncio.timeout(SHUTDOWN_TIMEOUT_S + 6):  # less than an exporter would try on its own
         await gateway.process.stop()
-    assert time.monotonic() - before_s < 4
     said = [record for record in caplog.records if record.name == "wsprism.telemetry"]
     assert sorted(getattr(record, "signal", "") for record in said) == ["metrics", "traces"]
     assert not [record for record in caplog.records if record.name.startswith("opentelemetry")]

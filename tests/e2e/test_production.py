@@ -54,7 +54,7 @@ class Service:
 
     async def until_told(self, line: str) -> None:
         """Wait for a notification with ``line``; those before it are passed over."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while line not in (await self.told.get()).splitlines():
                 pass
 
@@ -102,7 +102,7 @@ async def test_the_manager_is_told_of_start_life_reload_and_end(service: Service
     await service.until_told("READY=1")
     service.process.send_signal(signal.SIGTERM)
     await service.until_told("STOPPING=1")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await service.process.wait() == 0
 
 

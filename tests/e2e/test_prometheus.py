@@ -44,7 +44,7 @@ async def test_prometheus_scrapes_the_gateway(start_gateway: StartGateway, tmp_p
                 return list((await response.json())["data"]["result"]) if response.status == 200 else []
 
         async def until_it_knows(query: str) -> list[Any]:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 while not (found := await ask(query)):  # noqa: ASYNC110 (another process's state)
                     await asyncio.sleep(0.1)
             return found

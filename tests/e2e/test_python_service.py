@@ -94,6 +94,17 @@ SLOW = """
         await asyncio.sleep(data)
         return [reply(data)]
 
+    released = asyncio.Event()
+
+    @service.on("held")
+    async def held(context):
+        await released.wait()
+        return [reply("held")]
+
+    @service.on("release")
+    def release(context):
+        released.set()
+
     @service.on("fast")
     def fast(context, data):
         return [reply(data)]
@@ -121,13 +132,14 @@ async def test_a_connections_slow_and_fast_answers_keep_its_order_and_hold_up_no
 ) -> None:
     gateway = await start_gateway(acme=tenant_with(write(tmp_path, SLOW)))
     async with Client(gateway.base) as ann, Client(gateway.base, ticket="dev:bob") as bob:
-        await ann.send("game", "slow", 0.2, seq=1)
+        await ann.send("game", "held", seq=1)
         await ann.send("game", "fast", "f", seq=2)
         await ann.send("game", "slow", 0.0, seq=3)
         await ann.send("room", "join", room="r")
         await bob.send("game", "fast", "b")
         assert (await bob.receive())["data"] == "b"
         assert (await ann.receive())["type"] == "joined"
+        await bob.send("game", "release")
         assert [(await ann.receive())["seq"] for _ in range(3)] == [1, 2, 3]
 
 
@@ -156,13 +168,14 @@ async def test_what_an_async_handler_raises_is_internal_to_the_sender(
 
 async def test_more_than_sixteen_that_wait_are_refused(start_gateway: StartGateway, tmp_path: Path) -> None:
     gateway = await start_gateway(acme=tenant_with(write(tmp_path, SLOW)))
-    async with Client(gateway.base) as client:
-        await client.send("game", "slow", 0.3)
+    async with Client(gateway.base) as client, Client(gateway.base, ticket="dev:bob") as bob:
+        await client.send("game", "held")
         for seq in range(20):
             await client.send("game", "fast", seq, seq=seq)
-        heard = [await client.receive() for _ in range(21)]
-        assert [one["seq"] for one in heard if one["type"] == "error"] == [15, 16, 17, 18, 19]
-        assert [one["data"] for one in heard if one["type"] == "fast"] == list(range(15))
+        heard = [await client.receive() for _ in range(5)]
+        assert [(one["type"], one["seq"]) for one in heard] == [("error", seq) for seq in range(15, 20)]
+        await bob.send("game", "release")
+        assert [(await client.receive())["data"] for _ in range(16)] == ["held", *range(15)]
 
 
 TICKING = """

@@ -37,7 +37,7 @@ async def shows(tab: Tab, *texts: str) -> None:
 async def both_are_there(internal: int) -> None:
     """A person opens the second tab before typing into the first."""
     url = f"http://127.0.0.1:{internal}/v1/tenants/acme/rooms/match:1"
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as api, asyncio.timeout(20):
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as api, asyncio.timeout(60):
         while True:
             async with api.get(url) as answer:
                 if answer.status == 200 and (await answer.json())["sessions"] == 2:

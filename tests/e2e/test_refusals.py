@@ -163,7 +163,7 @@ async def test_a_hot_frame_without_a_room_returns_to_its_sender_when_that_is_all
 
 
 async def test_the_rate_limit_covers_both_lanes_and_closes_who_stays_over_it(start_gateway: StartGateway) -> None:
-    policy = {"rate_limit_rps": 0.5, "rate_limit_burst": 3, "rate_limit_close_after_ms": 50}
+    policy = {"rate_limit_rps": 0.001, "rate_limit_burst": 3, "rate_limit_close_after_ms": 50}
     gateway = await start_gateway(acme={"policy": policy})
     async with Client(gateway.base) as client:
         await client.join("r")

@@ -27,7 +27,7 @@ class Manager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.bind(self.path)
 
-    async def next(self, timeout_s: float = 10.0) -> str:
+    async def next(self, timeout_s: float = 60.0) -> str:
         """The first assignment of the next datagram."""
         async with asyncio.timeout(timeout_s):
             datagram = await asyncio.get_running_loop().sock_recv(self._socket, 4096)
@@ -68,6 +68,6 @@ async def test_ready_reload_drain_and_a_watchdog_that_a_hung_process_does_not_fe
             await manager.skip_to("WATCHDOG=1")
             gateway.signal(signal.SIGTERM)
             await manager.skip_to("STOPPING=1")
-            assert await gateway.wait(5) == 0
+            assert await gateway.wait(30) == 0
     finally:
         manager.close()

@@ -32,7 +32,7 @@ async def test_a_backend_connects_with_its_key_and_its_encoding(start_gateway: S
         assert stream.ws.protocol == ("wsprism.backend.v1.msgpack" if msgpack else "wsprism.backend.v1")
         await until(lambda: counters(gateway).connected == 1)
         await stream.ws.ping(b"hello")
-        assert (await stream.ws.receive(timeout=5)).data == b"hello"
+        assert (await stream.ws.receive(timeout=30)).data == b"hello"
     await until(lambda: counters(gateway).connected == 0)
     assert counters(gateway).opened == 1
 
@@ -118,7 +118,7 @@ async def test_a_stream_that_says_nothing_is_pinged_and_one_that_answers_no_ping
     gateway, internal = await start(start_gateway)
     gateway.process._sweeper.configure(ping_interval_s=0.5, idle_timeout_s=1.5)
     async with Stream(internal) as stream:
-        assert (await stream.ws.receive(timeout=5)).type is aiohttp.WSMsgType.PING
+        assert (await stream.ws.receive(timeout=30)).type is aiohttp.WSMsgType.PING
         assert await stream.expect_close() == (4001, "idle")
 
 

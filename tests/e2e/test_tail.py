@@ -61,14 +61,14 @@ class Tail:
 
     async def hear(self) -> Any:
         """The next message: an envelope, or a frame's bytes."""
-        message = await self.ws.receive(timeout=5)
+        message = await self.ws.receive(timeout=30)
         if message.type is aiohttp.WSMsgType.BINARY:
             return message.data
         assert message.type is aiohttp.WSMsgType.TEXT, message
         return json.loads(message.data)
 
     async def expect_close(self) -> int | None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for _ in self.ws:
                 pass
         return self.ws.close_code

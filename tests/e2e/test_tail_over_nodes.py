@@ -50,7 +50,7 @@ async def say_until_heard(client: Client, tail: Tail, room: str) -> int:
     """The number of the next message: its node listens to the room from some moment on, and misses nothing then."""
     hearing = asyncio.create_task(heard_number(tail))
     number = 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not hearing.done():
             await client.send("chat", "send", {"msg": str(number)}, room=room)
             number += 1

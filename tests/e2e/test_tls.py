@@ -22,7 +22,7 @@ from wsprism.transport.http import tls
 
 pytestmark = pytest.mark.both_loops
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 60.0
 ENCRYPTED_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"secret")
 )

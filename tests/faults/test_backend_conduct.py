@@ -15,6 +15,7 @@ from aiohttp import web
 from actors import LoopScheduler
 from tests.backends import KEY, backend, raw_backend
 from tests.client import until
+from tests.components import free_port, refusing_port
 from wsprism.adapters.backend.backend import BackendPlan, HttpBackend, ServicePlan
 from wsprism.policy.news import NewsBounds
 from wsprism.policy.questions import Line
@@ -25,7 +26,7 @@ ANN = SessionFacts("ann", "s1", 1)
 PLAN = BackendPlan(
     url="",
     keys=[KEY],
-    timeout_s=0.3,
+    timeout_s=30.0,
     max_in_flight=8,
     max_waiting=100,
     failures=1000,
@@ -101,7 +102,7 @@ async def test_no_more_questions_are_under_way_than_allowed_and_decisions_keep_a
             return {"effects": []}
         return {"allow": True}
 
-    async with backend() as there, gateway_side(there.url, timeout_s=5.0) as side:
+    async with backend() as there, gateway_side(there.url) as side:
         there.answer = answer
         flood = [asyncio.ensure_future(message(side, number)) for number in range(50)]
         await until(lambda: there.under_way == 7)
@@ -244,7 +245,8 @@ async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     ],
 )
 async def test_a_server_that_misbehaves_costs_one_question_its_time(conduct: Any, result: CallResult) -> None:
-    async with raw_backend(conduct) as url, gateway_side(url) as side:
+    timeout_s = 0.3 if result is CallResult.TIMEOUT else 30.0
+    async with raw_backend(conduct) as url, gateway_side(url, timeout_s=timeout_s) as side:
         got = await message(side)
         assert isinstance(got, Unanswered)
         assert got.result is result
@@ -252,12 +254,11 @@ async def test_a_server_that_misbehaves_costs_one_question_its_time(conduct: Any
 
 
 async def test_nobody_there_is_unreachable() -> None:
-    async with raw_backend(silent) as url:
-        pass
-    async with gateway_side(url) as side:
-        got = await message(side)
-        assert isinstance(got, Unanswered)
-        assert got.result is CallResult.UNREACHABLE
+    with refusing_port() as port:
+        async with gateway_side(f"http://127.0.0.1:{port}/wsprism") as side:
+            got = await message(side)
+            assert isinstance(got, Unanswered)
+            assert got.result is CallResult.UNREACHABLE
 
 
 async def test_a_socket_closed_without_an_answer_is_asked_once_more_with_the_same_id() -> None:
@@ -276,14 +277,14 @@ async def test_a_socket_closed_without_an_answer_is_asked_once_more_with_the_sam
 
 
 async def test_after_failures_in_a_row_nothing_is_asked_for_a_while_then_one_probe_decides() -> None:
-    async with backend() as there, gateway_side(there.url, failures=3, pause_s=0.15) as side:
+    async with backend() as there, gateway_side(there.url, failures=3, pause_s=1.0) as side:
         there.answer = reply(status=500)
         for _ in range(3):
             await message(side)
         assert await message(side) is CallResult.OPEN
         assert len(there.asked) == 3
         there.answer = reply(status=204)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1.3)
         assert await message(side) == []
         assert await message(side) == []
 
@@ -313,7 +314,7 @@ async def test_what_waits_longer_than_its_time_is_given_up() -> None:
         await asyncio.sleep(0.25)
         return {"effects": []}
 
-    async with backend() as there, gateway_side(there.url, max_in_flight=2) as side:
+    async with backend() as there, gateway_side(there.url, max_in_flight=2, timeout_s=0.3) as side:
         there.answer = answer
         got = await asyncio.gather(*(message(side, number) for number in range(12)))
         late = [one for one in got if isinstance(one, Unanswered)]
@@ -328,7 +329,7 @@ async def test_a_connection_that_ends_takes_what_it_has_not_asked_with_it() -> N
         await release.wait()
         return {"effects": []}
 
-    async with backend() as there, gateway_side(there.url, timeout_s=5.0) as side:
+    async with backend() as there, gateway_side(there.url) as side:
         there.answer = answer
         line = side.line("game")
         tasks = [asyncio.ensure_future(message(side, number, line)) for number in range(5)]
@@ -371,16 +372,16 @@ async def test_a_batch_is_sent_again_under_its_id_until_it_is_taken() -> None:
 
 
 async def test_a_backend_that_was_away_gets_what_fits_and_the_number_of_what_it_missed() -> None:
-    async with backend() as there:
-        url = there.url
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/wsprism"
     news = NewsBounds(10, 20, 1 << 20, 60.0)
     async with gateway_side(url, news=news) as side:
         assert side.news is not None
         side.news.tell("joined", ANN, {"number": 1})
-        await asyncio.sleep(0.1)
+        await until(lambda: side.counters.calls["events", CallResult.UNREACHABLE] > 0)
         for number in range(2, 102):
             side.news.tell("joined", ANN, {"number": number})
-        async with backend(int(url.split(":")[2].split("/")[0])) as there:
+        async with backend(port) as there:
             side.news.retry_now()
             await until(lambda: bool(there.events()) and there.events()[-1]["seq"] == 101)
             batches = there.of_kind("events")

@@ -12,6 +12,7 @@ import socket
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -28,7 +29,7 @@ from wsprism.transport.websocket.link import Link
 pytestmark = pytest.mark.both_loops
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-TIMEOUT_S = 5.0
+TIMEOUT_S = 60.0
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -66,7 +67,6 @@ async def test_a_silent_socket_is_reset_when_its_time_is_over(start_gateway: Sta
 async def test_bytes_that_trickle_in_do_not_buy_time(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(gateway=quick())
     streams = await connect(gateway)
-    began = asyncio.get_running_loop().time()
     answer = asyncio.ensure_future(read_all(streams))
     for byte in HEALTH * 100:
         if answer.done():
@@ -75,12 +75,11 @@ async def test_bytes_that_trickle_in_do_not_buy_time(start_gateway: StartGateway
         await asyncio.sleep(0.02)
     said = await answer
     assert said is None or said.startswith(b"HTTP/1.1 408 ")
-    assert asyncio.get_running_loop().time() - began < 5
     assert refused(gateway) == {"handshake_timeout": 1}
 
 
 async def test_of_too_many_half_open_sockets_the_oldest_gives_way(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(gateway={"limits": {"max_half_open": 3}})
+    gateway = await start_gateway(gateway={"limits": {"max_half_open": 3, "handshake_timeout_ms": 600_000}})
     waiting = []
     for number in range(5):
         waiting.append(await connect(gateway))
@@ -183,6 +182,8 @@ async def test_refusals_are_logged_once_a_second_and_reason_without_the_ticket(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     gateway = await start_gateway()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     for _ in range(20):
         streams = await connect(gateway)
         upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -190,7 +191,7 @@ async def test_refusals_are_logged_once_a_second_and_reason_without_the_ticket(
         streams[1].write(f"GET /v1/ws?tenant=acme&ticket=s3cret HTTP/1.1\r\nHost: x\r\n{upgrade}{key}\r\n".encode())
         assert (await read_all(streams) or b"").startswith(b"HTTP/1.1 401 ")
     lines = [record for record in caplog.records if record.getMessage() == "handshake refused"]
-    assert 1 <= len(lines) <= 3
+    assert 1 <= len(lines) <= loop.time() - began + 2
     assert {vars(record)["reason"] for record in lines} == {"ticket"}
     assert {vars(record)["remote"] for record in lines} == {"127.0.0.1"}
     assert not [record for record in caplog.records if "s3cret" in str(vars(record))]
@@ -253,13 +254,7 @@ async def test_out_of_descriptors_it_waits_instead_of_spinning(tmp_path: Path, t
         for _, writer in sockets:
             writer.transport.abort()
         base = gateway.base.replace("http:", "https:") if tls else gateway.base
-        async with asyncio.timeout(TIMEOUT_S):
-            while True:
-                try:
-                    async with Client(base, ssl=certificate.client_context() if tls else True):
-                        break
-                except OSError:
-                    await asyncio.sleep(0.1)
+        await let_in(base, ssl=certificate.client_context() if tls else True)
 
 
 async def test_the_last_descriptors_are_for_health_checks_and_surplus_clients_are_told(tmp_path: Path) -> None:
@@ -284,16 +279,16 @@ async def test_the_last_descriptors_are_for_health_checks_and_surplus_clients_ar
             "out_of_descriptors"
         }
         await clients.aclose()
-        async with Client(gateway.base):
-            pass
+        await let_in(gateway.base)
 
 
 @pytest.mark.parametrize(("max_files", "silent"), [(64, 100), (128, 300)])
 async def test_silent_sockets_alone_do_not_keep_health_checks_out(tmp_path: Path, max_files: int, silent: int) -> None:
-    config = "version: 1\ngateway: {listen: '127.0.0.1:0'}\ntenants: [{id: acme, auth: {kind: dev}}]\n"
+    patient = "{listen: '127.0.0.1:0', limits: {handshake_timeout_ms: 600000}}"  # it is not their time that is over
+    config = f"version: 1\ngateway: {patient}\ntenants: [{{id: acme, auth: {{kind: dev}}}}]\n"
     async with GatewayCommand(config, tmp_path, max_files=max_files) as gateway:
         sockets = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(silent)]
-        async with asyncio.timeout(2.5), aiohttp.ClientSession() as http:  # below the handshake's time of five seconds
+        async with asyncio.timeout(TIMEOUT_S), aiohttp.ClientSession() as http:
             while True:
                 with contextlib.suppress(aiohttp.ClientError):
                     async with http.get(f"{gateway.base}/readyz") as answer:
@@ -323,6 +318,17 @@ async def test_of_a_burst_that_takes_all_descriptors_everybody_is_answered(
         await gateway.logged("handshake refused")
         for _, writer in sockets:
             writer.transport.abort()
+
+
+async def let_in(base: str, **options: Any) -> None:
+    """Somebody, once those who went have given their descriptors back."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            try:
+                async with Client(base, **options):
+                    return
+            except (OSError, aiohttp.ClientError):
+                await asyncio.sleep(0.1)
 
 
 def same_loop(directory: Path) -> dict[str, str]:

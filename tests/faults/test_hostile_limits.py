@@ -25,7 +25,7 @@ async def statuses(gateway: Running, tickets: list[str]) -> tuple[Counter[str], 
     sockets = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in tickets]
     for (_, writer), ticket in zip(sockets, tickets, strict=True):
         writer.write(handshake(ticket).encode())
-    heads = [await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) for reader, _ in sockets]
+    heads = [await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30) for reader, _ in sockets]
     return Counter(head.split()[1].decode() for head in heads), [writer for _, writer in sockets]
 
 

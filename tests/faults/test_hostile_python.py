@@ -12,6 +12,7 @@ import pytest
 from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 from tests.python_services import tenant_with, write
+from wsprism.policy import suspension
 from wsprism.realtime.counters import ServiceCounters
 
 HOSTILE = """
@@ -167,8 +168,9 @@ async def test_each_fault_is_internal_to_its_sender_and_the_next_message_is_answ
 
 
 async def test_ten_faults_in_a_row_suspend_it_alone_until_one_message_decides(
-    start_gateway: StartGateway, tmp_path: Path
+    start_gateway: StartGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(suspension, "FIRST_PAUSE_S", 3.0)
     gateway, counters = await start(start_gateway, tmp_path)
     async with Client(gateway.base) as client:
         await client.join("r")  # the first fault: what it says to that
@@ -188,7 +190,7 @@ async def test_ten_faults_in_a_row_suspend_it_alone_until_one_message_decides(
         assert (ext.suspended, hot.suspended) == (True, True), "both lanes are one service"
         assert ext.last_fault is not None
         assert "KeyError: 'x'" in ext.last_fault
-        await asyncio.sleep(1.1)
+        await asyncio.sleep(3.1)
         await client.send("game", "good", 2)
         assert (await client.receive())["data"] == 2
         assert not counters.suspended
@@ -204,7 +206,7 @@ async def test_who_comes_and_goes_is_not_held_up_by_what_a_service_says_to_it(
             await client.send("chat", "send", {"msg": "x"})
             assert (await client.receive())["type"] == "msg"
     await until(lambda: gateway.process.connections() == 0)
-    assert counters.faults["answer"] + counters.faults["exception"] == 40
+    await until(lambda: counters.faults["answer"] + counters.faults["exception"] == 40)
     assert gateway.process.actors().failures == 0
 
 
@@ -228,14 +230,17 @@ async def test_a_handler_that_holds_the_loop_is_named_once_a_second(
 ) -> None:
     caplog.set_level(logging.WARNING)
     gateway, counters = await start(start_gateway, tmp_path)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     async with Client(gateway.base) as client:
         for seq in range(5):
             await client.send("game", type, seq=seq, flags=4)
             while (await client.receive())["type"] != "ack":
                 pass
-    assert counters.slow == 5
-    [warning] = [one for one in caplog.records if "holds the event loop" in one.message]
-    assert handler in str(warning.__dict__["handler"])
+    assert counters.slow >= 5
+    warnings = [one for one in caplog.records if "holds the event loop" in one.message]
+    assert 1 <= len(warnings) <= loop.time() - began + 1
+    assert {handler in str(one.__dict__["handler"]) for one in warnings} == {True}
 
 
 async def test_what_a_service_does_to_its_options_is_its_own(start_gateway: StartGateway, tmp_path: Path) -> None:
@@ -331,8 +336,9 @@ TICKS = """
 
 @pytest.mark.parametrize(("tick", "cause"), [("raise ValueError", "exception"), ("return [reply(1)]", "answer")])
 async def test_ticks_that_fail_suspend_their_service_and_cost_nobody_else_anything(
-    start_gateway: StartGateway, tmp_path: Path, tick: str, cause: str
+    start_gateway: StartGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tick: str, cause: str
 ) -> None:
+    monkeypatch.setattr(suspension, "FIRST_PAUSE_S", 600.0)
     gateway = await start_gateway(acme=tenant_with(write(tmp_path, TICKS.format(tick=tick))))
     counters = counters_of(gateway)
     async with Client(gateway.base) as client:

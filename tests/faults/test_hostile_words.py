@@ -25,7 +25,7 @@ async def answer(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     received = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while chunk := await reader.read(65536):
             received += chunk
             if received.startswith(b"HTTP/1.1 101 ") and b"\x88" in received:

@@ -63,7 +63,7 @@ class Watcher:
         joined = await self.client.receive()
         self.users = set(joined["data"]["presence"]["users"])
 
-    async def sees(self, *users: str, within_s: float = 4.5 * LEASE_MS / 1000) -> None:
+    async def sees(self, *users: str, within_s: float = 60.0) -> None:
         async with asyncio.timeout(within_s):
             while self.users != {f"user:{user}" for user in users}:
                 message = await self.client.ws.receive()

@@ -14,7 +14,7 @@ from tests.conftest import Running, StartGateway
 from tests.python_services import tenant_with, write
 
 VERSIONS = """
-    import asyncio
+    import asyncio, os
     from wsprism.plugin import Service, disconnect, join, leave, publish, reply, send
 
     VERSION = "{version}"
@@ -27,7 +27,8 @@ VERSIONS = """
 
     @service.on("slow")
     async def slow(context, data):
-        await asyncio.sleep(0.4)
+        while not os.path.exists("{go}"):
+            await asyncio.sleep(0.01)
         context.state.finished += 1
         return [reply([VERSION, data]), publish("done", data)]
 
@@ -49,8 +50,17 @@ VERSIONS = """
 """
 
 
+def version(tmp_path: Path, name: str) -> str:
+    """Writes this one. Its slow handlers wait until ``let_go``."""
+    return write(tmp_path, VERSIONS.format(version=name, go=tmp_path / "go"))
+
+
+def let_go(tmp_path: Path) -> None:
+    (tmp_path / "go").touch()
+
+
 async def started(start_gateway: StartGateway, tmp_path: Path) -> Running:
-    return await start_gateway(acme=tenant_with(write(tmp_path, VERSIONS.format(version="old"))))
+    return await start_gateway(acme=tenant_with(version(tmp_path, "old")))
 
 
 async def answers(client: Client, number: int, *types: str) -> list[Any]:
@@ -74,10 +84,11 @@ async def test_a_reload_amid_handlers_answers_every_message_once_and_in_its_orde
             await ann.send("game", "slow", number)
         await bob.send("game", "fast", 0)
         assert await answers(bob, 1, "fast") == [["old", 0, 0]]
-        write(tmp_path, VERSIONS.format(version="new"))
+        version(tmp_path, "new")
         assert (await gateway.process.reload()).applied
         await bob.send("game", "fast", 1)
         assert await answers(bob, 1, "fast") == [["new", 1, 0]]
+        let_go(tmp_path)
         assert await answers(ann, 3, "slow") == [["old", 0], ["old", 1], ["old", 2]]
         assert await answers(bob, 3, "done") == [0, 1, 2]
         await ann.send("game", "fast", 2)
@@ -105,6 +116,7 @@ async def test_what_is_taken_out_amid_its_handlers_leaves_nobody_waiting(
 
         assert (await gateway.reconfigure(take_out)).applied
         if what == "service":
+            let_go(tmp_path)
             assert await answers(ann, 3, "slow") == [["old", 0], ["old", 1], ["old", 2]]
             await ann.send("game", "slow", 3)
             assert [one["code"] for one in await answers(ann, 1, "error")] == ["NOT_ALLOWED"]
@@ -127,6 +139,8 @@ async def test_who_goes_while_a_handler_waits_takes_nothing_from_the_others(
             await ann.send("game", "slow", "not begun")
             await ann.send("sys", "ping")
             await answers(ann, 1, "pong")
+        await until(lambda: gateway.process.connections() == 1)
+        let_go(tmp_path)
         assert await answers(bob, 1, "done") == ["a"]
         await bob.send("game", "fast", 0)
         assert await answers(bob, 1, "fast") == [["old", 0, 1]]

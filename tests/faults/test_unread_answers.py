@@ -17,10 +17,11 @@ pytestmark = pytest.mark.both_loops
 async def test_an_answer_of_which_nothing_is_taken_is_given_up(
     start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "ANSWER_TIMEOUT_S", 0.4)
+    monkeypatch.setattr(server, "ANSWER_TIMEOUT_S", 2.0)
     many = [{"id": f"t{number}", "auth": {"kind": "dev"}} for number in range(30)]
     gateway = await start_gateway(tenants=many)
     loop = asyncio.get_running_loop()
+    began = loop.time()
     crowd = [socket.socket() for _ in range(10)]
     try:
         for raw in crowd:
@@ -29,9 +30,8 @@ async def test_an_answer_of_which_nothing_is_taken_is_given_up(
             await loop.sock_connect(raw, ("127.0.0.1", gateway.port))
             await loop.sock_sendall(raw, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         await until(lambda: gateway.process.http_connections() == 10)
-        await asyncio.sleep(0.2)
-        assert gateway.process.http_connections() == 10
         await until(lambda: gateway.process.http_connections() == 0)
+        assert loop.time() - began >= 2.0
     finally:
         for raw in crowd:
             raw.close()

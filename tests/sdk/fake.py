@@ -14,7 +14,7 @@ from aiohttp import WSMessage, WSMsgType, web
 
 __all__ = ["Connection", "FakeGateway"]
 
-WAIT_S = 20.0
+WAIT_S = 40.0
 
 
 class Connection:
@@ -188,6 +188,12 @@ class FakeGateway:
     async def authed(self, **data: Any) -> Connection:
         """The next client, let in."""
         return await (await self.client()).authed(**data)
+
+    async def let_all_in(self) -> None:
+        """Every client that comes, also one that has given up meanwhile, until cancelled."""
+        while True:
+            with contextlib.suppress(ConnectionError):
+                await (await self._accepted.get()).authed()
 
     def nobody_came(self) -> bool:
         """Whether nobody is there that no test has taken."""

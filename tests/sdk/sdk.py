@@ -21,7 +21,7 @@ from tests.sdk.packages import PYTHON_CLIENT, built_js, python_with_client, runt
 
 __all__ = ["PAGES", "SEE_NO_STATUS", "Client", "Driver", "Room", "Sdk", "SdkError", "start_driver"]
 
-WAIT_S = 20.0
+WAIT_S = 40.0
 START_S = 90.0
 HERE = Path(__file__).parent
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from load.proxy import Proxy
-from tests.components import free_port
+from tests.components import refusing_port
 from tests.process import GatewayCommand
 from tests.sdk.fake import FakeGateway
 from tests.sdk.sdk import Sdk, SdkError
@@ -101,14 +101,15 @@ async def test_close_ends_everything(sdk: Sdk, fake: FakeGateway) -> None:
 
 
 async def test_close_while_waiting_ends_the_waiting(sdk: Sdk) -> None:
-    client = await sdk.client(f"ws://127.0.0.1:{free_port()}", backoff_base_s=60.0, backoff_cap_s=60.0)
-    connecting = client.calling("connect")
-    await client.state("waiting")
-    await client.call("close")
-    with pytest.raises(SdkError) as error:
-        await connecting
-    assert error.value.code == "CLOSED"
-    assert await client.get("next_attempt_at") is None
+    with refusing_port() as port:
+        client = await sdk.client(f"ws://127.0.0.1:{port}", backoff_base_s=60.0, backoff_cap_s=60.0)
+        connecting = client.calling("connect")
+        await client.state("waiting")
+        await client.call("close")
+        with pytest.raises(SdkError) as error:
+            await connecting
+        assert error.value.code == "CLOSED"
+        assert await client.get("next_attempt_at") is None
 
 
 async def test_asks_for_a_ticket_for_each_connection(sdk: Sdk, fake: FakeGateway) -> None:
@@ -155,7 +156,7 @@ async def test_comes_back_after_a_half_close(sdk: Sdk, proxy: Proxy) -> None:
 
 
 async def test_comes_back_after_a_stall(sdk: Sdk, proxy: Proxy) -> None:
-    client = await sdk.client(proxy.url, ping_interval_s=0.2, pong_timeout_s=0.3, connect_timeout_s=1.0)
+    client = await sdk.client(proxy.url, ping_interval_s=0.2, pong_timeout_s=0.3)
     await client.connect()
     await client.state("open")
     proxy.stall()
@@ -166,7 +167,7 @@ async def test_comes_back_after_a_stall(sdk: Sdk, proxy: Proxy) -> None:
 
 async def test_a_slow_network_is_no_dead_one(sdk: Sdk, proxy: Proxy) -> None:
     proxy.delay_s = 0.15
-    client = await sdk.client(proxy.url, ping_interval_s=0.1, pong_timeout_s=2.0)
+    client = await sdk.client(proxy.url, ping_interval_s=0.1, pong_timeout_s=10.0)
     await client.connect()
     room = await client.room("slow")
     for number in range(3):
@@ -190,7 +191,7 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up(sdk: Sdk, fake
     connecting = client.calling("connect")
     await fake.client()
     await client.state("waiting")
-    await fake.authed()
+    sdk.background(fake.let_all_in())
     await connecting
 
 
@@ -212,10 +213,12 @@ async def test_waits_longer_each_time_with_full_jitter(sdk: Sdk, fake: FakeGatew
     for bound_s in bounds_s:
         peer = await fake.authed()
         await client.state("open")
+        cut_at = time.time()
         peer.cut()
         told = await client.told("state", lambda value: value["state"] == "waiting")
+        assert told["value"]["next_attempt_at"] >= cut_at - TIMER_S
         wait_s = told["value"]["next_attempt_at"] - told["at"] / 1000
-        assert -0.05 <= wait_s <= bound_s + TIMER_S
+        assert wait_s <= bound_s + TIMER_S
         waits_s.append(wait_s)
     assert len({round(wait_s, 3) for wait_s in waits_s}) > 1
 
@@ -315,7 +318,7 @@ async def test_retry_after_is_obeyed(sdk: Sdk, fake: FakeGateway, status: int) -
     await fake.authed()
     await connecting
     first, second = fake.attempts
-    assert 1 - TIMER_S <= second - first < 3
+    assert second - first >= 1 - TIMER_S
 
 
 async def test_retry_after_ms_is_obeyed(sdk: Sdk, fake: FakeGateway) -> None:
@@ -327,7 +330,7 @@ async def test_retry_after_ms_is_obeyed(sdk: Sdk, fake: FakeGateway) -> None:
     await peer.close(4004)
     await fake.authed()
     await connecting
-    assert 0.5 - TIMER_S <= fake.attempts[1] - said_at < 3
+    assert fake.attempts[1] - said_at >= 0.5 - TIMER_S
 
 
 async def test_a_drain_is_obeyed_to_the_millisecond(sdk: Sdk, fake: FakeGateway) -> None:
@@ -337,15 +340,17 @@ async def test_a_drain_is_obeyed_to_the_millisecond(sdk: Sdk, fake: FakeGateway)
     await connecting
     said_at = time.monotonic()
     await peer.say("sys", "draining", data={"reconnect_after_ms": 700})
-    assert (await client.event("draining"))["reconnect_after_s"] == 0.7
+    draining = await client.told("draining")
+    assert draining["value"]["reconnect_after_s"] == 0.7
     assert await client.get("state") == "open"
     publishing = client.calling("publish", "chat", "send", {"msg": "still"})
     await peer.ack(await peer.heard("chat", "send"))
     await publishing
-    await asyncio.sleep(0.2)
     await peer.close(1001)
+    told = await client.told("state", lambda value: value["state"] == "waiting")
+    assert told["value"]["next_attempt_at"] <= draining["at"] / 1000 + 0.7 + TIMER_S
     await fake.authed()
-    assert 0.7 - TIMER_S <= fake.attempts[1] - said_at < 1.5
+    assert fake.attempts[1] - said_at >= 0.7 - TIMER_S
 
 
 async def test_comes_back_after_a_drain_of_a_real_gateway(sdk: Sdk, own_gateway: GatewayCommand) -> None:
@@ -355,14 +360,14 @@ async def test_comes_back_after_a_drain_of_a_real_gateway(sdk: Sdk, own_gateway:
         own_gateway.signal(signal.SIGTERM)
         await client.event("draining")
         await client.state("waiting")
-        await own_gateway.wait(20)
-        assert await client.get("state") == "waiting"
+        await own_gateway.wait(60)
+        assert await client.get("state") in ("waiting", "connecting")  # it goes on trying
 
 
 async def test_silence_is_answered_with_a_ping(sdk: Sdk, gateway: GatewayCommand) -> None:
     client = await sdk.client(f"ws://127.0.0.1:{gateway.port}", ping_interval_s=0.1, pong_timeout_s=5.0)
     await client.connect()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while await client.get("round_trip_s") is None:  # noqa: ASYNC110 - the SDK tells it by no event
             await asyncio.sleep(0.02)
     assert 0 <= await client.get("round_trip_s") < 5  # a page may be told whole milliseconds only
@@ -381,14 +386,16 @@ async def test_a_ticket_function_that_fails_is_asked_again(sdk: Sdk, gateway: Ga
 async def test_a_ticket_is_refreshed_before_its_end(sdk: Sdk, fake: FakeGateway) -> None:
     client = await sdk.client(fake.url, ticket=["t1", "t2"])
     connecting = client.calling("connect")
-    peer = await fake.authed(expires_at=time.time() + 5)
-    authed_at = time.monotonic()
+    ends_at = time.time() + 5
+    peer = await fake.authed(expires_at=ends_at)
     await connecting
+    await sdk.driver.event("ticket", client.name, None, lambda _: True)
+    asked = await sdk.driver.event("ticket", client.name, None, lambda _: True)
+    assert ends_at - 1 < asked["at"] / 1000 < ends_at
     refresh = await peer.heard("sys", "refresh")
-    assert 4 < time.monotonic() - authed_at < 5
     assert refresh["data"] == {"ticket": "t2"}
     await peer.say("sys", "refreshed", seq=refresh["seq"], data={"expires_at": 4_000_000_000})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while (await client.get("session"))["expires_at"] != 4_000_000_000:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)
 

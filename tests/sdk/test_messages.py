@@ -8,7 +8,7 @@ import time
 import pytest
 
 from load.proxy import Proxy
-from tests.components import free_port
+from tests.components import refusing_port
 from tests.process import GatewayCommand
 from tests.sdk.fake import FakeGateway
 from tests.sdk.sdk import Sdk, SdkError
@@ -153,29 +153,31 @@ async def test_what_is_published_is_what_it_was_then(sdk: Sdk, gateway: GatewayC
 
 
 async def test_what_waits_is_bounded_in_number(sdk: Sdk) -> None:
-    client = await sdk.client(f"ws://127.0.0.1:{free_port()}", queue_messages=2)
-    waiting = [client.calling("publish", "chat", "send", {"n": number}) for number in range(2)]
-    await asyncio.sleep(0.1)
-    with pytest.raises(SdkError) as error:
-        await client.call("publish", "chat", "send", {"n": 3})
-    assert error.value.code == "QUEUE_FULL"
-    assert not any(task.done() for task in waiting)
+    with refusing_port() as port:
+        client = await sdk.client(f"ws://127.0.0.1:{port}", queue_messages=2)
+        waiting = [client.calling("publish", "chat", "send", {"n": number}) for number in range(2)]
+        await asyncio.sleep(0)  # they are said in this order
+        with pytest.raises(SdkError) as error:
+            await client.call("publish", "chat", "send", {"n": 3})
+        assert error.value.code == "QUEUE_FULL"
+        assert not any(task.done() for task in waiting)
 
 
 async def test_what_waits_is_bounded_in_bytes(sdk: Sdk) -> None:
-    client = await sdk.client(f"ws://127.0.0.1:{free_port()}", queue_bytes=1000)
-    client.calling("publish", "chat", "send", {"msg": "x" * 500})
-    await asyncio.sleep(0.1)
-    with pytest.raises(SdkError) as error:
-        await client.call("request", "chat", "send", {"msg": "ü" * 220})
-    assert error.value.code == "QUEUE_FULL"
+    with refusing_port() as port:
+        client = await sdk.client(f"ws://127.0.0.1:{port}", queue_bytes=1000)
+        client.calling("publish", "chat", "send", {"msg": "x" * 500})
+        await asyncio.sleep(0)  # they are said in this order
+        with pytest.raises(SdkError) as error:
+            await client.call("request", "chat", "send", {"msg": "ü" * 220})
+        assert error.value.code == "QUEUE_FULL"
 
 
 async def test_a_request_has_its_answer(sdk: Sdk, gateway: GatewayCommand) -> None:
     client = await sdk.client(f"ws://127.0.0.1:{gateway.port}")
-    room = await client.room("asked")
+    room = await client.room(f"asked-{sdk.name}")
     await room.call("joined")
-    assert await client.call("request", "room", "members", room="asked") == {"users": 1, "sessions": 1}
+    assert await client.call("request", "room", "members", room=room.name) == {"users": 1, "sessions": 1}
     with pytest.raises(SdkError) as error:
         await client.call("request", "room", "members", room="another")
     assert error.value.code == "NOT_ALLOWED"

@@ -103,7 +103,7 @@ async def test_what_the_nodes_have_lost_is_told(sdk: Sdk, tmp_path: Path) -> Non
             redis.start()  # it remembers nothing
             assert await client.event("degraded") == {"degraded": False}
             assert (await room.event("lost"))["offset"] == 0
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while True:
                     with contextlib.suppress(SdkError):
                         assert await _say(room, "b") == 1

@@ -56,7 +56,7 @@ class Room:
     def present(self, user: str, sid: str, entry: bytes | None) -> None:
         """Presence has tests of its own."""
 
-    async def until(self, holds: Callable[[], bool], within_s: float = 8.0) -> None:
+    async def until(self, holds: Callable[[], bool], within_s: float = 30.0) -> None:
         async with asyncio.timeout(within_s):
             while not holds():
                 self._changed.clear()
@@ -215,7 +215,7 @@ async def test_a_turn_whose_outcome_was_unknown_is_in_the_log_once(server: Redis
         assert turns[1].result() is Unavailable.AWAY
         assert await publish(broker, b"while it is away") is Unavailable.AWAY
         server.signal(signal.SIGCONT)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await turns[0] == Ordered(epoch, 2, [2])
             assert (await turns[2]).offsets == [1]
         assert [item.payload for item in (await read(broker)).items] == [b"0", b"a"]
@@ -233,7 +233,7 @@ async def test_a_turn_that_was_under_way_when_redis_lost_everything_is_refused_a
         await until(lambda: one.away)
         server.kill()
         server.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await turn is Unavailable.AWAY
         assert isinstance(await publish(broker, b"b"), Ordered)
         assert (one.figures.connected, one.figures.fenced) == (2, 0)
@@ -343,8 +343,7 @@ async def test_a_primary_that_becomes_a_replica_is_left(server: RedisServer) -> 
             await other.ask("REPLICAOF", "127.0.0.1", str(primary.port))
             answers = {await publish(broker, b"1") for _ in range(3)}
             assert answers == {Unavailable.AWAY}
-            await asyncio.sleep(0.1)
-            assert one.away
+            await until(lambda: one.away)
             await other.ask("REPLICAOF", "NO", "ONE")
             await until(lambda: not broker.away)
             assert isinstance(await publish(broker, b"1"), Ordered)
@@ -390,13 +389,12 @@ async def test_a_node_whose_process_is_gone_is_cleaned_up_after_its_lease_and_to
         await read(two.broker("acme"))
         assert room.subscription.others
         assert one.lease_age_s is not None
-        assert one.lease_age_s < LEASE_MS / 1000 / 2
         one._lease.close()  # it says no more that it lives
-        await asyncio.sleep(LEASE_MS / 1000 * 0.9)
-        assert one.isolated
-        assert one.lease_age_s >= LEASE_MS / 1000 * 0.9
-        assert room.subscription.others
-        await until(lambda: not room.subscription.others, within_s=3 * LEASE_MS / 1000)
+        ends_s = time.monotonic() + LEASE_MS / 1000 - one.lease_age_s
+        await until(lambda: one.isolated)
+        await until(lambda: not room.subscription.others)
+        assert time.monotonic() >= ends_s
+        assert one.lease_age_s >= LEASE_MS / 1000
         assert two.figures.reaped == 1
         assert await publish(one.broker("acme"), b"1") is Unavailable.AWAY
         await frozen.hears("lost", "subscribed")

@@ -288,18 +288,18 @@ async def test_pages_begin_where_there_is_something(rooms: Rooms) -> None:
 
 
 async def test_messages_age_and_a_history_ends_when_nobody_is_there(rooms: Rooms) -> None:
-    short = HistoryBounds(9, 999, 1.0, 9)
+    short = HistoryBounds(9, 999, 2.0, 9)
     await rooms.publish("a", "1", "2", bounds=short)
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(1.6)
     await rooms.publish("a", "3", bounds=short)
-    await asyncio.sleep(0.4)
-    found = await rooms.read("a", ttl_ms=1000)
+    await asyncio.sleep(0.5)
+    found = await rooms.read("a", ttl_ms=2000)
     assert found is not None
     assert (found[0].offset, found[1], found[2]) == (3, 3, {3: "3"})
     await rooms.publish("a", "4", bounds=short)
     assert await rooms.scripts.command("XLEN", f"{P}h:a") == 2
-    await asyncio.sleep(1.1)
-    assert await rooms.read("a", ttl_ms=1000) is None
+    await asyncio.sleep(2.1)
+    assert await rooms.read("a", ttl_ms=2000) is None
     assert await rooms.scripts.run("sweep", 100, "x") == 1
     assert sorted(await rooms.scripts.command("KEYS", f"{P}[hmi]*")) == [f"{P}hb", f"{P}hc"]
     assert await rooms.scripts.command("GET", f"{P}hb") == "0"

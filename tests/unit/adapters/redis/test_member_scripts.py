@@ -157,9 +157,9 @@ async def test_answers_that_are_remembered_are_bounded_in_number_and_in_bytes(te
     assert await tenant.command("GET", f"{P}ab") == "35"
     await answer("5", "x" * 99, 9, 40)
     assert await kept() == ["5"]
-    await answer("short", "x", 9, 1000, for_ms=20)
-    await asyncio.sleep(0.05)
-    await answer("6", "x", 9, 1000, for_ms=20)
+    await answer("short", "x", 9, 1000, for_ms=1000)
+    await asyncio.sleep(1.1)
+    await answer("6", "x", 9, 1000, for_ms=1000)
     assert (await tenant.command("GET", f"{P}ab"), await tenant.command("ZCARD", f"{P}ak")) == ("1", 1)
 
 
@@ -249,11 +249,11 @@ async def test_revocations_are_bounded_and_those_that_are_over_make_room(tenant:
     far = 10**14
     assert await tenant.revoke("user", "a", far, "", 2) == ["OK", 0, 0]
     now = await tenant.command("TIME")
-    soon = int(now[0]) * 1000 + int(now[1]) // 1000 + 50
+    soon = int(now[0]) * 1000 + int(now[1]) // 1000 + 1000
     assert await tenant.revoke("user", "b", soon, "", 2) == ["OK", 0, 0]
     assert await tenant.revoke("user", "c", far, "", 2) == ["DENIED", "revocations_full"]
     assert await tenant.revoke("user", "a", far + 1, "", 2) == ["OK", 1, 0]
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(1.1)
     assert await tenant.revoke("user", "c", far, "", 2) == ["OK", 0, 0]
 
 

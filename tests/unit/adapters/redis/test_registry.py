@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.redis_nodes import LEASE_MS, asked, node, operator, until, until_answered
+from tests.redis_nodes import asked, node, operator, until, until_answered
 from tests.redis_server import ENGINES, RedisServer, running_redis
 from wsprism.adapters.redis.leases import Lease
 from wsprism.adapters.redis.node import RedisNode
@@ -270,9 +270,9 @@ async def test_all_nodes_answer_and_hear_once_in_one_order_whatever_becomes_of_t
         refused = asyncio.Event()
         theirs.registry.tell(b"refused", refused.set)
         assert not theirs.registry.cast(b"refused")
-        await asyncio.wait_for(refused.wait(), 1)
+        await asyncio.wait_for(refused.wait(), 30)
         server.signal(signal.SIGCONT)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await asking == [b"heard unknown"] * 2
         assert len(await asked(mine.registry.ask, b"after")) == 2
         assert mine.heard[20:] == theirs.heard[20:] == [b"unknown", b"after"]
@@ -295,12 +295,12 @@ async def test_a_node_that_dies_or_is_silent_for_too_long_is_waited_for_no_more(
         ann = await theirs.open("ann")
         theirs.registry.control = lambda fields: None  # type: ignore[method-assign]  # noqa: ARG005
         asking = asked(lambda done: mine.registry.ask(b"who is there", done, 0.1))
-        assert await asyncio.wait_for(asking, 5) == [b"heard who is there"]
+        assert await asyncio.wait_for(asking, 30) == [b"heard who is there"]
         ending = asked(mine.registry.end, [ann], 4500, "ended")
         await asyncio.sleep(0.7)
         assert not ending.done()
         await stack.aclose()
-        assert await asyncio.wait_for(ending, 5) == 1
+        assert await asyncio.wait_for(ending, 30) == 1
 
 
 async def test_an_answer_that_was_said_while_nobody_could_hear_it_is_found(server: RedisServer) -> None:
@@ -313,7 +313,7 @@ async def test_an_answer_that_was_said_while_nobody_could_hear_it_is_found(serve
         theirs.owed.pop()(b"late")
         ((_, number),) = mine.registry._surveys._surveys
         await until_answered(lambda: other.ask("HLEN", f"{T}an:{one.incarnation}:{number}"), lambda count: count == 2)
-        assert sorted(await asyncio.wait_for(asking, 5)) == [b"heard x", b"late"]
+        assert sorted(await asyncio.wait_for(asking, 30)) == [b"heard x", b"late"]
         one.channels[mine.registry.follower.channel] = mine.registry.follower
 
 
@@ -465,7 +465,7 @@ async def test_an_opening_whose_outcome_was_unknown_is_counted_once(server: Redi
         await until(lambda: one.away)
         assert not opening.done()
         server.signal(signal.SIGCONT)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             opened = await opening
             assert await joining in (None, Unavailable.AWAY)
         assert opened.replaced == [(first, "kicked_oldest")]
@@ -475,7 +475,7 @@ async def test_an_opening_whose_outcome_was_unknown_is_counted_once(server: Redi
 
 async def test_what_makes_room_is_made_up_for_when_redis_was_away() -> None:
     with running_redis() as server:
-        async with node(server.url) as one:
+        async with node(server.url, answer_s=0.6) as one:
             tenant = Tenant(one)
             ann, bob = await tenant.open("ann"), await tenant.open("bob")
             assert await tenant.join(bob, "a") is None
@@ -488,10 +488,8 @@ async def test_what_makes_room_is_made_up_for_when_redis_was_away() -> None:
             server.signal(signal.SIGCONT)
             await until(lambda: not tenant.registry.away)
             async with operator(server) as other:
-                await tenant.settled()
-                await asyncio.sleep(0.05)
-                assert await other.ask("HLEN", f"{T}s") == 1
-                assert await other.ask("HLEN", f"{T}rooms") == 0
+                await until_answered(lambda: other.ask("HLEN", f"{T}s"), lambda sessions: sessions == 1)
+                await until_answered(lambda: other.ask("HLEN", f"{T}rooms"), lambda rooms: rooms == 0)
             assert tenant.heard == []
 
 
@@ -503,7 +501,7 @@ async def test_a_dead_nodes_sessions_make_room_and_if_it_lives_it_is_told(server
         await asyncio.gather(*(frozen.join(each.key, "a") for each in opened[:120]))
         assert (await tenant.opening("x", limits=limits)).reason is Reason.TENANT_FULL
         one._lease.close()  # it says no more that it lives
-        await until(lambda: two.figures.reaped >= 370, within_s=4 * LEASE_MS / 1000)
+        await until(lambda: two.figures.reaped >= 370)
         assert await other.ask("HLEN", f"{T}s") == 0
         assert await other.ask("HLEN", f"{T}rooms") == 0
         await tenant.open("x", limits=limits)
@@ -631,7 +629,7 @@ async def test_what_is_said_of_a_session_may_change_while_it_is_counted(server: 
         page = await asked(lambda done: tenant.registry.list_sessions(SessionFilter(), 0, 10, done, with_rooms=True))
         ((key, opened_s, about, rooms),) = [(one.key, one.opened_s, one.about, one.rooms) for one in page.items]
         assert (key, about, rooms, page.behind) == (ann, b'{"metadata": {}}', ["a"], None)
-        assert abs(opened_s - time.time()) < 5
+        assert abs(opened_s - time.time()) < 60
         rooms_page = await asked(tenant.registry.list_rooms, 0, 10)
         assert [(one.room, one.counts) for one in rooms_page.items] == [("a", RoomCounts(1, 1))]
 
@@ -646,5 +644,5 @@ async def test_a_revocation_is_answered_when_it_is_in_force_where_sessions_were(
         assert theirs.heard == [(Revocable.USER, "ann")]
         assert not revoking.done()
         theirs.owed.pop()(b"")
-        assert await asyncio.wait_for(revoking, 5) == 1
+        assert await asyncio.wait_for(revoking, 30) == 1
         assert await asked(mine.registry.revoke, Revocable.USER, "nobody's", FAR, "") == 0
