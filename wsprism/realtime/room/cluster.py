@@ -16,6 +16,7 @@ from wsprism.realtime.messages import (
     HotPublication,
     MembersQuery,
     PublicationList,
+    RoomLeave,
     SampledPublication,
 )
 from wsprism.realtime.room.actor import Room
@@ -37,10 +38,13 @@ if TYPE_CHECKING:
     from wsprism.realtime.outbound.flusher import Flusher
     from wsprism.realtime.room.history import RoomHistory
     from wsprism.realtime.room.inbox import Inbox
+    from wsprism.realtime.room.mixed_turn import MixedTurn
     from wsprism.realtime.room.outbox import Outbox
+    from wsprism.realtime.room.recovery import Replay
     from wsprism.realtime.room.snapshot import RoomSnapshot
     from wsprism.realtime.room.step import Step
     from wsprism.realtime.rules import TenantContext
+    from wsprism.realtime.session import Session
     from wsprism.realtime.tenant.registry import Roster
 
 __all__ = ["ClusterRoom"]
@@ -244,6 +248,17 @@ class ClusterRoom(Room):
     def ends_with(self, step: Step) -> bool:
         """Whether nothing has come behind it."""
         return bool(self._line.items) and self._line.items[-1] is step
+
+    def caught_up(self, session: Session, replay: Replay) -> None:
+        super().caught_up(session, replay)
+        if session.muted:
+            self._outbox.leave_out_the_muted(self.context.ref)
+
+    def _carry_out_others(self, turn: MixedTurn) -> None:
+        """Whoever was put out is mute only until its connection knows it: what waits outside has no later moment."""
+        if any(isinstance(one, RoomLeave) and one.session.muted for one in turn.others):
+            self._outbox.leave_out_the_muted(self.context.ref)
+        super()._carry_out_others(turn)
 
     def _let_in(self) -> None:
         if self.stands:

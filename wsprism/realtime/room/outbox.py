@@ -7,7 +7,7 @@ Whoever published is told when the broker has answered: acknowledged, or refused
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from wsprism.policy.decisions import Reason
@@ -84,6 +84,16 @@ class Outbox:
             if turn:
                 self._hand_over(turn, room)
 
+    def leave_out_the_muted(self, room: ActorRef) -> None:
+        """What those have said who were put out of ``room``, and that waits here, is gone before they leave it."""
+        if not any(one.sender is not None and one.sender.muted for turn in self._waiting for one in turn):
+            return
+        turns, self._waiting = self._waiting, deque()
+        for turn in turns:
+            heard = self._without_the_muted(turn, room)
+            if heard:
+                self._waiting.append(tuple(heard))
+
     def refuse_waiting(self) -> None:
         """Whoever waits behind a turn that has no answer waits no longer."""
         while self._waiting:
@@ -102,7 +112,7 @@ class Outbox:
             return self._without_the_muted(turn, room)
         return turn
 
-    def _without_the_muted(self, turn: list[ExtPublication], room: ActorRef) -> list[ExtPublication]:
+    def _without_the_muted(self, turn: Sequence[ExtPublication], room: ActorRef) -> list[ExtPublication]:
         """They were put out or have ended since: mute from that moment."""
         heard = []
         for one in turn:

@@ -222,6 +222,30 @@ async def test_nothing_of_whoever_is_put_out_is_published_behind_the_answer(make
     assert b"late" not in b"".join(log)
 
 
+async def test_what_waits_behind_a_turn_that_is_with_the_broker_is_not_published_behind_the_answer(make: Make) -> None:
+    cluster = make()
+    await cluster.member(0, "ann", "a")
+    bob = await cluster.member(1, "bob", "a")
+    message: dict[str, Any] = {"v": 1, "svc": "chat", "type": "send", "room": "a"}
+    node = cluster.brokers[1]
+    publish, held = node.publish, list[Any]()
+    node.publish = lambda *arguments: held.append(arguments)  # type: ignore[method-assign]
+    for number in range(3):
+        bob.say(message | {"data": {"msg": f"{number}"}})
+        cluster.scheduler.run_until_idle()
+    answer = asyncio.ensure_future(cluster.worlds[0].tenant.ref.ask(RemoveForBackend("a", Who("bob")), 5.0))
+    await asyncio.sleep(0)
+    cluster.settle()
+    assert await answer == 1
+    assert "left" in bob.types()
+    node.publish = publish  # type: ignore[method-assign]
+    for arguments in held:
+        publish(*arguments)
+    cluster.settle()
+    said = b"".join(payload for *_, payload in cluster.redis.log)
+    assert [number for number in range(3) if b'"msg":"%d"' % number in said] == [0]
+
+
 async def test_a_node_that_has_missed_what_all_were_told_looks_who_is_out(make: Make) -> None:
     cluster = make(rooms=NODE_ROOMS)
     bob, ann = await cluster.member(1, "bob", "a"), await cluster.member(1, "ann", "a")
