@@ -15,7 +15,7 @@ from tests.api import ADMIN
 __all__ = ["STREAM", "Stream", "stream_url"]
 
 TIMEOUT_S = 30.0
-STREAM = {"stream": True, "timeout_ms": 60_000}
+STREAM = {"stream": True, "timeout_ms": 30_000}
 """A tenant's ``backend`` that connects by itself."""
 
 

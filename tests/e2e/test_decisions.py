@@ -17,7 +17,7 @@ from tests.conftest import Running, StartGateway
 
 async def start(start_gateway: StartGateway, there: Backend, *ask: str, **settings: Any) -> Running:
     return await start_gateway(
-        acme={"backend": {"url": there.url, "secret": SECRET, "ask": list(ask), "timeout_ms": 60_000} | settings}
+        acme={"backend": {"url": there.url, "secret": SECRET, "ask": list(ask), "timeout_ms": 30_000} | settings}
     )
 
 
@@ -94,7 +94,7 @@ async def test_without_a_usable_answer_nobody_comes_in_unless_told_so(
     start_gateway: StartGateway, answer: Callable[[], Any] | Any
 ) -> None:
     async with backend() as there:
-        gateway = await start(start_gateway, there, "connect", timeout_ms=300 if answer is slow else 60_000)
+        gateway = await start(start_gateway, there, "connect", timeout_ms=300 if answer is slow else 30_000)
         saying(there, {"connect": answer})
         status, retry_after = await status_of(gateway)
         assert status == 503
@@ -148,7 +148,7 @@ async def test_a_join_without_a_usable_answer_is_unavailable_unless_told_so(
     start_gateway: StartGateway, answer: Any
 ) -> None:
     async with backend() as there:
-        gateway = await start(start_gateway, there, "join")
+        gateway = await start(start_gateway, there, "join", timeout_ms=300 if answer is slow else 30_000)
         saying(there, {"join": answer})
         async with Client(gateway.base) as client:
             await client.send("room", "join", room="a", seq=1)
@@ -179,7 +179,7 @@ async def test_a_client_that_goes_while_its_join_is_decided_leaves_nothing_behin
         return {"allow": True}
 
     async with backend() as there:
-        gateway = await start(start_gateway, there, "join")
+        gateway = await start(start_gateway, there, "join", timeout_ms=5000)
         saying(there, {"join": late})
         async with Client(gateway.base) as client:
             await client.send("room", "join", room="a")

@@ -21,7 +21,7 @@ async def start(start_gateway: StartGateway, there: Backend, **settings: Any) ->
     services = {"chat": {"kind": "chat"}, "game": {"kind": "webhook"}, "orders": {"kind": "webhook", "batch": 8}}
     return await start_gateway(
         acme={
-            "backend": {"url": there.url, "secret": SECRET, "timeout_ms": 60_000} | settings,
+            "backend": {"url": there.url, "secret": SECRET, "timeout_ms": 30_000} | settings,
             "services": {"ext": services},
             "policy": ALLOW,
         }

@@ -90,7 +90,7 @@ async def read(broker: RedisBroker, room: str = "a") -> Window:
 
 async def test_a_network_that_swallows_everything_is_a_loss_and_what_was_swallowed_is_in_the_log_once() -> None:
     with running_redis() as server:
-        async with through_proxy(server, "one", answer_s=0.4) as (one, proxy):
+        async with through_proxy(server, "one", answer_s=2.0) as (one, proxy):
             broker = one.broker("acme")
             await publish(broker, b"0")
             proxy.stall()

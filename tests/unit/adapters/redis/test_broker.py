@@ -205,7 +205,7 @@ async def test_a_killed_connection_is_told_and_replaced_and_nothing_is_lost_in_s
 
 async def test_a_turn_whose_outcome_was_unknown_is_in_the_log_once(server: RedisServer) -> None:
     """Redis stands still while turns are under way, is lost for that, and carries them out when it goes on."""
-    async with node(server.url, answer_s=0.4) as one:
+    async with node(server.url, answer_s=2.0) as one:
         broker = one.broker("acme")
         epoch = (await publish(broker, b"0")).epoch
         server.signal(signal.SIGSTOP)
@@ -225,7 +225,7 @@ async def test_a_turn_whose_outcome_was_unknown_is_in_the_log_once(server: Redis
 async def test_a_turn_that_was_under_way_when_redis_lost_everything_is_refused_and_never_carried_out(
     server: RedisServer,
 ) -> None:
-    async with node(server.url, answer_s=0.4) as one:
+    async with node(server.url, answer_s=2.0) as one:
         broker = one.broker("acme")
         await publish(broker, b"0")
         server.signal(signal.SIGSTOP)

@@ -257,7 +257,7 @@ async def test_who_is_put_out_while_it_joins_is_out_once_it_has_joined(server: R
 async def test_all_nodes_answer_and_hear_once_in_one_order_whatever_becomes_of_the_connection(
     server: RedisServer,
 ) -> None:
-    async with node(server.url, "one", answer_s=0.4) as one, node(server.url, "two", answer_s=0.4) as two:
+    async with node(server.url, "one", answer_s=2.0) as one, node(server.url, "two", answer_s=2.0) as two:
         mine, theirs = Tenant(one), Tenant(two)
         bodies = [b"\x00%d" % n for n in range(20)]
         answers = await asyncio.gather(*(asked(mine.registry.ask, body) for body in bodies))
@@ -456,7 +456,7 @@ async def test_a_revoked_user_is_ended_everywhere_and_opens_nowhere(server: Redi
 
 async def test_an_opening_whose_outcome_was_unknown_is_counted_once(server: RedisServer) -> None:
     policy = SessionPolicy(1, OnExceed.KICK_OLDEST)
-    async with node(server.url, answer_s=0.4) as one, operator(server) as other:
+    async with node(server.url, answer_s=2.0) as one, operator(server) as other:
         tenant = Tenant(one)
         first = await tenant.open("ann", "1")
         server.signal(signal.SIGSTOP)
@@ -475,7 +475,7 @@ async def test_an_opening_whose_outcome_was_unknown_is_counted_once(server: Redi
 
 async def test_what_makes_room_is_made_up_for_when_redis_was_away() -> None:
     with running_redis() as server:
-        async with node(server.url, answer_s=0.6) as one:
+        async with node(server.url, answer_s=2.0) as one:
             tenant = Tenant(one)
             ann, bob = await tenant.open("ann"), await tenant.open("bob")
             assert await tenant.join(bob, "a") is None
