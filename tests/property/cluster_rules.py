@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from hypothesis import strategies as st
@@ -33,6 +33,7 @@ class NodesMachine(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.dead: set[int] = set()
         self.crashes = 0
+        self.asks: list[asyncio.Future[None]] = []
 
     def run(self, coro: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(coro)
@@ -51,6 +52,47 @@ class NodesMachine(RuleBasedStateMachine):
             self.crashes += 1
             entry.ref.tell(_CRASHES)
             self.cluster.scheduler.run_until_idle()
+
+    def ask(self, node: int, question: object, answered: Callable[[Any], object] = lambda _: None) -> None:
+        """Its answer comes when it comes."""
+
+        async def ask() -> None:
+            answered(await self.cluster.worlds[node].tenant.ref.ask(question, 1e9))
+
+        async def begin() -> None:
+            self.asks.append(asyncio.ensure_future(ask()))
+            await asyncio.sleep(0)
+
+        self.run(begin())
+        self.cluster.scheduler.run_until_idle()
+
+    def reap(self, node: int) -> None:
+        """Others take it for dead."""
+        broker = self.cluster.brokers[node]
+        if broker.registry is not None:
+            broker.registry.reap()
+        self.cluster.redis.reap_entries(broker)
+
+    def kill(self, node: int, executed: int) -> None:
+        broker = self.cluster.brokers[node]
+        broker.lose(executed)
+        broker.listening.clear()
+        self.reap(node)
+        self.dead.add(node)
+
+    def counts_are_exact(self) -> None:
+        """The registry has who is connected and who is a member, and nobody else."""
+        redis = self.cluster.redis
+        sessions = [session for node in self.alive for session in self.cluster.worlds[node].tenant.registry]
+        assert {key for key, _ in redis.sessions.values()} == {session.key for session in sessions}
+        members = {(room, session.key) for session in sessions for room in session.rooms}
+        assert {(room, key) for room, some in redis.members.items() for key in some} == members
+
+    def end(self) -> None:
+        for ask in self.asks:
+            ask.cancel()
+        self.run(asyncio.sleep(0))
+        self.loop.close()
 
     def only_crashes_failed(self) -> None:
         assert all("_Crash" in str(one) for one in self.cluster.failures()), self.cluster.failures()

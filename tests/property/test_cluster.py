@@ -61,7 +61,6 @@ class ClusterMachine(NodesMachine):
         self.acked: set[str] = set()
         self.refused: set[str] = set()
         self.ids: dict[str, str] = {}
-        self.asks: list[asyncio.Future[None]] = []
 
     @initialize(nodes=st.integers(2, 3), registry=st.booleans())
     def start(self, nodes: int, registry: bool) -> None:
@@ -129,26 +128,15 @@ class ClusterMachine(NodesMachine):
     def publish_as_backend(self, pick: int, room: str) -> None:
         text = f"b{next(self.numbers)}"
         publication = ExtPublication("chat", "msg", JSON.encode({"msg": text}))
-        self.ask(self.node(pick), PublishForBackend(room, (publication,)), text)
+
+        def answered(answer: object) -> None:
+            (self.refused if isinstance(answer, Denied) else self.acked).add(text)
+
+        self.ask(self.node(pick), PublishForBackend(room, (publication,)), answered)
 
     @rule(pick=PICK)
     def purge(self, pick: int) -> None:
-        self.ask(self.node(pick), PurgeForBackend(KEEPING), None)
-
-    def ask(self, node: int, question: object, text: str | None) -> None:
-        """Its answer comes when it comes."""
-
-        async def ask() -> None:
-            answer = await self.cluster.worlds[node].tenant.ref.ask(question, 1e9)
-            if text is not None:
-                (self.refused if isinstance(answer, Denied) else self.acked).add(text)
-
-        async def begin() -> None:
-            self.asks.append(asyncio.ensure_future(ask()))
-            await asyncio.sleep(0)
-
-        self.run(begin())
-        self.cluster.scheduler.run_until_idle()
+        self.ask(self.node(pick), PurgeForBackend(KEEPING))
 
     # What arrives, and what is lost
 
@@ -163,12 +151,7 @@ class ClusterMachine(NodesMachine):
         for client in [one for one in self.clients if one.node == node]:
             self.hear(client)
             self.clients.remove(client)
-        broker = self.cluster.brokers[node]
-        broker.lose(executed)
-        broker.listening.clear()
-        if broker.registry is not None:
-            broker.registry.reap()
-        self.dead.add(node)
+        self.kill(node, executed)
 
     @rule(seconds=st.sampled_from([0.05, 0.3, 2.5]))
     def pass_time(self, seconds: float) -> None:
@@ -255,10 +238,7 @@ class ClusterMachine(NodesMachine):
         try:
             self.heal()
         finally:
-            for ask in self.asks:
-                ask.cancel()
-            self.run(asyncio.sleep(0))
-            self.loop.close()
+            self.end()
 
     def heal(self) -> None:
         """At the end everything is reachable again: whoever is a member hears what is said now, behind all else."""
@@ -297,14 +277,6 @@ class ClusterMachine(NodesMachine):
         if cluster.redis.registries:
             self.counts_are_exact()
         self.only_crashes_failed()
-
-    def counts_are_exact(self) -> None:
-        """The registry has who is connected and who is a member, and nobody else."""
-        redis = self.cluster.redis
-        sessions = [session for node in self.alive for session in self.cluster.worlds[node].tenant.registry]
-        assert {key for key, _ in redis.sessions.values()} == {session.key for session in sessions}
-        members = {(room, session.key) for session in sessions for room in session.rooms}
-        assert {(room, key) for room, some in redis.members.items() for key in some} == members
 
 
 TestCluster = ClusterMachine.TestCase

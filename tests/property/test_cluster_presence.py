@@ -19,6 +19,7 @@ from tests.cluster_model import Cluster
 from tests.property.cluster_rules import PICK, NodesMachine
 from tests.property.test_presence_room import Picture, apply, by_sid
 from tests.realtime_support import Peer
+from wsprism.realtime.tenant.backend_messages import DisconnectForBackend, RemoveForBackend, Who
 from wsprism.realtime.tenant.presences import PresenceForBackend
 
 STATE = st.one_of(st.none(), st.integers(0, 2))
@@ -117,6 +118,14 @@ class PresenceMachine(NodesMachine):
     def vanish(self, pick: int) -> None:
         self.clients.pop(pick % len(self.clients)).peer.vanish()
 
+    @rule(pick=PICK, who=st.integers(0, 5))
+    def remove_as_backend(self, pick: int, who: int) -> None:
+        self.ask(self.node(pick), RemoveForBackend("r", Who(f"u{who // 2}", f"s{who % 2}")))
+
+    @rule(pick=PICK, who=st.integers(0, 5))
+    def disconnect_as_backend(self, pick: int, who: int) -> None:
+        self.ask(self.node(pick), DisconnectForBackend(Who(f"u{who // 2}"), None, 4100, "because"))
+
     def drop_the_closed(self) -> None:
         for client in list(self.clients):
             if client.peer.closed_with() is not None or client.peer.session.ended:
@@ -133,11 +142,7 @@ class PresenceMachine(NodesMachine):
     def kill_node(self, pick: int, executed: int) -> None:
         node = self.node(pick)
         self.clients = [one for one in self.clients if one.node != node]
-        broker = self.cluster.brokers[node]
-        broker.lose(executed)
-        broker.listening.clear()
-        self.reap(node)
-        self.dead.add(node)
+        self.kill(node, executed)
 
     @rule(pick=PICK, executed=st.integers(0, 3))
     def take_for_dead(self, pick: int, executed: int) -> None:
@@ -148,12 +153,6 @@ class PresenceMachine(NodesMachine):
         broker.come_again()
         assert broker.registry is not None
         broker.registry.fence()
-
-    def reap(self, node: int) -> None:
-        broker = self.cluster.brokers[node]
-        assert broker.registry is not None
-        broker.registry.reap()
-        self.cluster.redis.reap_entries(broker)
 
     @rule(seconds=st.sampled_from([0.05, 0.3, 0.5, 1.0, 2.5]))
     def pass_time(self, seconds: float) -> None:
@@ -192,6 +191,7 @@ class PresenceMachine(NodesMachine):
         for one in listed:
             assert one == listed[0]
         assert {(user, sid) for user, some in listed[0].items() for sid in some} == expected
+        self.counts_are_exact()
         for client in self.clients:
             client.hear()
             assert client.asked is None, "every join was answered"
@@ -220,8 +220,7 @@ class PresenceMachine(NodesMachine):
                 self.quiet()
                 self.only_crashes_failed()
         finally:
-            self.run(asyncio.sleep(0))
-            self.loop.close()
+            self.end()
 
 
 TestClusterPresence = PresenceMachine.TestCase
