@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.client import Client, until
@@ -115,6 +116,83 @@ HOSTILE = """
     @service.on("slow-garbage")
     async def slow_garbage(context): return [5]
 
+    from msgspec import Raw, Struct, structs
+    from wsprism import effects
+
+    class Evil:
+        def evil(self, *args): raise KeyError("evil")
+        __class__ = property(evil)
+        __repr__ = __str__ = __eq__ = __hash__ = __len__ = __iter__ = __bool__ = __format__ = __getattr__ = evil
+
+    class Words(str):
+        __len__ = __format__ = __str__ = __eq__ = Evil.evil
+        __hash__ = str.__hash__
+
+    class Unsaid(Exception):
+        def __str__(self): return Words("no")
+        __notes__ = property(Evil.evil)
+
+    class Fields:
+        __dataclass_fields__ = property(Evil.evil)
+
+    class Called:
+        __repr__ = Evil.evil
+        def __call__(self, context): raise KeyError("x")
+
+    service.on("called")(Called())
+
+    def mutated(effect, **fields):
+        for name, value in fields.items():
+            structs.force_setattr(effect, name, value)
+        return [effect]
+
+    PAST = {
+        "past-type": lambda: [effects.Publish(None, None, 5, 1)],
+        "past-room": lambda: [effects.Publish(5, None, "x", 1)],
+        "past-svc": lambda: [effects.Publish("r", "sys", "x", 1)],
+        "past-reply": lambda: [effects.Reply(1, 5)],
+        "past-refuse": lambda: [effects.Refuse("NOPE", "x")],
+        "past-refuse-msg": lambda: mutated(refuse("NOT_ALLOWED", "x"), msg=5),
+        "past-disconnect": lambda: [effects.Disconnect("x", 5)],
+        "past-join": lambda: [effects.JoinRoom(5)],
+        "past-leave": lambda: [effects.LeaveRoom(5)],
+        "past-send": lambda: [effects.Send(5, None, None, "x", 1)],
+        "past-frame": lambda: [effects.PublishHot("r", "text")],
+        "mutated": lambda: mutated(publish("x"), type=Evil()),
+        "unset": lambda: [effects.Publish.__new__(effects.Publish)],
+        "raw": lambda: [publish("x", {"a": Raw(b"{nope")}, room="r")],
+        "raw-bytes": lambda: [reply(Raw(b'"\\xff"'))],
+        "raw-number": lambda: [reply([Raw(b"1" * 40)])],
+        "evil": Evil,
+        "evil-in-list": lambda: [Evil()],
+        "evil-name": lambda: [publish(Evil())],
+        "evil-data": lambda: [reply(Fields())],
+    }
+    for name, make in PAST.items():
+        service.on(name)(lambda context: PAST[context.type]())
+        async def slow(context): return PAST[context.type[5:]]()
+        service.on("slow-" + name)(slow)
+
+    @service.on("unsaid")
+    def unsaid(context): raise Unsaid
+
+    @service.on("half")
+    def half(context): raise ValueError("\\ud800")
+
+    @service.on("returns-coroutine")
+    def returns_coroutine(context): return slow(context)
+
+    class Made(Struct):
+        x: int
+        def __post_init__(self):
+            if self.x: raise KeyError(self.x)
+
+    @service.on("made")
+    def made(context, data: Made): return [reply(data.x)]
+
+    @service.on("slow-made")
+    async def slow_made(context, data: Made): return [reply(data.x)]
+
     @service.joined
     def joined(context): return [join("elsewhere")]
 
@@ -135,6 +213,12 @@ FAULTS = (
     *("raises", "rude", "exits", "cancels", "recurses", "state", "number", "effect", "object", "circular"),
     *("huge", "many", "coroutine", "slow-raises", "slow-garbage"),
     *("interrupts", "base", "closes", "slow-interrupts", "slow-base", "slow-cancels"),
+    *("called", "unsaid", "returns-coroutine"),
+)
+PAST_THE_FACE = (
+    *("past-type", "past-room", "past-svc", "past-reply", "past-refuse", "past-refuse-msg", "past-disconnect"),
+    *("past-join", "past-leave", "past-send", "past-frame", "mutated", "unset", "raw", "raw-bytes", "raw-number"),
+    *("evil", "evil-in-list", "evil-name", "evil-data"),
 )
 
 
@@ -165,6 +249,55 @@ async def test_each_fault_is_internal_to_its_sender_and_the_next_message_is_answ
             assert (await client.receive())["data"] == seq
     assert sum(counters.faults.values()) == 15
     assert counters.suspensions == 0
+
+
+async def test_what_was_made_past_the_public_face_is_the_services_fault_and_the_sender_stays(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    gateway, counters = await start(start_gateway, tmp_path)
+    async with Client(gateway.base) as client, Client(gateway.base, ticket="dev:bob") as bob:
+        await bob.join("r")
+        await client.join("r")
+        for seq, type in enumerate([*PAST_THE_FACE, *(f"slow-{one}" for one in PAST_THE_FACE)]):
+            await client.send("game", type, seq=seq, flags=4)
+            assert (await client.expect_error("INTERNAL"))["seq"] == seq, type
+            await client.send("game", "good", type)
+            assert (await client.receive())["data"] == type
+        await client.send("chat", "send", {"msg": "after all"})
+        said = await bob.receive()
+        assert (said["type"], said["data"]["msg"]) == ("msg", "after all"), "bob got nothing else"
+        assert sum(counters.faults.values()) == 2 * len(PAST_THE_FACE) + 2, "and what it said to their coming"
+        assert gateway.process.actors().failures == 0
+
+
+@pytest.mark.parametrize("type", ["made", "slow-made"])
+async def test_data_whose_own_class_raises_is_a_fault_and_suspends(
+    start_gateway: StartGateway, tmp_path: Path, type: str
+) -> None:
+    gateway, counters = await start(start_gateway, tmp_path)
+    async with Client(gateway.base) as client:
+        await client.send("game", type, {"x": 0})
+        assert (await client.receive())["data"] == 0
+        for code in ["INTERNAL"] * 10 + ["UNAVAILABLE"]:
+            await client.send("game", type, {"x": 1}, seq=1)
+            await client.expect_error(code)
+    assert (counters.faults["exception"], counters.suspensions) == (10, 1)
+
+
+async def test_the_last_fault_can_be_shown_whatever_its_words(
+    start_gateway: StartGateway, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "wsprism.services")  # half a character is nothing that a test's report can hold
+    gateway, _ = await start(start_gateway, tmp_path)
+    tenant = gateway.process.tenant("acme")
+    assert tenant is not None
+    [ext, _] = tenant.rules.services.hosted
+    async with Client(gateway.base) as client:
+        for type, words in (("half", "ValueError: \\ud800"), ("unsaid", "Unsaid"), ("called", "Called: KeyError: 'x'")):
+            await client.send("game", type)
+            await client.expect_error("INTERNAL")
+            assert ext.status.last_fault is not None
+            assert words in msgspec.json.decode(msgspec.json.encode(ext.status.last_fault))
 
 
 async def test_ten_faults_in_a_row_suspend_it_alone_until_one_message_decides(

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import msgspec
+
 __all__ = ["Context", "Home"]
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -24,30 +26,24 @@ class Home(Protocol):
     def state_of(self, room: str | None) -> Any: ...
 
 
-class Context:
+class Context(msgspec.Struct, eq=False):
     """One call of a handler. ``user`` and ``sid`` are the sender's, or whose who came or went; None in a tick.
 
     ``room`` is the room that the message names, else the sender's active one, else None. A client may name any room:
     who is in one, a service knows by ``joined`` and ``left``. ``type`` and ``seq`` are the message's.
     """
 
-    __slots__ = ("_home", "room", "seq", "sid", "type", "user")
+    _home: Home
+    room: str | None
+    user: str | None = None
+    sid: str | None = None
+    type: str | None = None
+    seq: int | None = None
 
-    def __init__(
-        self,
-        home: Home,
-        room: str | None,
-        user: str | None = None,
-        sid: str | None = None,
-        type: str | None = None,
-        seq: int | None = None,
-    ) -> None:
-        self._home = home
-        self.room = room
-        self.user = user
-        self.sid = sid
-        self.type = type
-        self.seq = seq
+    def __repr__(self) -> str:
+        return (
+            f"Context(room={self.room!r}, user={self.user!r}, sid={self.sid!r}, type={self.type!r}, seq={self.seq!r})"
+        )
 
     @property
     def tenant(self) -> str:

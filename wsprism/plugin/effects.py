@@ -54,6 +54,11 @@ DROP: Final = HotVerdict.DROP
 
 _CODES: Final = {code.value: code for code in ErrorCode}
 
+_MOST_KNOWN: Final = 1024
+_known_names: Final[set[str]] = set()
+"""Names that are good, as many as a service has: they are looked at with every message."""
+_ALL: Final = slice(None)
+
 
 def reply(data: Any, type: str | None = None) -> Reply:
     """Answer the sender alone, with the message's ``seq``; ``type`` None: the message's own."""
@@ -65,7 +70,9 @@ def publish(type: str, data: Any = None, room: str | None = None, svc: str | Non
 
     ``svc`` None: as this service.
     """
-    return Publish(_optional_room(room), _service(svc), _name("type", type), data)
+    return Publish(
+        None if room is None else _room(room), None if svc is None else _service(svc), _name("type", type), data
+    )
 
 
 def publish_hot(frame: bytes, room: str | None = None) -> PublishHot:
@@ -95,41 +102,46 @@ def leave(room: str) -> LeaveRoom:
 
 def refuse(code: str, msg: str) -> Refuse:
     """``sys.error`` to the sender, with a code of docs/protocol.md and at most 200 characters; alone in its list."""
-    known = _CODES.get(code)
+    known = _CODES.get(code) if isinstance(code, str) else None
     if known is None:
         raise ValueError(f"code must be one of {', '.join(_CODES)}, found {code!r}")
-    if not isinstance(msg, str) or len(msg) > MAX_MSG_CHARACTERS:
+    if not isinstance(msg, str) or len(_exact(msg)) > MAX_MSG_CHARACTERS:
         raise ValueError(f"msg must be a string of at most {MAX_MSG_CHARACTERS} characters")
-    return Refuse(known, _unicode(msg))
+    return Refuse(known, _unicode(_exact(msg)))
 
 
 def disconnect(code: int = 4500, reason: str = "") -> Disconnect:
     """Close the sender's connection, after everything else of the list; ``code`` is 4000-4999."""
     if type(code) is not int or code not in DISCONNECT_CODES:
         raise ValueError(f"code must be from 4000 to 4999, found {code!r}")
-    if not isinstance(reason, str) or len(_unicode(reason).encode()) > MAX_REASON_BYTES:
+    if not isinstance(reason, str) or len(_exact(reason).encode()) > MAX_REASON_BYTES:
         raise ValueError(f"reason must be a string of at most {MAX_REASON_BYTES} bytes")
-    return Disconnect(code, reason)
+    return Disconnect(code, _exact(reason))
 
 
 def _name(what: str, text: str) -> str:
-    if not isinstance(text, str) or not is_name(text):
+    if type(text) is str and text in _known_names:
+        return text
+    if not isinstance(text, str) or not is_name(exact := _exact(text)):
         raise ValueError(f"{what} must be 1-{MAX_NAME_LENGTH} characters of A-Z a-z 0-9 _ . -, found {text!r:.80}")
-    return text
+    if len(_known_names) < _MOST_KNOWN:
+        _known_names.add(exact)
+    return exact
 
 
 def _service(svc: str | None) -> str | None:
     if svc is None:
         return None
-    if svc in GATEWAYS_OWN:
-        raise ValueError(f"svc {svc} is the gateway's own")
-    return _name("svc", svc)
+    name = _name("svc", svc)
+    if name in GATEWAYS_OWN:
+        raise ValueError(f"svc {name} is the gateway's own")
+    return name
 
 
 def _room(room: str) -> str:
-    if not isinstance(room, str) or not is_room_name(room):
+    if not isinstance(room, str) or not is_room_name(exact := _exact(room)):
         raise ValueError(f"room must be 1-128 characters without control characters, found {room!r:.80}")
-    return _unicode(room)
+    return _unicode(exact)
 
 
 def _optional_room(room: str | None) -> str | None:
@@ -137,15 +149,20 @@ def _optional_room(room: str | None) -> str | None:
 
 
 def _user(user: str) -> str:
-    if not isinstance(user, str) or not 0 < len(_unicode(user).encode()) <= MAX_USER_BYTES:
+    if not isinstance(user, str) or not 0 < len(_exact(user).encode()) <= MAX_USER_BYTES:
         raise ValueError(f"user must be a user id of 1-{MAX_USER_BYTES} bytes, found {user!r:.80}")
-    return user
+    return _exact(user)
 
 
 def _sid(sid: str | None) -> str | None:
     if sid is not None and not isinstance(sid, str):
         raise ValueError(f"sid must be a string, found {sid!r:.80}")
-    return None if sid is None else _unicode(sid)
+    return None if sid is None else _unicode(_exact(sid))
+
+
+def _exact(text: str) -> str:
+    """The characters of a string: of what a class of its own makes of them, nothing is asked."""
+    return str.__str__(text)
 
 
 def _unicode(text: str) -> str:
@@ -158,4 +175,4 @@ def _unicode(text: str) -> str:
 def _bytes(frame: bytes) -> bytes:
     if not isinstance(frame, bytes):
         raise ValueError(f"frame must be bytes, found {type(frame).__name__}")
-    return frame
+    return bytes.__getitem__(frame, _ALL)

@@ -5,12 +5,12 @@ What is let through can be said again, some levels deeper: no client can make an
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from wsprism.plugin.service import Handler
+from wsprism.protocol.envelope import Envelope
 from wsprism.protocol.faults import DATA_MISSING, NOT_PORTABLE, DataFault
 from wsprism.protocol.msgpack_nesting import msgpack_nests_too_deep
 from wsprism.protocol.nesting import json_nests_too_deep
@@ -30,19 +30,26 @@ _MAY_BE_ODD_BYTES: Final = 19
 """As many characters as the smallest integer that not every client can be told."""
 
 
-def read_data(handler: Handler, raw: msgspec.Raw | None, decode: Callable[[Any], Any]) -> tuple[Any, ...] | DataFault:
-    """The arguments behind the context; ``decode`` reads ``raw`` as the type that it is given, or gives a DataFault."""
+class Sender(Protocol):
+    """Whose message it is."""
+
+    def decode_data(self, envelope: Envelope, type: Any = Any) -> Any: ...
+
+
+def read_data(handler: Handler, envelope: Envelope, sender: Sender) -> tuple[Any, ...] | DataFault:
+    """The arguments behind the context. Raises whatever the author's own type raises when it is made."""
     takes = handler.data
     if takes is None:
         return _NO_DATA
+    raw = envelope.data
     if raw is None:
         if takes.default:
             return _NO_DATA
         return _NONE if takes.or_none else _MISSING
-    data = decode(takes.type)
+    data = sender.decode_data(envelope, takes.type)
     if type(data) is DataFault:
         return data
-    if len(memoryview(raw)) >= _MAY_BE_ODD_BYTES:
+    if not takes.plain and len(memoryview(raw)) >= _MAY_BE_ODD_BYTES:
         fault = _odd(bytes(raw), typed=takes.type is not Any)
         if fault is not None:
             return fault

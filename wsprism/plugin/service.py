@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, overload
 from wsprism.plugin.data import DataParameter, data_parameter
 from wsprism.protocol.envelope import MAX_NAME_LENGTH, is_name
 
-__all__ = ["Handler", "Handlers", "Service", "Tick", "handlers_of", "state_maker_of"]
+__all__ = ["Handler", "Handlers", "Service", "Tick", "handlers_of", "is_async", "state_maker_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,7 +86,7 @@ class Service:
             parameters = _parameters(function, 1, 2, "f(context) or f(context, data)")
             if type in self._handlers.on:
                 raise ValueError(f"two handlers for {type!r}")
-            handler = Handler(function, inspect.iscoroutinefunction(function), parameters > 1)
+            handler = Handler(function, is_async(function), parameters > 1)
             try:
                 handler.data = data_parameter(function, _names_around(2))
             except NameError:
@@ -172,9 +172,16 @@ def state_maker_of(service: Service) -> Callable[[], Any] | None:
     return service._make_state
 
 
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives something to await: a function, or an object that is called like one."""
+    if inspect.iscoroutinefunction(function):
+        return True
+    return inspect.iscoroutinefunction(getattr(type(function), "__call__", None))  # noqa: B004 (what it is, is asked)
+
+
 def _plain(function: Callable[..., Any], parameters: int, shown: str) -> None:
     _parameters(function, parameters, parameters, shown)
-    if inspect.iscoroutinefunction(function):
+    if is_async(function):
         raise TypeError(f"{_named(function)} must be a plain function, not async: only handlers of messages may wait")
 
 

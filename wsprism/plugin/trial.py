@@ -16,13 +16,14 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from wsprism.effects import Effect, Refuse
-from wsprism.plugin.answers import FROM_MESSAGES, UNASKED, BadAnswer, checked, checked_frame
+from wsprism.plugin.answers import FROM_MESSAGES, UNASKED, BadAnswer, checked, checked_frame, listed
 from wsprism.plugin.context import Context
 from wsprism.plugin.incoming import read_data
-from wsprism.plugin.service import Service, handlers_of, state_maker_of
+from wsprism.plugin.service import Service, handlers_of, is_async, state_maker_of
+from wsprism.plugin.words import words_of
 from wsprism.ports import HotVerdict
 from wsprism.protocol.codes import ErrorCode
-from wsprism.protocol.envelope import JSON
+from wsprism.protocol.envelope import JSON, Envelope
 from wsprism.protocol.faults import DataFault
 from wsprism.protocol.hot import Framing, HotFault, decode_hot
 
@@ -34,6 +35,16 @@ MAX_BYTES: Final = 65_536
 _MISSING: Final = object()
 
 T = TypeVar("T")
+
+
+class _JsonSender:
+    """Whoever it is, it speaks JSON."""
+
+    def decode_data(self, envelope: Envelope, type: Any = Any) -> Any:
+        return JSON.decode_data(envelope.data, type)
+
+
+_JSON_SENDER: Final = _JsonSender()
 
 
 class Refused(Exception):
@@ -114,7 +125,8 @@ class Trial:
         handler = self._handlers.on.get(type)
         if handler is None:
             raise Refused(ErrorCode.NOT_ALLOWED, f"the service has no type {type}")
-        arguments = read_data(handler, data, lambda kind: JSON.decode_data(data, kind))
+        envelope = Envelope(v=1, svc="", type=type, data=data)
+        arguments = self._guarded(lambda: read_data(handler, envelope, _JSON_SENDER))
         if isinstance(arguments, DataFault):
             raise Refused(ErrorCode.BAD_REQUEST, arguments.msg)
         effects = self._call(handler.function, FROM_MESSAGES, Context(self, room, user, sid, type, seq), *arguments)
@@ -157,10 +169,10 @@ class Trial:
 
         def call() -> list[Effect]:
             returned = function(context, *data)
-            if isinstance(returned, Coroutine):
+            if is_async(function):
                 returned = _run(returned)
             checked(returned, allowed, Framing.COMPACT, MAX_BYTES)
-            return list(returned or ())
+            return list(listed(returned))
 
         return self._guarded(call)
 
@@ -170,7 +182,7 @@ class Trial:
         except BadAnswer as fault:
             raise Refused(ErrorCode.INTERNAL, str(fault)) from fault
         except (Exception, SystemExit, asyncio.CancelledError) as error:
-            raise Refused(ErrorCode.INTERNAL, f"{type(error).__name__}: {error}") from error
+            raise Refused(ErrorCode.INTERNAL, words_of(error)) from error
 
 
 def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:

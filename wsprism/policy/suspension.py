@@ -22,18 +22,20 @@ class Suspension:
     of a call of an earlier period tells nothing of the present one, and is ignored.
     """
 
-    __slots__ = ("_faults", "_pause_s", "_period", "_probing", "_seen", "_until", "_within_s", "suspended")
+    __slots__ = ("_faults", "_pause_s", "_probing", "_until", "_within_s", "period", "seen", "suspended")
 
     def __init__(self, faults: int = 10, within_s: float | None = None) -> None:
         self.suspended = False
         """Until the call that decides has worked."""
         self._faults = faults
         self._within_s = within_s
-        self._seen: deque[float] = deque()
+        self.seen: deque[float] = deque()
+        """When the faults were that count now."""
         self._pause_s = FIRST_PAUSE_S
         self._until = 0.0
         self._probing = False
-        self._period = 1
+        self.period = 1
+        """The pass of every call, while it is not suspended."""
 
     def ask(self, now: float) -> int | None:
         """A pass for one call, to be settled by ``worked``, ``failed`` or ``withdrawn``; None: do not call."""
@@ -41,30 +43,30 @@ class Suspension:
             if self._probing or now < self._until:
                 return None
             self._probing = True
-            self._period += 1
-        return self._period
+            self.period += 1
+        return self.period
 
     def worked(self, pass_: int) -> None:
         """The call gave an answer that can be used, or a refusal of its own."""
-        if pass_ != self._period:
+        if pass_ != self.period:
             return
         if self.suspended:
             self.suspended = self._probing = False
-            self._period += 1
+            self.period += 1
             self._pause_s = FIRST_PAUSE_S
-            self._seen.clear()
+            self.seen.clear()
         elif self._within_s is None:
-            self._seen.clear()
+            self.seen.clear()
 
     def failed(self, pass_: int, now: float) -> bool:
         """The call was a fault. Whether that suspends the service now: it was not, or not any more, before."""
-        if pass_ != self._period:
+        if pass_ != self.period:
             return False
         if self.suspended:
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             self._suspend(now)
             return False
-        seen = self._seen
+        seen = self.seen
         seen.append(now)
         while self._within_s is not None and seen[0] < now - self._within_s:
             seen.popleft()
@@ -75,12 +77,12 @@ class Suspension:
 
     def withdrawn(self, pass_: int) -> None:
         """The call told nothing of the service: another one may decide."""
-        if pass_ == self._period:
+        if pass_ == self.period:
             self._probing = False
 
     def _suspend(self, now: float) -> None:
         self.suspended = True
         self._probing = False
         self._until = now + self._pause_s
-        self._period += 1
-        self._seen.clear()
+        self.period += 1
+        self.seen.clear()

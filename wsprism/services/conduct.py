@@ -83,16 +83,16 @@ class Conduct:
     def worked(self, pass_: int, effects: int, took_s: float, fuel: int = 0) -> None:
         """It gave so many effects, for so much fuel where there is any."""
         counts, suspension = self._counts, self._suspension
-        counts.calls += 1
+        counts.calls = calls = counts.calls + 1
         counts.effects += effects
         counts.fuel += fuel
-        if counts.calls % _SAMPLED == 0:
+        if not calls % _SAMPLED:
             counts.duration.record(took_s)
         if suspension.suspended:
             suspension.worked(pass_)
             if not suspension.suspended:
                 _log.info("a service works again", extra=self._fields())
-        else:
+        elif suspension.seen:
             suspension.worked(pass_)
 
     def holds(self, memory_bytes: int) -> None:
@@ -111,9 +111,13 @@ class Conduct:
         self._counts.calls += 1
         self._counts.fuel += fuel
         self._counts.faults[cause] += 1
-        self.last_fault = words if len(words) <= _LONGEST_WORDS else words[:_LONGEST_WORDS] + "…"
+        shown = words if len(words) <= _LONGEST_WORDS else words[:_LONGEST_WORDS] + "…"
+        self.last_fault = shown.encode("utf-8", "backslashreplace").decode()  # half a character, nobody can be shown
         fields = self._fields() | {"cause": cause, "fault": self.last_fault}
-        self._limited.log("service_fault", "a service failed", level=logging.ERROR, raised=error, **fields)
+        try:
+            self._limited.log("service_fault", "a service failed", level=logging.ERROR, raised=error, **fields)
+        except BaseException:  # what it raised fails where it is shown
+            _log.error("a service failed", extra=fields)
         if self._host is not None and self._suspension.failed(pass_, self._host.now()):
             self._counts.suspensions += 1
             _log.error("a service keeps failing, and is suspended", extra=fields)

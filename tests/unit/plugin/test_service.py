@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypedDict
 
@@ -22,7 +24,7 @@ from wsprism.plugin import (
     send,
     send_hot,
 )
-from wsprism.plugin.answers import FROM_MESSAGES, UNASKED, BadAnswer, checked
+from wsprism.plugin.answers import FROM_MESSAGES, UNASKED, BadAnswer, checked, checked_frame
 from wsprism.plugin.service import handlers_of
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.hot import Framing
@@ -221,6 +223,66 @@ def test_what_is_no_answer_is_told_in_words(returned: object, words: str) -> Non
     with pytest.raises(BadAnswer) as fault:
         checked(returned, FROM_MESSAGES, Framing.COMPACT, 1000)
     assert words in str(fault.value)
+
+
+class Endless(list[Any]):
+    """A list whose own class lies about it."""
+
+    def __iter__(self) -> Any:
+        return itertools.repeat(reply(1))
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_of_a_list_of_the_authors_own_class_is_taken_what_is_in_it() -> None:
+    assert len(checked(Endless([reply(1), reply(2)]), FROM_MESSAGES, Framing.COMPACT, 1000)) == 2
+    with pytest.raises(BadAnswer, match="there are 65 effects"):
+        checked(Endless([reply(1)] * 65), FROM_MESSAGES, Framing.COMPACT, 1000)
+
+
+@pytest.mark.parametrize("returned", [itertools.repeat(reply(1)), {reply(1): 1}.keys(), deque([1]), "text", {"a": 1}])
+def test_nothing_but_a_list_or_tuple_is_a_list(returned: object) -> None:
+    with pytest.raises(BadAnswer, match="a list of effects or None"):
+        checked(returned, FROM_MESSAGES, Framing.COMPACT, 1000)
+
+
+def test_what_is_carried_out_is_no_more_the_handlers_own() -> None:
+    data = {"a": [1]}
+    kept: list[Any] = [publish("x", data)]
+    effects = checked(kept, FROM_MESSAGES, Framing.COMPACT, 1000)
+    data["a"].append(2)
+    msgspec.structs.force_setattr(kept[0], "type", 5)
+    kept.clear()
+    assert effects == [publish("x", msgspec.Raw(b'{"a":[1]}'))]
+
+
+def test_strings_and_bytes_of_the_authors_own_classes_become_plain_ones() -> None:
+    class Kind(str):
+        def __len__(self) -> int:
+            raise KeyError
+
+    class Frame(bytes):
+        __len__ = Kind.__len__
+
+    effects: list[Any] = [
+        publish(Kind("moved"), None, Kind("room"), Kind("svc")),
+        send(Kind("user"), Kind("x"), None, Kind("sid")),
+        publish_hot(Frame(b"\x01\x01\x00")),
+        join(Kind("room")),
+        disconnect(4500, Kind("why")),
+    ]
+    for effect in effects:
+        for value in msgspec.structs.astuple(effect):
+            assert type(value) in (str, bytes, int, bool, type(None))
+    assert checked_frame(Frame(b"\x01\x01\x00"), Framing.COMPACT, 10) == b"\x01\x01\x00"
+
+
+def test_a_coroutine_that_nobody_awaits_is_told_as_what_it_is() -> None:
+    async def wait() -> None: ...
+
+    with pytest.raises(BadAnswer, match="async def"):
+        checked(wait(), FROM_MESSAGES, Framing.COMPACT, 1000)
 
 
 @pytest.mark.parametrize("effect", [reply(1), join("r"), leave("r"), refuse("INTERNAL", ""), disconnect()])

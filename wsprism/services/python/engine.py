@@ -17,13 +17,13 @@ from wsprism.effects import Effect, Fail
 from wsprism.plugin import Context, Service
 from wsprism.plugin.answers import UNASKED, BadAnswer, checked
 from wsprism.plugin.service import handlers_of, state_maker_of
+from wsprism.plugin.words import RAISED, where_of, words_of
 from wsprism.policy.suspension import Suspension
 from wsprism.ports import ServiceHost
 from wsprism.services.conduct import FAULT, LONGEST_HOLD_S, Conduct
-from wsprism.services.python.loading import RAISED, words_of
 from wsprism.services.python.ticker import Ticker
 
-__all__ = ["Engine", "MigrationFailed", "Way", "where_of"]
+__all__ = ["Engine", "MigrationFailed", "Way", "blame"]
 
 FAULTS_IN_A_ROW: Final = 10
 
@@ -189,33 +189,26 @@ class Engine:
         *data: Any,
     ) -> list[Effect] | Fail:
         """What a plain function answers, checked and settled."""
-        began = _clock()
-        try:
-            answer: list[Effect] | Fail = self.check(function(context, *data), allowed)
-        except BadAnswer as fault:
-            conduct.failed(pass_, "answer", f"{where_of(function)}: {fault}")
-            answer = FAULT
-        except RAISED as error:
-            conduct.failed(pass_, "exception", f"{where_of(function)}: {words_of(error)}", error)
-            answer = FAULT
-        took_s = _clock() - began
-        if answer is not FAULT:
-            conduct.worked(pass_, len(answer), took_s)  # type: ignore[arg-type]
-        if took_s > LONGEST_HOLD_S:
-            conduct.held(took_s, where_of(function))
-        return answer
-
-    def check(self, returned: object, allowed: frozenset[type]) -> list[Effect]:
-        """The effects that a handler returned. Raises BadAnswer."""
-        if returned is None:
-            return []
         host = self.host
         assert host is not None, "nothing is called before it is open"
-        return checked(returned, allowed, host.framing, host.max_bytes)
+        began = _clock()
+        try:
+            effects = checked(function(context, *data), allowed, host.framing, host.max_bytes)
+        except RAISED as error:
+            blame(conduct, pass_, function, error, _clock() - began)
+            return FAULT
+        took_s = _clock() - began
+        conduct.worked(pass_, len(effects), took_s)
+        if took_s > LONGEST_HOLD_S:
+            conduct.held(took_s, where_of(function))
+        return effects
 
 
-def where_of(function: Callable[..., Any]) -> str:
-    """A function by its name, file and line."""
-    code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", repr(function)[:80])
-    return name if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"
+def blame(conduct: Conduct, pass_: int, function: Callable[..., Any], error: BaseException, took_s: float) -> None:
+    """A call of ``function`` raised, or what it returned cannot be used: its service's fault, whoever has sent what."""
+    if isinstance(error, BadAnswer):
+        conduct.failed(pass_, "answer", f"{where_of(function)}: {error}")
+    else:
+        conduct.failed(pass_, "exception", f"{where_of(function)}: {words_of(error)}", error)
+    if took_s > LONGEST_HOLD_S:
+        conduct.held(took_s, where_of(function))

@@ -6,12 +6,12 @@ import time
 from typing import Literal
 
 from wsprism.plugin import Context
-from wsprism.plugin.answers import BadAnswer, checked_frame
+from wsprism.plugin.answers import checked_frame
+from wsprism.plugin.words import RAISED, where_of
 from wsprism.ports import HotVerdict, ServiceContext, ServiceHost, ServiceStatus
 from wsprism.protocol.hot import HotFrame
 from wsprism.services.conduct import LONGEST_HOLD_S, Conduct
-from wsprism.services.python.engine import Engine, where_of
-from wsprism.services.python.loading import RAISED, words_of
+from wsprism.services.python.engine import Engine, blame
 
 __all__ = ["PythonHotService"]
 
@@ -53,17 +53,14 @@ class PythonHotService:
         if pass_ is None:
             return HotVerdict.SUSPENDED
         call = Context(self.engine, room, context.user, context.sid, None, frame.seq)
-        verdict: bytes | HotVerdict = HotVerdict.FAILED
         began = _clock()
         try:
             verdict = checked_frame(function(call, frame.raw), host.framing, host.max_bytes)
-        except BadAnswer as fault:
-            conduct.failed(pass_, "answer", f"{where_of(function)}: {fault}")
         except RAISED as error:
-            conduct.failed(pass_, "exception", f"{where_of(function)}: {words_of(error)}", error)
+            blame(conduct, pass_, function, error, _clock() - began)
+            return HotVerdict.FAILED
         took_s = _clock() - began
-        if verdict is not HotVerdict.FAILED:
-            conduct.worked(pass_, int(verdict is not HotVerdict.DROP), took_s)
+        conduct.worked(pass_, int(verdict is not HotVerdict.DROP), took_s)
         if took_s > LONGEST_HOLD_S:
             conduct.held(took_s, where_of(function))
         return verdict

@@ -7,17 +7,18 @@ else of the connection waits, and nobody else.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from wsprism.effects import Asker, Effect, Fail
 from wsprism.plugin import Context
-from wsprism.plugin.answers import FROM_MESSAGES, BadAnswer
+from wsprism.plugin.answers import FROM_MESSAGES, checked
 from wsprism.plugin.service import Handler
+from wsprism.plugin.words import RAISED, where_of
 from wsprism.services.conduct import ENDED, FAULT, SUSPENDED, TOO_SLOW, Conduct
-from wsprism.services.python.engine import Engine, where_of
-from wsprism.services.python.loading import RAISED, words_of
+from wsprism.services.python.engine import Engine, blame
 from wsprism.services.python.watched import watched
 
 __all__ = ["MAX_PENDING", "Lines"]
@@ -38,38 +39,31 @@ class Lines:
         self._engine = engine
         self._conduct = conduct
         self._timeout_s = timeout_s
-        self._waiting: dict[object, deque[Job]] = {}
+        self.waiting: dict[object, deque[Job]] = {}
+        """By connection, while something of it has no answer yet: what waits behind that."""
         self._tasks: set[asyncio.Task[Any]] = set()
-
-    def __bool__(self) -> bool:
-        """Whether anybody has a line."""
-        return bool(self._waiting)
 
     def __len__(self) -> int:
         """Lines now."""
-        return len(self._waiting)
-
-    def has(self, connection: object) -> bool:
-        """Whether something of this connection has no answer yet."""
-        return connection in self._waiting
+        return len(self.waiting)
 
     def is_full(self, connection: object) -> bool:
         """Whether no more of it may wait."""
-        waiting = self._waiting.get(connection)
+        waiting = self.waiting.get(connection)
         return waiting is not None and len(waiting) + 1 >= MAX_PENDING
 
     def enter(self, connection: object, job: Job) -> None:
         """Put a message behind those that wait."""
-        waiting = self._waiting.get(connection)
+        waiting = self.waiting.get(connection)
         if waiting is not None:
             waiting.append(job)
         else:
-            self._waiting[connection] = deque([job])
+            self.waiting[connection] = deque([job])
             self._go_on(connection)
 
     def end(self) -> None:
         """Its tenant goes: nothing that waits is begun, what is under way is cancelled."""
-        for waiting in self._waiting.values():
+        for waiting in self.waiting.values():
             while waiting:
                 waiting.popleft()[3].answer([ENDED])
         for task in self._tasks:
@@ -77,7 +71,7 @@ class Lines:
 
     def _go_on(self, connection: object) -> None:
         """Answer what can be answered at once; the line goes when it is empty."""
-        waiting = self._waiting[connection]
+        waiting = self.waiting[connection]
         while waiting:
             handler, context, data, asker = waiting.popleft()
             if not asker.listens:
@@ -93,7 +87,7 @@ class Lines:
             else:
                 answer = self._engine.call(self._conduct, pass_, handler.function, FROM_MESSAGES, context, *data)
                 asker.answer([answer] if isinstance(answer, Fail) else answer)
-        del self._waiting[connection]
+        del self.waiting[connection]
 
     def _begin(
         self,
@@ -152,14 +146,17 @@ class Lines:
             return [ENDED]
         except RAISED as error:
             if counts:
-                conduct.failed(pass_, "exception", f"{where_of(function)}: {words_of(error)}", error)
+                blame(conduct, pass_, function, error, 0.0)
             return [FAULT]
         if not counts:
             return []
+        host = self._engine.host
+        assert host is not None, "nothing is called before it is open"
+        began = time.perf_counter()
         try:
-            effects = self._engine.check(returned, FROM_MESSAGES)
-        except BadAnswer as fault:
-            conduct.failed(pass_, "answer", f"{where_of(function)}: {fault}")
+            effects = checked(returned, FROM_MESSAGES, host.framing, host.max_bytes)
+        except RAISED as error:
+            blame(conduct, pass_, function, error, time.perf_counter() - began)
             return [FAULT]
         conduct.worked(pass_, len(effects), took_s)
         return effects

@@ -25,18 +25,13 @@ from typing import Any, Final
 from wsprism.errors import OperatorError
 from wsprism.plugin import Service
 from wsprism.plugin.service import handlers_of
+from wsprism.plugin.words import RAISED, words_of
 from wsprism.protocol.envelope import JSON, MSGPACK
 
-__all__ = ["ENTRY_POINTS", "LoadFault", "LoadedService", "Source", "load", "words_of"]
+__all__ = ["ENTRY_POINTS", "LoadFault", "LoadedService", "Source", "load"]
 
 ENTRY_POINTS: Final = "wsprism.services"
 """The group in which packages offer services."""
-
-RAISED: Final = BaseException
-"""What an author's code may raise and nobody but its own service shall feel. A gateway that runs gets Ctrl-C as a
-signal of its loop, never as an exception."""
-
-_LONGEST_WORDS: Final = 500
 
 _numbers = count(1)
 
@@ -118,16 +113,6 @@ def load(source: Source) -> LoadedService:
         if isinstance(found, Service):
             return LoadedService(_ready(found), version)
     return LoadedService(_made_by(found, source), version)
-
-
-def words_of(error: BaseException) -> str:
-    """An exception in one line, whatever its author has made of it."""
-    try:
-        said = str(error)
-    except RAISED:
-        said = "(it cannot be shown)"
-    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    return text if len(text) <= _LONGEST_WORDS else text[:_LONGEST_WORDS] + "…"
 
 
 def _from_file(file: str, code: bytes, version: str) -> LoadedService:
