@@ -24,12 +24,15 @@ from wsprism.policy.sessions import Deny, EvictReason, SessionPolicy
 from wsprism.ports import (
     Batch,
     Claim,
+    Departed,
     Draft,
     EntryPage,
     KeyTaken,
     Listed,
     ListedRoom,
     ListedSession,
+    LostMember,
+    LostSession,
     Opened,
     Ordered,
     PresenceEntry,
@@ -294,6 +297,8 @@ class ModelBroker:
             self._local(lambda answer=answer: answer(Unavailable.AWAY))  # type: ignore[misc]
         for room in self.listening:
             self._tell_later(room, lambda one: one.lost())
+        if self.registry is not None:
+            self.registry.count_no_more()
 
     def come_again(self) -> None:
         """The connection is back: what became of what was on its way is found out first."""
@@ -421,6 +426,8 @@ class _Call:
     done: Callable[[Any], object]
     carried_out: bool = False
     answer: Any = None
+    departs: bool = False
+    """It is owed, and who is told what it leaves is so at once or never."""
 
 
 class ModelRegistry:
@@ -480,14 +487,25 @@ class ModelRegistry:
 
         self._depart(carry_out)
 
-    def close(self, key: SessionKey) -> None:
-        self._depart(lambda: self._remove(key))
+    def close(
+        self, key: SessionKey, rooms: Sequence[str] = (), counted: Callable[[Departed | None], object] | None = None
+    ) -> None:
+        def carry_out() -> Departed:
+            self._remove(key)
+            of_user = [one for one, _ in self.redis.sessions.values() if one.user == key.user]
+            return Departed(len(of_user), {room: self.redis.counts(room) for room in rooms})
+
+        self._depart(carry_out, counted)
 
     def join(self, key: SessionKey, room: str, limits: Limits, done: Callable[[Any], object]) -> None:
         self._call(lambda: self._join(key, room, limits), done)
 
-    def leave(self, key: SessionKey, room: str) -> None:
-        self._depart(lambda: self.redis.members.get(room, set()).discard(key))
+    def leave(self, key: SessionKey, room: str, counted: Callable[[RoomCounts | None], object] | None = None) -> None:
+        def carry_out() -> RoomCounts:
+            self.redis.members.get(room, set()).discard(key)
+            return self.redis.counts(room)
+
+        self._depart(carry_out, counted)
 
     def revoke(
         self,
@@ -638,9 +656,17 @@ class ModelRegistry:
     def reap(self) -> None:
         """Others take this node for dead, and clean up after it: what it has not heard is nobody's business."""
         self._stream.clear()
+        lost: list[LostMember | LostSession] = []
         for key, registry in list(self.redis.sessions.values()):
             if registry is self:
+                about, rooms = self.redis.abouts[key], self.redis.rooms_of(key)
                 self._remove(key)
+                lost += [LostMember(key, about, room, self.redis.counts(room)) for room in rooms]
+                left = sum(one.user == key.user for one, _ in self.redis.sessions.values())
+                lost.append(LostSession(key, about, 0, left))
+        other = next((one for one in self.redis.registries if one is not self), None)
+        if other is not None and other.listener is not None and other.listener.wants_lost:
+            other.listener.lost(lost)
 
     def fence(self) -> None:
         """It hears that it was taken for dead."""
@@ -670,10 +696,23 @@ class ModelRegistry:
             self._calls.append(_Call(command, done))
             self._send(self._calls[-1])
 
-    def _depart(self, command: Callable[[], object]) -> None:
-        """It is owed while there is nobody to tell."""
-        self._calls.append(_Call(command, lambda _: None))
-        self._send(self._calls[-1])
+    def _depart(self, command: Callable[[], Any], counted: Callable[[Any], object] | None = None) -> None:
+        """It is owed while there is nobody to tell: ``counted`` is not told what it leaves then."""
+        call = _Call(command, counted or (lambda _: None), departs=True)
+        self._calls.append(call)
+        if self._broker.away:
+            self._tell_unknown(call)
+        self._send(call)
+
+    def count_no_more(self) -> None:
+        """The connection was lost."""
+        for call in self._calls:
+            if call.departs:
+                self._tell_unknown(call)
+
+    def _tell_unknown(self, call: _Call) -> None:
+        done, call.done = call.done, lambda _: None
+        done(None)
 
     def _send(self, call: _Call) -> None:
         def carry_out() -> None:
@@ -720,7 +759,7 @@ class ModelRegistry:
         redis.abouts[new] = opening.about
         return Opened(new, replaced)
 
-    def _join(self, key: SessionKey, room: str, limits: Limits) -> Denied | Unavailable | None:
+    def _join(self, key: SessionKey, room: str, limits: Limits) -> RoomCounts | Denied | Unavailable:
         redis = self.redis
         if redis.sessions.get((key.user, key.sid), (None, None))[0] != key:
             return Unavailable.AWAY
@@ -732,9 +771,10 @@ class ModelRegistry:
             user_in_room=room in of_user,
             rooms_of_user=len(of_user),
         )
-        if denied is None:
-            redis.members.setdefault(room, set()).add(key)
-        return denied
+        if denied is not None:
+            return denied
+        redis.members.setdefault(room, set()).add(key)
+        return redis.counts(room)
 
     def _remove(self, key: SessionKey) -> None:
         redis = self.redis

@@ -13,7 +13,7 @@ import pytest
 from tests.api import Answer, Backend, start_with_api
 from tests.backends import SECRET
 from tests.backends import backend as listening_backend
-from tests.client import Client
+from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 from tests.redis_server import RedisServer, running_redis
 from wsprism.adapters.redis.registry import RedisRegistry
@@ -310,6 +310,36 @@ async def test_generations_that_a_backend_is_told_are_of_one_counter(
                 for session in tenant.registry
             ]
             assert sorted(held) == told
+
+
+async def test_a_backend_is_told_how_many_are_left_on_all_nodes(
+    start_gateway: StartGateway, redis: RedisServer
+) -> None:
+    async with listening_backend() as there:
+        events = ["joined", "left", "disconnected"]
+        options = {"url": there.url, "secret": SECRET, "events": events, "event_batch": {"max_delay_ms": 10}}
+        settings: dict[str, Any] = {"acme": {"backend": options}, "gateway": {"broker": {"url": redis.url}}}
+        nodes = [(await start_with_api(start_gateway, **settings))[0] for _ in range(2)]
+
+        async def told(event: str, count: int) -> list[dict[str, Any]]:
+            await until(lambda: sum(one["type"] == event for one in there.events()) >= count)
+            return [one for one in there.events() if one["type"] == event]
+
+        tab = Client(nodes[1].base, ticket="dev:ann", sid="tab")
+        async with tab:
+            async with Client(nodes[0].base, ticket="dev:ann", sid="phone") as phone:
+                await join(phone, "a")
+                await join(tab, "a")
+                joined = await told("joined", 2)
+                counts = {one["session"]["sid"]: (one["users"], one["sessions"]) for one in joined}
+                assert counts == {"phone": (1, 1), "tab": (1, 2)}
+            [gone] = await told("disconnected", 1)
+            [left] = await told("left", 1)
+            assert (gone["session"]["sid"], gone["sessions_left"]) == ("phone", 1)
+            assert (left["users"], left["sessions"]) == (1, 1)
+        last = (await told("disconnected", 2))[1]
+        assert (last["session"]["sid"], last["sessions_left"]) == ("tab", 0)
+        assert [(one["users"], one["sessions"]) for one in await told("left", 2)] == [(1, 1), (0, 0)]
 
 
 async def test_while_redis_is_away_nothing_of_it_is_done(nodes: Nodes, redis: RedisServer) -> None:

@@ -23,7 +23,7 @@ from wsprism.adapters.redis.node import RedisNode
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable, Revocation
 from wsprism.policy.sessions import OnExceed, SessionPolicy
-from wsprism.ports import Answer, Opened, SessionKey, SessionOpening
+from wsprism.ports import Answer, LostMember, LostSession, Opened, RoomCounts, SessionKey, SessionOpening
 
 SECONDS = float(os.environ.get("WSPRISM_CHAOS_SECONDS", "5"))
 LIMITS = Limits(max_sessions_total=12, max_rooms_total=3, max_users_per_room=3, max_rooms_per_user=2)
@@ -34,6 +34,8 @@ T = "test:{acme}:"
 class Tenant:
     """A node's sessions as it believes them to be, and what was done to each in its order."""
 
+    wants_lost = False
+
     def __init__(self, node: RedisNode, proxy: Proxy) -> None:
         self.node = node
         self.proxy = proxy
@@ -42,6 +44,9 @@ class Tenant:
         self.live: dict[SessionKey, list[tuple[str, asyncio.Future[Any] | None]]] = {}
         self.answers: Counter[str] = Counter()
         self.opening: list[asyncio.Future[Any]] = []
+
+    def lost(self, what: Sequence[LostMember | LostSession]) -> None:
+        """Nobody wants to hear of it."""
 
     def end(self, key: SessionKey, reason: str) -> None:  # noqa: ARG002
         del self.live[key]
@@ -87,7 +92,7 @@ class Tenant:
         for room, joining in self.live[key]:
             if joining is None:
                 rooms.discard(room)
-            elif joining.result() is None:
+            elif isinstance(joining.result(), RoomCounts):
                 rooms.add(room)
         return rooms
 

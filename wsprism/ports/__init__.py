@@ -19,7 +19,16 @@ from wsprism.ports.clock import Clock
 from wsprism.ports.hosted_services import HostedService, RoomWatcher, ServiceCounts, ServiceHost, ServiceStatus
 from wsprism.ports.listed import Listed, ListedRoom, ListedSession, RoomCounts, SessionFilter, SessionKey
 from wsprism.ports.presence import EntryPage, PresenceBroker, PresenceEntry
-from wsprism.ports.registry import Answer, Opened, Registry, RegistryListener, SessionOpening
+from wsprism.ports.registry import (
+    Answer,
+    Departed,
+    LostMember,
+    LostSession,
+    Opened,
+    Registry,
+    RegistryListener,
+    SessionOpening,
+)
 from wsprism.ports.room_store import HistoryItem, KeepPublication, Kept, Mirror, RoomStore
 from wsprism.ports.services import ExtService, FilteringService, HotService, HotVerdict, ServiceContext
 from wsprism.ports.shared_state import Claim, KeyTaken, SharedState
@@ -41,6 +50,7 @@ __all__ = [
     "CallResult",
     "Claim",
     "Clock",
+    "Departed",
     "Draft",
     "EntryPage",
     "ExtService",
@@ -55,6 +65,8 @@ __all__ = [
     "Listed",
     "ListedRoom",
     "ListedSession",
+    "LostMember",
+    "LostSession",
     "Mirror",
     "NewsPort",
     "Opened",

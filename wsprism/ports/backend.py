@@ -58,6 +58,15 @@ class NewsPort(Protocol):
         """Hand on one event, which has just happened; fields that are None are left out."""
         ...
 
+    def tell_once_known(
+        self, event: str, session: SessionFacts | None, fields: Mapping[str, Any]
+    ) -> Callable[[Mapping[str, Any]], None]:
+        """The same, of what not all is known yet: call with the other fields. What happens meanwhile is told behind it.
+
+        Where too much waits for that, it is told without them.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class BackendFigures:

@@ -5,7 +5,7 @@ Answers come as a ``Broker`` gives them: once, by a callback, as a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,16 @@ from wsprism.ports.listed import Listed, ListedRoom, ListedSession, RoomCounts, 
 from wsprism.ports.shared_state import SharedState
 from wsprism.ports.unavailable import Unavailable
 
-__all__ = ["Answer", "Opened", "Registry", "RegistryListener", "SessionOpening"]
+__all__ = [
+    "Answer",
+    "Departed",
+    "LostMember",
+    "LostSession",
+    "Opened",
+    "Registry",
+    "RegistryListener",
+    "SessionOpening",
+]
 
 Answer = Callable[[bytes], object]
 """Answers a node that has asked all; to be called once, at any time."""
@@ -48,8 +57,45 @@ class Opened:
     replaced: Sequence[tuple[SessionKey, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """What is left behind a session: of its user, and in the rooms that were asked about."""
+
+    sessions: int
+    rooms: Mapping[str, RoomCounts]
+
+
+@dataclass(frozen=True, slots=True)
+class LostMember:
+    """A session of a node that died was taken out of a room; ``counts``: who is left there."""
+
+    key: SessionKey
+    about: bytes
+    room: str
+    counts: RoomCounts
+
+
+@dataclass(frozen=True, slots=True)
+class LostSession:
+    """It was in no room any more, and is gone; ``sessions_left`` are those of its user."""
+
+    key: SessionKey
+    about: bytes
+    lasted_ms: int
+    sessions_left: int
+
+
 class RegistryListener(Protocol):
     """A tenant on its node, as the registry tells it what others have decided about its sessions."""
+
+    @property
+    def wants_lost(self) -> bool:
+        """Whether it wants to hear of the sessions of a node that died, where this one cleans up after it."""
+        ...
+
+    def lost(self, what: Sequence[LostMember | LostSession]) -> None:
+        """Some of them, in their order."""
+        ...
 
     def end(self, key: SessionKey, reason: str) -> None:
         """A session of this node was ended by what happened elsewhere; it is counted no more."""
@@ -113,8 +159,13 @@ class Registry(SharedState, Protocol):
         """
         ...
 
-    def close(self, key: SessionKey) -> None:
-        """It has ended, with all its memberships. One that was replaced since is left alone."""
+    def close(
+        self, key: SessionKey, rooms: Sequence[str] = (), counted: Callable[[Departed | None], object] | None = None
+    ) -> None:
+        """It has ended, with all its memberships. One that was replaced since is left alone.
+
+        ``counted`` is told once what is left then, of its user and in ``rooms``; None: nobody knows, Redis is away.
+        """
         ...
 
     def describe(self, key: SessionKey, about: bytes) -> None:
@@ -122,13 +173,13 @@ class Registry(SharedState, Protocol):
         ...
 
     def join(
-        self, key: SessionKey, room: str, limits: Limits, done: Callable[[Denied | Unavailable | None], object]
+        self, key: SessionKey, room: str, limits: Limits, done: Callable[[RoomCounts | Denied | Unavailable], object]
     ) -> None:
-        """Count a session into a room; None: it is. One that is in it already adds nothing."""
+        """Count a session into a room; who is in it then. One that is in it already adds nothing."""
         ...
 
-    def leave(self, key: SessionKey, room: str) -> None:
-        """Count it out again."""
+    def leave(self, key: SessionKey, room: str, counted: Callable[[RoomCounts | None], object] | None = None) -> None:
+        """Count it out again. ``counted`` is told once who is left; None: nobody knows, Redis is away."""
         ...
 
     def revoke(

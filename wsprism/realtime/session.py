@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     import msgspec
 
     from actors import ActorRef
-    from wsprism.ports import Principal, SessionKey
+    from wsprism.ports import Departed, Principal, SessionKey
     from wsprism.protocol.backend import ConnectAnswer
     from wsprism.protocol.traces import ConnectionTrace
     from wsprism.realtime.messages import OpenSession
     from wsprism.realtime.outbound.outlet import Outlet
+    from wsprism.realtime.tenant.awaited import Awaited
 
 __all__ = ["Session", "info_of", "principal_of"]
 
@@ -36,7 +37,8 @@ class Session:
     ``ended_with`` are the code and reason of its end, once its connection knows; ``superseded``: a newer session of
     this user and sid has been opened since.
 
-    ``key`` is its name in the registry of all nodes, where there is one.
+    ``key`` is its name in the registry of all nodes, where there is one; ``departed``: what is left behind it
+    there, once it has been taken out of it.
 
     ``only_reads_some``: ``only_reads`` is to be asked, for it may not publish everywhere.
 
@@ -49,6 +51,7 @@ class Session:
         "active_room",
         "connection",
         "decision",
+        "departed",
         "ended",
         "ended_with",
         "generation",
@@ -109,6 +112,7 @@ class Session:
         self.ended_with = (1006, "")
         self.superseded = False
         self.key: SessionKey | None = None
+        self.departed: Awaited[Departed | None] | None = None
         self.narrowing = 0
         self.put_out_of: set[ActorRef] | None = None
         self.read_only_rooms: set[str] | None = None

@@ -201,6 +201,12 @@ class HttpBackend:
         """Queue one event."""
         self.news.tell(event, session, fields)
 
+    def tell_once_known(
+        self, event: str, session: SessionFacts | None, fields: Mapping[str, Any]
+    ) -> Callable[[Mapping[str, Any]], None]:
+        """Queue one event of which not all is known yet."""
+        return self.news.tell_once_known(event, session, fields)
+
     def line(self, service: str) -> Line[PendingQuestion] | None:
         """Where one connection's messages to a webhook service wait."""
         plan = self.plan.services.get(service)

@@ -46,6 +46,14 @@ class LeaseNode(Protocol):
         """After another node, whose lease was over."""
         ...
 
+    def wants_lost(self, broker: RedisBroker) -> bool:
+        """Whether its tenant wants to hear whose sessions are lost with their node."""
+        ...
+
+    def lost(self, broker: RedisBroker, words: Sequence[Sequence[Any]]) -> None:
+        """Sessions of another node, whose lease was over."""
+        ...
+
     def isolation(self, over: bool) -> None:
         """The node counts itself dead, or no longer."""
         ...
@@ -237,9 +245,10 @@ class Lease:
 
         def answered(answer: Any) -> None:
             match answer:
-                case [b"OK", int() as entries, int() as last]:
+                case [b"OK", int() as entries, int() as last, *lost]:
                     if not gone:
                         self._node.cleaned_up(entries)
+                        self._node.lost(broker, lost)
                     if not last:
                         asyncio.get_running_loop().call_later(_BETWEEN_SLICES_S, reap)
                         return
@@ -261,7 +270,8 @@ class Lease:
     def _say_reap(
         self, desk: RedisConnection, broker: RedisBroker, dead: bytes, answered: Callable[[Any], object], *, gone: bool
     ) -> Refused | None:
-        return call(desk, script("reap"), broker.prefix, (dead, _SLICE, int(gone)), answered)
+        told = not gone and self._node.wants_lost(broker)
+        return call(desk, script("reap"), broker.prefix, (dead, _SLICE, int(gone), int(told)), answered)
 
     async def _renew(self, desk: RedisConnection, broker: RedisBroker) -> Any:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

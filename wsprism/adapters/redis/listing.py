@@ -7,9 +7,9 @@ from typing import Any
 
 from wsprism.adapters.redis.session_calls import revocable
 from wsprism.policy.revocation import Revocation
-from wsprism.ports import Listed, ListedRoom, ListedSession, RoomCounts, SessionKey
+from wsprism.ports import Listed, ListedRoom, ListedSession, LostMember, LostSession, RoomCounts, SessionKey
 
-__all__ = ["read_counts", "read_revocations", "read_rooms", "read_sessions"]
+__all__ = ["read_counts", "read_lost", "read_revocations", "read_rooms", "read_sessions"]
 
 
 def read_sessions(answer: Sequence[Any]) -> Listed[ListedSession]:
@@ -46,6 +46,15 @@ def read_revocations(answer: Sequence[Any]) -> Listed[Revocation]:
         if what is not None:
             items.append(Revocation(what, name.decode(), int(until_ms) / 1000, reason.decode()))
     return Listed(items, int(answer[1]) if answer[1] else None)
+
+
+def read_lost(words: Sequence[Any]) -> LostMember | LostSession:
+    """One of ``reap``."""
+    user, sid, generation, about, what, *counts = words
+    key = SessionKey(user.decode(), sid.decode(), int(generation))
+    if len(counts) == 2:
+        return LostMember(key, about, what.decode(), RoomCounts(*counts))
+    return LostSession(key, about, int(what), counts[0])
 
 
 def read_counts(answer: Sequence[Any]) -> list[RoomCounts]:

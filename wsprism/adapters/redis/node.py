@@ -245,6 +245,18 @@ class RedisNode:
     def cleaned_up(self, entries: int) -> None:
         self.figures.reaped += entries
 
+    def wants_lost(self, broker: RedisBroker) -> bool:
+        registry = self._registry_of(broker)
+        return registry is not None and registry.wants_lost
+
+    def lost(self, broker: RedisBroker, words: Sequence[Sequence[Any]]) -> None:
+        registry = self._registry_of(broker)
+        if registry is not None:
+            registry.lost(words)
+
+    def _registry_of(self, broker: RedisBroker) -> RedisRegistry | None:
+        return next((self._registries[tenant] for tenant, one in self._brokers.items() if one is broker), None)
+
     def announce(self, desk: RedisConnection) -> None:
         arguments = (self.incarnation, self.about(), _REMEMBERED_LEASES * self.options.lease_ms)
         call(desk, script("announce"), self._own_prefix, arguments, _ignored)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from wsprism.adapters.redis.connection import RedisConnection
 from wsprism.adapters.redis.control import ControlFollower
+from wsprism.adapters.redis.listing import read_lost
 from wsprism.adapters.redis.node_answers import NodeAnswers
 from wsprism.adapters.redis.registry_calls import RegistryCalls, words_of
 from wsprism.adapters.redis.revocations import Restoring
@@ -76,6 +77,7 @@ class RedisRegistry(RegistryCalls):
         self.follower.down()
         self._surveys.down()
         self._give_up_unsent()
+        self.count_no_more()
 
     # What its follower tells
 
@@ -113,6 +115,17 @@ class RedisRegistry(RegistryCalls):
         self._verify(list(self.sessions))
         if self.listener is not None:
             self.listener.unsure()
+
+    # What cleaning up after others tells
+
+    @property
+    def wants_lost(self) -> bool:
+        return self.listener is not None and self.listener.wants_lost
+
+    def lost(self, words: Sequence[Sequence[Any]]) -> None:
+        """Sessions of a node that died, as ``reap`` names them."""
+        if words and self.listener is not None:
+            self.listener.lost([read_lost(one) for one in words])
 
     # What its parts need
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from wsprism.adapters.redis.control import ControlFollower
 from wsprism.adapters.redis.early_words import EarlyWords
@@ -21,7 +21,7 @@ from wsprism.policy.decisions import Denied
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import MAX_REVOCATIONS, Revocable
 from wsprism.policy.sessions import EvictReason, SessionPolicy
-from wsprism.ports import Opened, SessionKey, SessionOpening, Unavailable
+from wsprism.ports import Departed, Opened, RoomCounts, SessionKey, SessionOpening, Unavailable
 
 __all__ = ["RegistryCalls", "words_of"]
 
@@ -38,6 +38,8 @@ class RegistryCalls(RedisSharedState):
         self.follower = follower
         self.sessions: dict[SessionKey, None] = {}
         self.known = KnownRevocations()
+        self._counting: dict[Depart, None] = {}
+        """Those that somebody wants to know about."""
         self._surveys = Surveys(self)
         self._early = EarlyWords(self.later)
 
@@ -64,21 +66,47 @@ class RegistryCalls(RedisSharedState):
         what = Open(arguments, opening.user, sid, len(opening.about), self._opened, answered, self.is_current)
         self._add(number, what)
 
-    def close(self, key: SessionKey) -> None:
+    def close(
+        self, key: SessionKey, rooms: Sequence[str] = (), counted: Callable[[Departed | None], object] | None = None
+    ) -> None:
+        def read(answer: Sequence[Any]) -> Departed:
+            _, sessions, *counts = answer
+            pairs = zip(counts[::2], counts[1::2], strict=True)
+            return Departed(sessions, {room: RoomCounts(*pair) for room, pair in zip(rooms, pairs, strict=True)})
+
         self.sessions.pop(key, None)
-        self._depart(Depart(script("close_session"), words_of(key), key, self._owe))
+        self._depart_counted(Depart(script("close_session"), (*words_of(key), *rooms), key, self._owe), read, counted)
 
     def describe(self, key: SessionKey, about: bytes) -> None:
         self._depart(Depart(script("describe"), (*words_of(key), about), key, self._owe, len(about)))
 
     def join(
-        self, key: SessionKey, room: str, limits: Limits, done: Callable[[Denied | Unavailable | None], object]
+        self, key: SessionKey, room: str, limits: Limits, done: Callable[[RoomCounts | Denied | Unavailable], object]
     ) -> None:
         bounds = limits.max_rooms_total, limits.max_users_per_room, limits.max_rooms_per_user
         self._add(key, Join((self.incarnation, *words_of(key), room, *bounds), len(room), done))
 
-    def leave(self, key: SessionKey, room: str) -> None:
-        self._depart(Depart(script("leave"), (*words_of(key), room), key, self._owe))
+    def leave(self, key: SessionKey, room: str, counted: Callable[[RoomCounts | None], object] | None = None) -> None:
+        leaving = Depart(script("leave"), (*words_of(key), room), key, self._owe)
+        self._depart_counted(leaving, lambda answer: RoomCounts(*answer[1:3]), counted)
+
+    def _depart_counted(
+        self, depart: Depart, read: Callable[[Sequence[Any]], T], counted: Callable[[T | None], object] | None
+    ) -> None:
+        if counted is not None:
+
+            def told(answer: Sequence[Any] | None) -> None:
+                self._counting.pop(depart, None)
+                counted(None if answer is None else read(answer))
+
+            depart.counted = told
+            self._counting[depart] = None
+        self._depart(depart)
+
+    def count_no_more(self) -> None:
+        """Nobody knows what is left behind what is under way: its connection was lost."""
+        for depart in list(self._counting):
+            depart.tell(None)
 
     def revoke(
         self,

@@ -11,7 +11,7 @@ from wsprism.adapters.redis.scripts import Script, script
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.revocation import Revocable
 from wsprism.policy.sessions import EvictReason
-from wsprism.ports import Opened, SessionKey, Unavailable
+from wsprism.ports import Opened, RoomCounts, SessionKey, Unavailable
 from wsprism.protocol.codes import ErrorCode
 
 __all__ = ["Depart", "Join", "Open", "RevokeCall"]
@@ -65,14 +65,14 @@ class Join:
 
     arguments: Sequence[Word]
     size_bytes: int
-    done: Callable[[Denied | Unavailable | None], object]
+    done: Callable[[RoomCounts | Denied | Unavailable], object]
 
     @property
     def script(self) -> Script:
         return script("join")
 
-    def answer(self, _: Sequence[Any]) -> None:
-        self.done(None)
+    def answer(self, answer: Sequence[Any]) -> None:
+        self.done(RoomCounts(*answer[3:5]))
 
     def deny(self, reason: bytes) -> None:
         self.done(_denied(reason))
@@ -81,23 +81,34 @@ class Join:
         self.done(why)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Depart:
-    """A leave or a close: never refused, but ``owed`` until there is somebody to tell it."""
+    """A leave or a close: never refused, but ``owed`` until there is somebody to tell it.
+
+    ``counted`` is told the answer, or once that there is none now: None.
+    """
 
     script: Script
     arguments: Sequence[Word]
     key: Hashable
     owed: Callable[[Depart], object]
     size_bytes: int = 0
+    counted: Callable[[Sequence[Any] | None], object] | None = None
 
-    def answer(self, _: Sequence[Any]) -> None:
-        """It is done."""
+    def answer(self, answer: Sequence[Any]) -> None:
+        self.tell(answer)
+
+    def tell(self, answer: Sequence[Any] | None) -> None:
+        """Whoever wants to know what it has left."""
+        counted, self.counted = self.counted, None
+        if counted is not None:
+            counted(answer)
 
     def deny(self, _: bytes) -> None:
         """Nobody denies it."""
 
     def refuse(self, _: Unavailable) -> None:
+        self.tell(None)
         self.owed(self)
 
 

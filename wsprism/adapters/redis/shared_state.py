@@ -64,6 +64,7 @@ class RedisSharedState(RegistryLists):
     def _depart(self, depart: Depart) -> None:
         if self.connection is None:
             self._owe(depart)
+            self.later(lambda: depart.tell(None))
         else:
             self._add_unbounded(depart.key, depart)
 

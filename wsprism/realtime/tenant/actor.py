@@ -216,7 +216,7 @@ class Tenant(Actor):
         """Its place is free at once. Of many rooms it leaves some at a time: that delays nobody."""
         self.registry.remove(session)
         if self.shared is not None and session.key is not None:
-            self.shared.registry.close(session.key)
+            self.shared.close(session, session.key)
         rooms = list(session.rooms)
 
         def leave(some: Sequence[str]) -> int:

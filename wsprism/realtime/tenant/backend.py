@@ -32,7 +32,7 @@ from wsprism.realtime.tenant.over_nodes import answer_when_ordered, publish_with
 
 if TYPE_CHECKING:
     from actors import Deferred
-    from wsprism.ports import Broker
+    from wsprism.ports import Broker, RoomCounts
     from wsprism.realtime.outbound.flusher import Flusher
     from wsprism.realtime.outbound.wire import WireFormat
     from wsprism.realtime.session import Session
@@ -184,15 +184,15 @@ class BackendCalls:
         waiting, entered = len(sessions), 0
         refused: Denied | None = None
 
-        def decide(session: Session, denied: Denied | None) -> None:
+        def decide(session: Session, answer: RoomCounts | Denied | None) -> None:
             nonlocal waiting, entered, refused
             waiting -= 1
-            if denied is None:
-                entered += 1
-                tenant.rooms.enter(session, message.room, None, active=message.active)
+            if isinstance(answer, Denied):
+                refused = answer
+                tenant.tenant.counters.decisions.count(answer.reason)
             else:
-                refused = denied
-                tenant.tenant.counters.decisions.count(denied.reason)
+                entered += 1
+                tenant.rooms.enter(session, message.room, None, active=message.active, counts=answer)
             if not waiting and reply is not None and reply.waiting:
                 reply.answer(refused if refused is not None and not entered else entered)
 

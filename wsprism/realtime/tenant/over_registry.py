@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 from actors import DEFERRED
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.sessions import EvictReason
-from wsprism.ports import Opened, SessionOpening, Unavailable
+from wsprism.ports import Departed, Opened, RoomCounts, SessionKey, SessionOpening, Unavailable
 from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.realtime.messages import SessionOpened
 from wsprism.realtime.session import info_of, principal_of
 from wsprism.realtime.tenant.about import about, about_session
+from wsprism.realtime.tenant.awaited import Awaited
 from wsprism.realtime.tenant.calls_over_nodes import CallsOverNodes
 from wsprism.realtime.tenant.over_nodes import AWAY
 from wsprism.realtime.tenant.told_by_registry import TOLD_HANDLERS, CountAnew, Listener
@@ -43,7 +44,8 @@ _ENDS: Final = {
 }
 """How a session ends that does not fit any more once it is counted anew; others may try again."""
 
-Decided = Callable[[Denied | None], None]
+Decided = Callable[[RoomCounts | Denied], None]
+"""Told who is in the room then, or why it may not be joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class _CountedIn:
 
     session: Session
     decided: Decided
-    answer: Denied | Unavailable | None
+    answer: RoomCounts | Denied | Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class OverRegistry:
         self._tenant = tenant
         self._ref = tenant.context.ref
         self.calls = CallsOverNodes(tenant, registry)
-        registry.listener = Listener(self._ref)
+        registry.listener = Listener(self._ref, tenant.tenant)
 
     def open(self, question: OpenSession) -> Deferred:
         """Have a session counted; the ask at hand is answered later, as one in a single process is at once."""
@@ -121,10 +123,28 @@ class OverRegistry:
         ref, key = self._ref, session.key
         assert key is not None, "whoever is registered is counted"
 
-        def done(answer: Denied | Unavailable | None) -> None:
+        def done(answer: RoomCounts | Denied | Unavailable) -> None:
             ref.tell_control(_CountedIn(session, decided, answer))
 
         self.registry.join(key, room, self._tenant.tenant.rules.limits, done)
+
+    def leave(self, session: Session, room: str) -> Awaited[RoomCounts | None]:
+        """Have a session that stays counted out of a room; who is left there."""
+        counts: Awaited[RoomCounts | None] = Awaited()
+        if session.departed is not None:
+            session.departed.then(lambda left: counts.come(None if left is None else left.rooms.get(room)))
+        elif session.key is not None:
+            self.registry.leave(session.key, room, counts.come)
+        return counts
+
+    def close(self, session: Session, key: SessionKey) -> None:
+        """Have it counted no more, in no room; ``session.departed`` is what it leaves."""
+        backend = self._tenant.tenant.backend
+        rooms: list[str] = []
+        if backend is not None and backend.tells("left"):
+            rooms = [room for room in session.rooms if self._tenant.tenant.broker_of(room) is not None]
+        session.departed = departed = Awaited[Departed | None]()
+        self.registry.close(key, rooms, departed.come)
 
     def revoke(self, message: Revoke | LiftRevocation, until_s: float, reason: str) -> Deferred:
         """Lock a name out on every node, or let it in again with ``until_s`` 0; the ask at hand is answered later."""
@@ -206,6 +226,7 @@ def _counted_anew(tenant: Tenant, message: _CountedAnew) -> None:
             return
         session.key = answer.key
         _end_replaced(tenant, answer)
+        tenant.news.connected_again(session)
         for room in [one for one in session.rooms if tenant.tenant.broker_of(one) is not None]:
             _join_anew(tenant, session, room)
     elif not here:
@@ -223,8 +244,12 @@ def _join_anew(tenant: Tenant, session: Session, room: str) -> None:
     shared = tenant.shared
     assert shared is not None
 
-    def decided(denied: Denied | None) -> None:
-        if denied is not None and denied is not AWAY and room in session.rooms:
+    def decided(answer: RoomCounts | Denied) -> None:
+        if room not in session.rooms:
+            return
+        if isinstance(answer, RoomCounts):
+            tenant.news.joined_again(session, room, answer)
+        elif answer is not AWAY:
             tenant.rooms.leave(session, room, None, announce=True, why="limits")
 
     shared.join(session, room, decided)

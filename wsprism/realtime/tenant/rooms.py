@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from actors import MailboxSpec, Supervision
+from wsprism.ports import RoomCounts
 from wsprism.protocol import sysmsg
 from wsprism.realtime.messages import (
     CloseRoom,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from wsprism.realtime.rules import TenantContext
     from wsprism.realtime.session import Session
     from wsprism.realtime.tenant.actor import Tenant
+    from wsprism.realtime.tenant.awaited import Awaited
 
 __all__ = ["ROOM_HANDLERS", "TenantRooms"]
 
@@ -107,14 +109,15 @@ class TenantRooms:
         wants: JoinData | None = None,
         *,
         active: bool = True,
+        counts: RoomCounts | None = None,
     ) -> None:
-        """A join that the limits allow."""
+        """A join that the limits allow. ``counts``: who is in the room then, where that is counted over nodes."""
         registry = self._tenant.registry
         entry = registry.rooms.get(name) or self._reopen(name) or self._open(name)
         comes = session not in entry.sessions
         if comes:
             registry.join(session, name)
-            self._tenant.news.joined(session, name, entry)
+            self._tenant.news.joined(session, name, counts or RoomCounts(len(entry.users), len(entry.sessions)))
         if answer is not None:
             session.may_only_read(name, bool(answer.read_only))
         entry.ref.tell_control(RoomJoin(session, seq, token, answer, wants, active))
@@ -194,10 +197,13 @@ class TenantRooms:
         entry = registry.leave(session, room)
         if entry is None:
             return
-        if shared is not None and session.key is not None and registry.of_connection(session.connection) is session:
-            shared.registry.leave(session.key, room)
+        counts: Awaited[RoomCounts | None] | RoomCounts = RoomCounts(len(entry.users), len(entry.sessions))
+        if shared is not None:
+            of_all_nodes = shared.leave(session, room)
+            if self._tenant.tenant.broker_of(room) is not None:
+                counts = of_all_nodes
         entry.ref.tell_control(RoomLeave(session, seq, announce, token, lost))
-        self._tenant.news.left(session, room, entry, why)
+        self._tenant.news.left(session, room, counts, why)
         if self._tenant.tenant.rules.services.watchers:
             tell_left(self._tenant.tenant, session, room)
         if not entry.sessions:
@@ -213,11 +219,11 @@ def _join(tenant: Tenant, message: JoinRequest) -> None:
         return
     room, seq, token = message.room, message.seq, message.token
 
-    def decided(denied: Denied | None) -> None:
-        if denied is None:
-            tenant.rooms.enter(session, room, seq, token, message.answer, message.wants)
+    def decided(answer: RoomCounts | Denied) -> None:
+        if isinstance(answer, RoomCounts):
+            tenant.rooms.enter(session, room, seq, token, message.answer, message.wants, counts=answer)
         else:
-            session.connection.tell_control(JoinDenied(room, denied, seq, token))
+            session.connection.tell_control(JoinDenied(room, answer, seq, token))
 
     if tenant.shared is not None and not tenant.rooms.is_counted(session, room):
         tenant.shared.join(session, room, decided)

@@ -16,7 +16,8 @@ from wsprism.realtime.tenant.revocations import end_revoked
 if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.policy.revocation import Revocable, Revocation
-    from wsprism.ports import Answer, SessionKey
+    from wsprism.ports import Answer, LostMember, LostSession, SessionKey
+    from wsprism.realtime.rules import TenantContext
     from wsprism.realtime.session import Session
     from wsprism.realtime.tenant.actor import Tenant
 
@@ -56,6 +57,11 @@ class _Learned:
     revocations: Sequence[Revocation]
 
 
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    what: Sequence[LostMember | LostSession]
+
+
 class _Unsure:
     """Who was put out of rooms may have been missed."""
 
@@ -74,8 +80,17 @@ class CountAnew:
 class Listener:
     """A ``RegistryListener``."""
 
-    def __init__(self, tenant: ActorRef) -> None:
+    def __init__(self, tenant: ActorRef, context: TenantContext) -> None:
         self._tenant = tenant
+        self._context = context
+
+    @property
+    def wants_lost(self) -> bool:
+        backend = self._context.backend
+        return backend is not None and (backend.tells("left") or backend.tells("disconnected"))
+
+    def lost(self, what: Sequence[LostMember | LostSession]) -> None:
+        self._tenant.tell_control(_Lost(what))
 
     def end(self, key: SessionKey, reason: str) -> None:
         self._tenant.tell_control(_EndedElsewhere(key, reason))
@@ -166,11 +181,17 @@ def _learned(tenant: Tenant, message: _Learned) -> None:
         context.revocations.revoke(one.what, one.name, one.until_s, context.unix_now(), one.reason)
 
 
+def _tell_lost(tenant: Tenant, message: _Lost) -> None:
+    for one in message.what:
+        tenant.news.lost(one)
+
+
 TOLD_HANDLERS: dict[type, Callable[[Tenant, Any], object]] = {
     AskedByNode: answer_node,
     _EndedByBackend: _ended_by_backend,
     _EndedElsewhere: _ended_elsewhere,
     _Learned: _learned,
+    _Lost: _tell_lost,
     _PutOut: _put_out,
     _RevokedEverywhere: _revoked_everywhere,
     _Unsure: _look_who_is_out,

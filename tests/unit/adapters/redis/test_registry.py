@@ -23,7 +23,18 @@ from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable, Revocation
 from wsprism.policy.sessions import Admit, EvictReason, OnExceed, SessionPolicy
-from wsprism.ports import Answer, Opened, RoomCounts, SessionFilter, SessionKey, SessionOpening, Unavailable
+from wsprism.ports import (
+    Answer,
+    Departed,
+    LostMember,
+    LostSession,
+    Opened,
+    RoomCounts,
+    SessionFilter,
+    SessionKey,
+    SessionOpening,
+    Unavailable,
+)
 
 ANY = Limits()
 FREE = SessionPolicy(0, OnExceed.DENY)
@@ -40,6 +51,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 class Tenant:
     """A listener that notes what it is told."""
 
+    wants_lost = False
+
     def __init__(self, node: RedisNode) -> None:
         self.registry: RedisRegistry = node.registry("acme")
         self.registry.listener = self
@@ -47,6 +60,9 @@ class Tenant:
         self.silent = self.is_unsure = False
         self.learned_of: list[str] = []
         self.owed: list[Answer] = []
+
+    def lost(self, what: Sequence[LostMember | LostSession]) -> None:
+        self.heard += what
 
     def end(self, key: SessionKey, reason: str) -> None:
         self.heard.append((key, reason))
@@ -95,7 +111,14 @@ class Tenant:
         return opened.key
 
     def join(self, key: SessionKey, room: str, limits: Limits = ANY) -> asyncio.Future[Any]:
-        return asked(self.registry.join, key, room, limits)
+        """None: it is in the room."""
+
+        async def outcome() -> Denied | Unavailable | None:
+            answer = await joining
+            return None if isinstance(answer, RoomCounts) else answer
+
+        joining = asked(self.registry.join, key, room, limits)
+        return asyncio.ensure_future(outcome())
 
     async def settled(self) -> None:
         """Everything that was said before has been carried out."""
@@ -380,6 +403,9 @@ async def test_it_decides_as_one_process_does(server: RedisServer, seed: int) ->
         def users_of(room: str) -> set[str]:
             return {key.user for key, rooms in live.items() if room in rooms}
 
+        def counts_of(room: str) -> RoomCounts:
+            return RoomCounts(len(users_of(room)), sum(room in rooms for rooms in live.values()))
+
         for _ in range(250):
             tenant = chance.choice(tenants)
             mine = [key for key in live if key in tenant.registry.sessions]
@@ -401,12 +427,15 @@ async def test_it_decides_as_one_process_does(server: RedisServer, seed: int) ->
                         live[found.key] = set()
                 case 2 if mine:
                     key = chance.choice(mine)
-                    tenant.registry.close(key)
+                    closing, rooms = asked(tenant.registry.close, key, ("v", "w")), ("v", "w")
                     del live[key]
+                    sessions = sum(one.user == key.user for one in live)
+                    assert await closing == Departed(sessions, {room: counts_of(room) for room in rooms})
                 case 3 if mine:
                     key, room = chance.choice(mine), chance.choice("vwxyz")
-                    tenant.registry.leave(key, room)
+                    leaving = asked(tenant.registry.leave, key, room)
                     live[key].discard(room)
+                    assert await leaving == counts_of(room)
                 case 4 | 5 if mine:
                     key, room = chance.choice(mine), chance.choice("vwxyz")
                     rooms_of_user = set().union(*(rooms for one, rooms in live.items() if one.user == key.user))
@@ -417,9 +446,10 @@ async def test_it_decides_as_one_process_does(server: RedisServer, seed: int) ->
                         user_in_room=key.user in users_of(room),
                         rooms_of_user=len(rooms_of_user),
                     )
-                    assert await tenant.join(key, room, limits) == expected
+                    found = await asked(tenant.registry.join, key, room, limits)
                     if expected is None:
                         live[key].add(room)
+                    assert found == (counts_of(room) if expected is None else expected)
             for each in tenants:
                 await each.settled()
         assert await other.ask("HLEN", f"{T}s") == len(live)
@@ -646,3 +676,46 @@ async def test_a_revocation_is_answered_when_it_is_in_force_where_sessions_were(
         theirs.owed.pop()(b"")
         assert await asyncio.wait_for(revoking, 30) == 1
         assert await asked(mine.registry.revoke, Revocable.USER, "nobody's", FAR, "") == 0
+
+
+async def test_what_is_left_is_unknown_while_redis_is_away_and_told_once(server: RedisServer) -> None:
+    async with node(server.url) as one:
+        tenant = Tenant(one)
+        ann, bob, cora = [await tenant.open(name) for name in ("ann", "bob", "cora")]
+        assert await tenant.join(cora, "a") is None
+        server.signal(signal.SIGSTOP)
+        under_way = asked(tenant.registry.close, ann, ("a",))
+        behind = asked(tenant.registry.leave, cora, "a")
+        assert await asyncio.wait_for(under_way, 20) is None
+        assert await asyncio.wait_for(behind, 20) is None
+        assert await asyncio.wait_for(asked(tenant.registry.close, bob, ()), 20) is None
+        server.signal(signal.SIGCONT)
+        await until(lambda: not one.away, 20)
+        await tenant.settled()
+        assert await asked(tenant.registry.counts, ["a"]) == [RoomCounts(0, 0)]
+        assert await asked(tenant.registry.close, cora, ()) == Departed(0, {})
+
+
+async def test_whoever_cleans_up_after_a_dead_node_is_told_who_is_lost_and_what_is_left(server: RedisServer) -> None:
+    async with node(server.url, "one") as one, node(server.url, "two") as two:
+        dead, lives = Tenant(one), Tenant(two)
+        lives.wants_lost = True
+        gone = await dead.open("ann", "phone")
+        others = [await dead.open(f"user-{number}") for number in range(120)]
+        stays = await lives.open("ann", "tab")
+        for tenant, key, room in ((dead, gone, "a"), (dead, gone, "b"), (lives, stays, "a")):
+            assert await tenant.join(key, room) is None
+        await asyncio.gather(*(dead.join(key, "c") for key in others))
+        one._lease.close()
+        await until(lambda: sum(isinstance(what, LostSession) for what in lives.heard) == 121, 30)
+        of_ann = [what for what in lives.heard if what.key == gone]
+        members = {what.room: what.counts for what in of_ann if isinstance(what, LostMember)}
+        assert members == {"a": RoomCounts(1, 1), "b": RoomCounts(0, 0)}
+        last = of_ann[-1]
+        assert isinstance(last, LostSession)
+        assert (last.sessions_left, last.about, last.lasted_ms >= 0) == (1, b"{}", True)
+        in_c = [what.counts.sessions for what in lives.heard if isinstance(what, LostMember) and what.room == "c"]
+        assert in_c == list(range(119, -1, -1))
+        for key in others:
+            here = [type(what) for what in lives.heard if what.key == key]
+            assert here == [LostMember, LostSession]

@@ -2,15 +2,11 @@
 -- with members
 -- A session leaves a room.
 --   user, sid, generation, room
--- OK, whether it was in it, whether it closed the room
+-- OK, users and sessions that are left in it
 local user = ARGV[1]
 local key = joined(user, ARGV[2])
 local session = session_of(key)
-if not session or session.generation ~= ARGV[3] then
-  return {'OK', 0, 0}
+if session and session.generation == ARGV[3] then
+  leave(key, user, ARGV[4])
 end
-local closed = leave(key, user, ARGV[4])
-if closed == nil then
-  return {'OK', 0, 0}
-end
-return {'OK', 1, closed and 1 or 0}
+return {'OK', redis.call('HLEN', T .. 'u:' .. ARGV[4]), redis.call('HLEN', T .. 'r:' .. ARGV[4])}

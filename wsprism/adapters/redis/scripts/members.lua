@@ -59,12 +59,16 @@ local function leave(key, user, room)
   return closed
 end
 
--- Take a session out of everything: up to `most` of its rooms. How many it was in, and whether it is gone.
-local function remove(key, session, most)
+-- Take a session out of everything: up to `most` of its rooms. How many it was in, and whether it is gone. `has_left` is told
+-- of each room.
+local function remove(key, session, most, has_left)
   local user, sid = parted(key)
   local rooms = redis.call('SRANDMEMBER', T .. 'sr:' .. key, most)
   for _, room in ipairs(rooms) do
     leave(key, user, room)
+    if has_left then
+      has_left(room)
+    end
   end
   if redis.call('EXISTS', T .. 'sr:' .. key) == 1 then
     return #rooms, false
