@@ -36,7 +36,28 @@ async def test_one_process_is_the_only_node(start_gateway: StartGateway) -> None
         status, told = await get(api)
     (one,) = told["items"]
     assert (status, one["name"], one["incarnation"], one["connections"]) == (200, "alone", 0, 1)
-    assert (one["differs"], one["silent"]) == (False, False)
+    assert (one["differs"], one["silent"], one["draining"]) == (False, False, False)
+
+
+async def test_who_drains_is_seen_at_once_from_every_node(
+    start_gateway: StartGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running_redis() as redis:
+        nodes = []
+        for name in ("n1", "n2"):
+            node = {"name": name, "lease_ms": 60_000}  # nothing is said by renewing it meanwhile
+            gateway = {"broker": {"url": redis.url}, "node": node, "drain_grace_ms": 60_000}
+            nodes.append(await start_with_api(start_gateway, gateway=gateway))
+        (leaving, _), (_, other) = nodes
+        async with Client(leaving.base):
+            await until(lambda: get(other), lambda answer: len(answer[1].get("items", ())) == 2)
+            leaving.process.begin_drain()
+            _, told = await until(lambda: get(other), lambda answer: any(one["draining"] for one in answer[1]["items"]))
+            assert [(one["name"], one["draining"]) for one in told["items"]] == [("n1", True), ("n2", False)]
+            assert await asyncio.to_thread(main, ["nodes", "--url", other, "--api-key", ADMIN]) == 0
+            _, first, second = capsys.readouterr().out.splitlines()
+            assert "draining" in first
+            assert "draining" not in second
 
 
 async def test_nodes_see_each_other_and_who_has_another_configuration(

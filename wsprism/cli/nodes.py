@@ -19,7 +19,8 @@ def add(commands: Commands) -> None:
         "nodes",
         help="list the nodes that share a broker",
         description="A node that differs has another configuration than most, but for what is each node's own; "
-        "one that is silent has said nothing for half a lease, as one that died.",
+        "one that is silent has said nothing for half a lease, as one that died; "
+        "one that is draining has been told to end.",
     )
     add_call_arguments(parser, tenant=False)
     parser.set_defaults(run=run)
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             one["name"],
             one["incarnation"],
             f"{one['lease_age_ms'] / 1000:.1f} s" + (" silent" if one["silent"] else ""),
-            one["connections"],
+            f"{one['connections']}" + (" draining" if one["draining"] else ""),
             one["version"],
             one["configuration_hash"] + (" differs" if one["differs"] else ""),
         )

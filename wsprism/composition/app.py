@@ -208,13 +208,23 @@ class GatewayProcess:
             return await self.node.nodes()
         own = self._own_figures()
         return [
-            NodeInfo(own.name, 0, 0, own.connections, __version__, own.configuration_hash, differs=False, silent=False)
+            NodeInfo(
+                name=own.name,
+                incarnation=0,
+                lease_age_ms=0,
+                connections=own.connections,
+                version=__version__,
+                configuration_hash=own.configuration_hash,
+                differs=False,
+                silent=False,
+                draining=own.draining,
+            )
         ]
 
     def _own_figures(self) -> OwnFigures:
         if self._shared_hash[0] != self.counters.config_hash:
             self._shared_hash = self.counters.config_hash, shared_hash(self.settings)
-        return OwnFigures(self._node_name, self.connections(), self._shared_hash[1])
+        return OwnFigures(self._node_name, self.connections(), self._shared_hash[1], self.draining())
 
     def draining(self) -> bool:
         return self._admission.draining
@@ -326,6 +336,8 @@ class GatewayProcess:
             return
         self._admission.draining = True
         self._drain_began_at = self._scheduler.now()
+        if self.node is not None:
+            self.node.announce()
         _log.info("draining", extra={"connections": self.connections(), "grace_ms": self._drain_plan().grace_ms})
         self._drain = Drain(self._scheduler, self._drain_plan())
         self._drain.begin(self._upgrader.links)

@@ -119,6 +119,10 @@ class ClusterNode:
         found = await answer
         return None if isinstance(found, Unavailable) else found
 
+    def announce(self) -> None:
+        """Others see at once what this one says of itself."""
+        self.redis.announce_now()
+
     async def start(self) -> None:
         """Connect, or go on trying. Raises OperatorError for what an operator must change."""
         await self.redis.start()

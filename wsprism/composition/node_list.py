@@ -46,6 +46,7 @@ class OwnFigures:
     name: str
     connections: int
     configuration_hash: str
+    draining: bool = False
 
 
 def described(own: OwnFigures) -> bytes:
@@ -55,6 +56,7 @@ def described(own: OwnFigures) -> bytes:
         "connections": own.connections,
         "version": __version__,
         "configuration_hash": own.configuration_hash,
+        "draining": own.draining,
     }
     return json.dumps(about).encode()
 
@@ -124,7 +126,10 @@ def _about(text: bytes) -> dict[str, Any]:
         told = None
     told = told if isinstance(told, dict) else {}
     connections = told.get("connections")
-    known = {"connections": connections if type(connections) is int and connections >= 0 else 0}
+    known = {
+        "connections": connections if type(connections) is int and connections >= 0 else 0,
+        "draining": told.get("draining") is True,
+    }
     return known | {
         key: value if isinstance(value := told.get(key), str) else _UNKNOWN
         for key in ("name", "version", "configuration_hash")

@@ -22,7 +22,7 @@ __all__ = ["ClusterFigures", "GatewayView", "NodeInfo", "TenantView"]
 class NodeInfo:
     """One node; ``differs``: its configuration is another than that of most, but for what is each node's own.
 
-    ``silent``: it may be dead, and is not compared.
+    ``silent``: it may be dead, and is not compared. ``draining``: it takes nobody new, and ends.
     """
 
     name: str
@@ -33,6 +33,7 @@ class NodeInfo:
     configuration_hash: str
     differs: bool
     silent: bool
+    draining: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,14 @@ def test_nodes_stand_by_name_with_what_they_say_and_who_differs_from_most() -> N
     ]
 
 
+def test_who_drains_is_seen() -> None:
+    leaves = described(OwnFigures("b", 7, "x", draining=True))
+    older = json.dumps({"name": "c", "connections": 1, "draining": "yes"}).encode()
+    found = asked(Redis(Seen(1, says("a", "x")), Seen(2, leaves), Seen(3, older)))
+    assert isinstance(found, list)
+    assert [one.draining for one in found] == [False, True, False]
+
+
 @pytest.mark.parametrize("about", [b"", b"no json", b"[1]", b"{}", json.dumps({"name": 1, "connections": -4}).encode()])
 def test_a_node_that_says_what_nobody_understands_is_listed(about: bytes) -> None:
     (one,) = asked(Redis(Seen(1, about)))  # type: ignore[misc]

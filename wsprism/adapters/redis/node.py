@@ -261,6 +261,11 @@ class RedisNode:
         arguments = (self.incarnation, self.about(), _REMEMBERED_LEASES * self.options.lease_ms)
         call(desk, script("announce"), self._own_prefix, arguments, _ignored)
 
+    def announce_now(self) -> None:
+        """What it says of itself has changed. While Redis is away it is said once that is back."""
+        if self._line is not None and self._pair is not None:
+            self.announce(self._pair[1])
+
     def isolation(self, over: bool) -> None:
         self.on_isolated(over)
 

@@ -109,6 +109,7 @@ class NodeItem(Answer):
     configuration_hash: str = Field(description="of all that nodes have in common")
     differs: bool = Field(description="whether its configuration is another than that of most who are not silent")
     silent: bool = Field(description="whether it has said nothing for half a lease, as one that died")
+    draining: bool = Field(description="whether it has been told to end: it takes nobody new")
 
 
 class NodesAnswer(Answer):

@@ -38,7 +38,7 @@ function panel(items) {
   const connections = items.reduce((sum, one) => sum + one.connections, 0);
   const differing = items.filter((one) => one.differs).length;
   const rows = items.map((one) => [
-    named(one.name),
+    one.draining ? [named(one.name), " ", h("span", { class: "hint" }, "draining")] : named(one.name),
     short(one.connections),
     milliseconds(one.lease_age_ms),
     one.version,
