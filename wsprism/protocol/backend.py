@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -72,14 +73,18 @@ A = TypeVar("A", "ConnectAnswer", "JoinAnswer")
 
 def rfc3339(unix_s: float) -> str:
     """A Unix time in UTC, to the millisecond."""
-    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, microseconds = divmod(round(unix_s * 1e6), 1_000_000)
+    return f"{_to_the_second(second)}.{microseconds // 1000:03}Z"
+
+
+@lru_cache(16)
+def _to_the_second(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def question_body(kind: str, question_id: str, time: str, tenant: str, fields: Mapping[str, Any]) -> bytes:
     """A question of ``kind``; a field that is None is left out."""
-    body = {"kind": kind, "id": question_id, "time": time, "tenant": tenant}
-    body.update((name, value) for name, value in fields.items() if value is not None)
-    return _encode(body)
+    return _encode_known({"kind": kind, "id": question_id, "time": time, "tenant": tenant}, fields)
 
 
 def event_body(seq: int, event_type: str, time: str, session: SessionFacts | None, fields: Mapping[str, Any]) -> bytes:
@@ -87,7 +92,13 @@ def event_body(seq: int, event_type: str, time: str, session: SessionFacts | Non
     body: dict[str, Any] = {"seq": seq, "type": event_type, "time": time}
     if session is not None:
         body["session"] = session
-    body.update((name, value) for name, value in fields.items() if value is not None)
+    return _encode_known(body, fields)
+
+
+def _encode_known(body: dict[str, Any], fields: Mapping[str, Any]) -> bytes:
+    for name, value in fields.items():
+        if value is not None:
+            body[name] = value
     return _encode(body)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 
@@ -66,4 +65,4 @@ def verify(keys: Sequence[bytes], headers: Mapping[str, str], body: bytes, unix_
 
 
 def _signature(key: bytes, signed: bytes) -> str:
-    return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    return binascii.b2a_base64(hmac.digest(key, signed, "sha256"), newline=False).decode()
