@@ -1,4 +1,5 @@
-"""Questions to other servers over HTTP, bounded in time and size: key servers and backends. Never on the message path.
+"""Questions to other servers over HTTP, bounded in time and size: key servers and ticket webhooks. Never on the message
+path; a backend is asked by ``backend/posts.py``.
 
 Redirects are answers like any other, never followed: an address that is asked stands in the configuration. No proxy of
 the environment, no cookie, no compression. Trouble is a value, never an exception.

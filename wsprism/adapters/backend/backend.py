@@ -18,11 +18,12 @@ from actors import Scheduler
 from wsprism.adapters.backend.desk import Answered, BackendCounters, Desk, Route
 from wsprism.adapters.backend.endpoint import Endpoint
 from wsprism.adapters.backend.news import News
+from wsprism.adapters.backend.posts import Posts
 from wsprism.adapters.backend.questions import DecisionService, MessageService, PendingQuestion
 from wsprism.adapters.backend.room_places import LiveRoom
 from wsprism.adapters.backend.stream_route import StreamRoute
 from wsprism.adapters.backend.streams import Streams
-from wsprism.adapters.http import HttpAnswer, HttpClient, Outage
+from wsprism.adapters.http import HttpAnswer, Outage
 from wsprism.policy.breaker import Breaker
 from wsprism.policy.news import NewsBatch, NewsBounds, NewsQueue
 from wsprism.policy.questions import Line, QuestionBounds
@@ -111,7 +112,7 @@ class HttpBackend:
         self._node = node
         self._unix_now = unix_now
         self._read_effects = read_effects
-        self._client = HttpClient(timeout_s=plan.timeout_s, max_bytes=MAX_ANSWER_BYTES, connections=MAX_CONNECTIONS)
+        self._posts = Posts(scheduler, max_bytes=MAX_ANSWER_BYTES, max_connections=MAX_CONNECTIONS)
         self._outages: dict[str, Outage] = {}
         self._endpoints: list[Endpoint] = []
         self._retired: list[Endpoint] = []
@@ -265,8 +266,8 @@ class HttpBackend:
         self._streams.close_all(CloseCode.GOING_AWAY, "the tenant takes no stream any more")
         self._streams.close()
         for endpoint in (*self._endpoints, *self._retired):
-            await endpoint.close()
-        await self._client.close()
+            endpoint.close()
+        await self._posts.close()
         return left
 
     async def _decided(self, kind: str, fields: Mapping[str, Any], trace: CallTrace | None) -> Any:
@@ -318,7 +319,7 @@ class HttpBackend:
             self.plan.keys,
             timeout_s,
             breaker or Breaker(self.plan.failures, self.plan.pause_s),
-            self._client,
+            self._posts,
             self._scheduler,
             lambda endpoint, failure: self._tell_outage(endpoint.url, failure),
             self._unix_now,
@@ -357,7 +358,7 @@ class HttpBackend:
             return taken
         if self._news_endpoint is None:
             return False
-        answer = await self._news_endpoint.post(batch.id, body, {})
+        answer = await self._news_endpoint.post(batch.id, body)
         if isinstance(answer, HttpAnswer) and 200 <= answer.status < 300:
             self._tell_outage(self._news_endpoint.url, None)
             return True

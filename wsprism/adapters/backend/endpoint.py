@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from actors import Scheduler
 from wsprism.adapters.backend.desk import Asked, Decode, Service, begin_trace, end_trace
-from wsprism.adapters.http import HttpAnswer, HttpClient, HttpFailure, Trouble
+from wsprism.adapters.backend.posts import Address, Post, Posts
+from wsprism.adapters.http import HttpAnswer, HttpFailure, Trouble
 from wsprism.policy.breaker import Breaker
 from wsprism.ports import CallResult, Unanswered
 from wsprism.protocol.standard_webhooks import signature_headers
+from wsprism.protocol.traces import CallTrace
 
 __all__ = ["Endpoint", "fresh_id"]
 
@@ -26,6 +28,8 @@ _PAUSE_WITHOUT_A_TIME_S: Final = 1.0
 _CLIENTS_FAULT: Final = range(400, 500)
 _COME_BACK: Final = (429, 503)
 _NOT_A_NO: Final = (408, 429)
+
+_OPEN: Final = Unanswered(CallResult.OPEN, "it failed too often, and is not asked for a while")
 
 _OF_TROUBLE: Final = {
     Trouble.TIMEOUT: CallResult.TIMEOUT,
@@ -49,7 +53,7 @@ class Endpoint:
         keys: Sequence[bytes],
         timeout_s: float,
         breaker: Breaker,
-        client: HttpClient,
+        posts: Posts,
         scheduler: Scheduler,
         told: Callable[[Endpoint, Unanswered | None], object],
         unix_now: Callable[[], float] = time.time,
@@ -58,11 +62,12 @@ class Endpoint:
         self.keys = keys
         self.timeout_s = timeout_s
         self.breaker = breaker
-        self._client = client
+        self._address = Address(url)
+        self._posts = posts
         self._scheduler = scheduler
         self._told = told
         self._unix_now = unix_now
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: dict[str, tuple[int, Post]] = {}
 
     def admits(self) -> bool:
         return self.breaker.admits(self._scheduler.now())
@@ -75,44 +80,57 @@ class Endpoint:
         self, service: Service, several: Sequence[Asked], done: Callable[[list[Any] | Unanswered], object]
     ) -> None:
         """POST one question; a 2xx is what ``service`` makes of it."""
-        task = self._scheduler.create_task(self._ask(service, several, done))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def post(self, message_id: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer | HttpFailure:
-        """One signed POST, whatever the breaker thinks."""
-        signed = signature_headers(self.keys, message_id, int(self._unix_now()), body)
-        everything = {"Content-Type": "application/json", **signed, **headers}
-        return await self._client.post(self.url, body, everything, self.timeout_s)
-
-    async def close(self) -> None:
-        """Give up what is under way; nobody is told."""
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _ask(
-        self, service: Service, several: Sequence[Asked], done: Callable[[list[Any] | Unanswered], object]
-    ) -> None:
         pass_ = self.breaker.ask(self._scheduler.now())
         if pass_ is None:
-            done(Unanswered(CallResult.OPEN, "it failed too often, and is not asked for a while"))
+            self._scheduler.call_soon(done, _OPEN)
             return
         question_id = fresh_id()
         trace = begin_trace(several)
-        headers = {} if trace is None else {"traceparent": trace.traceparent}
-        answer: HttpAnswer | HttpFailure | None = None
+
+        def answered(answer: HttpAnswer | HttpFailure) -> None:
+            del self._under_way[question_id]
+            result = self._judge(answer, service.decode(len(several)))
+            self._settle(pass_, result, answer)
+            self._told(self, result if isinstance(result, Unanswered) else None)
+            end_trace(trace, service, several, result, "http")
+            done(result)
+
+        body = service.body(several, question_id)
+        self._under_way[question_id] = (pass_, self._post(question_id, body, trace, answered))
+
+    async def post(self, message_id: str, body: bytes) -> HttpAnswer | HttpFailure:
+        """One signed POST, whatever the breaker thinks."""
+        answer: asyncio.Future[HttpAnswer | HttpFailure] = asyncio.get_running_loop().create_future()
+
+        def answered(one: HttpAnswer | HttpFailure) -> None:
+            if not answer.done():
+                answer.set_result(one)
+
+        post = self._post(message_id, body, None, answered)
         try:
-            answer = await self.post(question_id, service.body(several, question_id), headers)
+            return await answer
         finally:
-            if answer is None:
-                self.breaker.withdrawn(pass_, self._scheduler.now())
-        result = self._judge(answer, service.decode(len(several)))
-        self._settle(pass_, result, answer)
-        self._told(self, result if isinstance(result, Unanswered) else None)
-        end_trace(trace, service, several, result, "http")
-        done(result)
+            post.withdraw()
+
+    def _post(
+        self,
+        message_id: str,
+        body: bytes,
+        trace: CallTrace | None,
+        answered: Callable[[HttpAnswer | HttpFailure], object],
+    ) -> Post:
+        headers = signature_headers(self.keys, message_id, int(self._unix_now()), body)
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if trace is not None:
+            lines += f"traceparent: {trace.traceparent}\r\n"
+        return self._posts.post(self._address, lines, body, self.timeout_s, answered)
+
+    def close(self) -> None:
+        """Give up what is under way; nobody is told."""
+        under_way, self._under_way = self._under_way, {}
+        for pass_, post in under_way.values():
+            post.withdraw()
+            self.breaker.withdrawn(pass_, self._scheduler.now())
 
     @staticmethod
     def _judge(answer: HttpAnswer | HttpFailure, decode: Decode) -> list[Any] | Unanswered:
