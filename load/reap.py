@@ -33,13 +33,18 @@ _CROWD = 10_000
 """Sessions of each node that dies."""
 _MEMBERS = 20
 _QUIET_S = 3.0
+_DEATH_S = 4.0
+"""Less than what is left of a lease: thousands of sockets close, and nothing is cleared away yet."""
 _REAPED_WITHIN_S = 60.0
 _STEP_S = 1.0
 _REAPED = "wsprism_node_reaped_entries_total"
 
 
 async def reap(server: Server, shape: Shape) -> Figures:
-    """All nodes but the first are killed with their crowds; latencies are of echoes on the first meanwhile."""
+    """All nodes but the first are killed with their crowds; latencies are of echoes on the first meanwhile.
+
+    Those of the death itself, when the machine closes all their sockets, are a figure of their own.
+    """
     living = replace(server, nodes=server.nodes[:1])
     [beside] = await gather_audiences(living, shape, "ext")
     dying = server.nodes[1:]
@@ -49,39 +54,42 @@ async def reap(server: Server, shape: Shape) -> Figures:
                 await stack.enter_async_context(_crowd(node.port, 1000 + number * _CROWD))
             await asyncio.sleep(_QUIET_S)
             start_us = now_us() + 50_000
-            beside.tally.window(start_us, start_us + int(_REAPED_WITHIN_S * 2e6))
+            until_us = start_us + int(_REAPED_WITHIN_S * 2e6)
+            beside.tally.window(start_us, until_us)
             publisher = Publisher(beside.senders, beside.group, 1.0, start_us)
             try:
                 for node in dying:
                     os.kill(node.pid, signal.SIGKILL)
-                figures = await _until_reaped(living)
+                died = time.monotonic()
+                await asyncio.sleep(_DEATH_S)
+                death = _latencies(beside.tally)
+                beside.tally.window(now_us(), until_us)
+                figures = await _until_reaped(living, died)
             finally:
                 publisher.close()
-        return figures | _latencies(beside.tally)
+        return figures | _latencies(beside.tally) | {"death_lag_ms": death["lag_ms"]}
     finally:
         for connection in beside.connections:
             connection.abort()
         await asyncio.sleep(0.05)
 
 
-async def _until_reaped(server: Server) -> Figures:
-    """Until nothing more is cleared away."""
-    began = time.monotonic()
+async def _until_reaped(server: Server, began: float) -> Figures:
+    """Until nothing more is cleared away; ``began`` is when the others died."""
     first = last = changed = 0.0
     reaped = 0.0
-    cpu_s = server.use().cpu_s
+    looked, cpu_s = time.monotonic(), server.use().cpu_s
     while (elapsed := time.monotonic() - began) < _REAPED_WITHIN_S and (not reaped or elapsed - changed < _QUIET_S):
         await asyncio.sleep(_STEP_S)
         told = total_by_name((await asyncio.to_thread(http_get, server.port, "/metrics"))[1]).get(_REAPED, 0.0)
         if told != reaped:
             first = first or elapsed
             reaped, last, changed = told, time.monotonic() - began, time.monotonic() - began
-    elapsed = time.monotonic() - began
     return {
         "reaped_entries": reaped,
         "reaping_s": last - first,
         "reaped_after_s": last,
-        "cpu_share": (server.use().cpu_s - cpu_s) / elapsed,
+        "cpu_share": (server.use().cpu_s - cpu_s) / (time.monotonic() - looked),
     }
 
 

@@ -77,7 +77,8 @@ def _notes(case: Case, figures: Figures) -> str:
     if "reaped_entries" in figures:
         notes.append(
             f"{figures['reaped_entries']:,.0f} entries of the dead cleared away, in {figures['reaping_s']:.0f} s,"
-            f" all {figures['reaped_after_s']:.0f} s after their death; longest latency {figures['lag_ms']:.1f} ms"
+            f" all {figures['reaped_after_s']:.0f} s after their death; longest latency"
+            f" {figures['lag_ms']:.1f} ms, while they died {figures['death_lag_ms']:.1f} ms"
         )
     if figures.get("disconnects"):
         notes.append(f"{figures['disconnects']:.0f} disconnected")
