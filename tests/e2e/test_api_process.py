@@ -62,4 +62,4 @@ async def test_a_drain_ends_the_process_as_sigterm_does(tmp_path: Path) -> None:
             assert (await backend.post("/v1/drain")).status == 202
             assert (await ann.receive())["type"] == "draining"
             assert (await ann.expect_close())[0] == 1001
-        assert await gateway.wait(10) == 0
+        assert await gateway.wait(60) == 0

@@ -115,7 +115,7 @@ async def test_reload_tells_what_came_of_it_and_drain_ends_the_process(
         assert "max_rooms_total" in out
         assert await run("drain", *url) == 0
         assert capsys.readouterr().out == "draining\n"
-        assert await gateway.wait(20) == 0
+        assert await gateway.wait(60) == 0
 
 
 async def test_output_that_nobody_reads_is_no_traceback(start_gateway: StartGateway, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ async def test_a_node_that_drains_or_dies_leaves_the_clients_to_the_other(tmp_pa
         for number in range(4):
             await clients.enter_async_context(nodes.client(f"late-{number}"))
         nodes.two.signal(signal.SIGKILL)
-        await nodes.two.wait(10)
+        await nodes.two.wait(60)
         for number in range(4):
             await clients.enter_async_context(nodes.client(f"later-{number}"))
         found = await nodes.told_of_users("node")

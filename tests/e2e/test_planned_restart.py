@@ -66,7 +66,7 @@ async def say(client: Client, text: str, id: str) -> int:
 
 async def end(gateway: GatewayCommand, number: signal.Signals) -> None:
     gateway.signal(number)
-    await gateway.wait(20)
+    await gateway.wait(60)
 
 
 async def test_after_a_planned_restart_everybody_recovers_and_nothing_is_published_twice(start: Start) -> None:

@@ -67,7 +67,7 @@ async def test_during_a_roll_everybody_gets_in_and_the_parent_stays(tmp_path: Pa
         assert len(hashes) == 1
         assert (await answer(gateway, "/readyz"))[0] == 200
         gateway.signal(signal.SIGTERM)
-        assert await gateway.wait(20) == 0
+        assert await gateway.wait(60) == 0
 
 
 async def test_what_does_not_start_ends_the_roll_and_the_old_ones_stay(tmp_path: Path) -> None:

@@ -13,18 +13,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.client import until
+from tests.components import free_port
+
 CONFIG = """version: 1
 gateway: {listen: "127.0.0.1:%d", drain_grace_ms: 0}
 logging: {format: %s}
 tenants: [{id: acme, auth: {kind: dev}}]
 """
 START_TIMEOUT_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 async def serve_through_the_shell(directory: Path, redirection: str, format: str = "json") -> tuple[int, bytes, bytes]:
@@ -126,7 +123,14 @@ async def test_a_start_that_fails_says_so_in_json_too(tmp_path: Path) -> None:
     assert failure["message"].endswith(": Address already in use")
 
 
-@pytest.mark.parametrize("wait_s", [0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7])
+def catches_hangups(pid: int) -> bool:
+    """Whether a process has said what it does on SIGHUP."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    masks = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigIgn:", "SigCgt:"))]
+    return any(mask >> (signal.SIGHUP - 1) & 1 for mask in masks)
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6])
 async def test_a_hangup_while_it_starts_kills_nobody(tmp_path: Path, wait_s: float) -> None:
     port = free_port()
     config = tmp_path / "wsprism.yaml"
@@ -137,6 +141,7 @@ async def test_a_hangup_while_it_starts_kills_nobody(tmp_path: Path, wait_s: flo
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
+        await until(lambda: catches_hangups(process.pid))  # its first lines have run
         await asyncio.sleep(wait_s)
         process.send_signal(signal.SIGHUP)
         async with asyncio.timeout(START_TIMEOUT_S):

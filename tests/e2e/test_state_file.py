@@ -42,7 +42,7 @@ async def generation(backend: Backend) -> int:
 
 async def end(gateway: GatewayCommand, number: signal.Signals) -> None:
     gateway.signal(number)
-    await gateway.wait(20)
+    await gateway.wait(60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

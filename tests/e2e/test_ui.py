@@ -213,8 +213,10 @@ async def test_the_log_level_is_set_once_it_is_confirmed(tmp_path: Path) -> None
             await page.tab.call("DOM.focus", backendNodeId=choice)
             await page.press("d")
             await page.confirm(answer)
-            assert await page.tab.run("document.querySelector('.level select').value") == level
-            assert (await api.get("/v1/log-level")).json["level"] == level
+            await page.tab.until(f"document.querySelector('.level select').value === '{level}'")
+            async with asyncio.timeout(60):
+                while (await api.get("/v1/log-level")).json["level"] != level:  # noqa: ASYNC110 (the page asks for it)
+                    await asyncio.sleep(0.05)
 
 
 async def test_a_drain_is_confirmed_shown_and_ends_the_gateway(tmp_path: Path) -> None:
@@ -224,7 +226,7 @@ async def test_a_drain_is_confirmed_shown_and_ends_the_gateway(tmp_path: Path) -
         await ui.page.confirm()
         assert (await ann.receive())["type"] == "draining"
         await ann.close()
-        assert await ui.gateway.wait(10) == 0
+        assert await ui.gateway.wait(60) == 0
         await ui.page.shows("The gateway does not answer.")
 
 
@@ -269,7 +271,7 @@ async def test_a_gateway_that_starts_again_under_an_open_page_is_found_again(tmp
             await ui.open_room("match:1")
         text = ui.gateway.path.read_text()
         ui.gateway._process.kill()
-        await ui.gateway.wait(10)
+        await ui.gateway.wait(60)
         await ui.page.shows("does not answer")
         await ui.page.shows("trying again")
         async with GatewayCommand(text, tmp_path) as again, Client(again.base) as bob:

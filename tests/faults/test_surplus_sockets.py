@@ -27,7 +27,7 @@ async def start(start_gateway: StartGateway) -> tuple[Running, Any]:
 async def expect_to_be_gone(gateway: Running, sockets: list[RawClient], most: int) -> None:
     """At most ``most`` sockets are open now; all but one are gone as soon as was promised."""
     assert gateway.process.connections() <= most
-    await until(lambda: gateway.process.connections() == 1, SURPLUS_LINGER_S + 3)
+    await until(lambda: gateway.process.connections() == 1, SURPLUS_LINGER_S + 30)
     for socket in sockets:
         socket.abort()
 

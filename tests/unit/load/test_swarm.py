@@ -55,7 +55,7 @@ async def test_connections_are_greeted_and_what_follows_is_counted() -> None:
         connections = await connect_all(port, [(_greeting(), tally)] * 3, concurrency=2)
         for connection in connections:
             connection.send(plain_payload() * 2)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while tally.received < 6:  # noqa: ASYNC110 - the protocol under test has no event to wait for
                 await asyncio.sleep(0)
         assert tally.bytes == 6 * PAYLOAD_BYTES

@@ -55,12 +55,12 @@ def test_a_full_pipe_stops_nobody_and_the_loss_is_told(log: logging.Logger, monk
         for number in range(20_000):
             log.info("line %d of very many, none of which anybody reads for the time being", number)
         writer.flush()
-        assert time.monotonic() - before_s < 5
+        assert time.monotonic() - before_s < 60
         assert writer._thread.is_alive()
         read: list[bytes] = []
         emptying = threading.Thread(target=lambda: read.extend(iter(lambda: end.read1(65536), b"")))
         emptying.start()
-        monkeypatch.setattr(log_writer, "CLOSE_TIMEOUT_S", 10)
+        monkeypatch.setattr(log_writer, "CLOSE_TIMEOUT_S", 60)
         writer.flush()
         log.info("heard again")
         writer.close()

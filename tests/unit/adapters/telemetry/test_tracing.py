@@ -24,7 +24,7 @@ class Slow(SpanExporter):
         self.names: list[str] = []
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.release.wait(5)
+        self.release.wait(60)
         self.names += [span.name for span in spans]
         return SpanExportResult.SUCCESS
 
