@@ -346,6 +346,18 @@ async def test_a_connection_that_ends_takes_what_it_has_not_asked_with_it() -> N
 # News
 
 
+async def test_what_has_no_answer_when_the_backend_is_taken_away_is_told_so() -> None:
+    async with raw_backend(silent) as url, gateway_side(url, max_in_flight=2, timeout_s=60.0) as side:
+        line = side.line("game")
+        asks = [message(side, number, line) for number in range(3)]
+        waiting = [asyncio.ensure_future(one) for one in (*asks, side.ask_connect({"session": ANN}), side.ping())]
+        await asyncio.sleep(0.05)
+        await side.close()
+        got = await asyncio.wait_for(asyncio.gather(*waiting), 30)
+        assert {one.result for one in got} == {CallResult.UNREACHABLE}
+        assert await message(side) is CallResult.OVERLOADED
+
+
 async def test_news_come_in_order_in_batches() -> None:
     async with backend() as there, gateway_side(there.url) as side:
         assert side.news is not None

@@ -7,6 +7,7 @@ How a question reaches the backend is its service's ``Route``: HTTP or a stream.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
@@ -24,6 +25,8 @@ _SWEEP_S: Final = 0.25
 
 _OPEN: Final = Unanswered(CallResult.OPEN, "it failed too often, and is not asked for a while")
 _LATE: Final = Unanswered(CallResult.TIMEOUT, "it waited too long for its turn")
+
+_GONE: Final = Unanswered(CallResult.UNREACHABLE, "the tenant has no such backend any more")
 
 Answered = Callable[[Any], object]
 Decode = Callable[[int, bytes], list[Any] | str]
@@ -112,6 +115,8 @@ class Desk:
         self._scheduler = scheduler
         self._starting = False
         self._lines: dict[Line[Any], Route] = {}
+        self._under_way: dict[int, list[Asked]] = {}
+        self._begun = 0
         self._sweeping: Cancellable | None = None
         self._closed = False
 
@@ -140,10 +145,16 @@ class Desk:
         self._lines.pop(line, None)
 
     def close(self) -> None:
-        """Ask nothing more; what waits gets no answer."""
+        """Ask nothing more; who waits is told that there is no answer. Idempotent."""
         self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
+        under_way, self._under_way = self._under_way, {}
+        unanswered = [one for asked in under_way.values() for one in asked]
+        for line in (None, *self._lines):
+            unanswered += self.questions.expired(line, math.inf)
+        for one in unanswered:
+            self._give_up(one, _GONE)
 
     def _start_soon(self) -> None:
         if not self._starting:
@@ -167,9 +178,14 @@ class Desk:
             part = batch if len(parts) == 1 else Batch([batch.items[at] for at in positions])
             asked = several if len(parts) == 1 else [several[at] for at in positions]
 
-            def done(answer: list[Any] | Unanswered, part: Batch[Any] = part, asked: list[Asked] = asked) -> None:
-                self._end(key, part, asked, answer, started)
+            self._begun += 1
 
+            def done(answer: list[Any] | Unanswered, part: Batch[Any] = part, number: int = self._begun) -> None:
+                asked = self._under_way.pop(number, None)
+                if asked is not None:
+                    self._end(key, part, asked, answer, started)
+
+            self._under_way[self._begun] = asked
             route.send(service, asked, done)
 
     def _end(
