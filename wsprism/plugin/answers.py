@@ -26,7 +26,7 @@ from wsprism.effects import (
     Send,
     SendHot,
 )
-from wsprism.plugin.effects import disconnect, join, leave, publish, publish_hot, refuse, reply, send, send_hot
+from wsprism.plugin.effects import disconnect, join, leave, publish_hot, published, refuse, reply, send, send_hot
 from wsprism.ports import HotVerdict
 from wsprism.protocol.hot import Framing, HotFault, decode_hot
 from wsprism.protocol.portable import TOO_LARGE, can_be_told
@@ -77,7 +77,7 @@ def checked(returned: object, allowed: frozenset[type], framing: Framing, max_by
             kind: type = type(effect)
             if kind is Publish:
                 data = msgspec.Raw(_encoded(effect.data, max_bytes))
-                effects.append(publish(effect.type, data, effect.room, effect.svc))
+                effects.append(published(effect, data))
             elif kind in allowed:
                 effects.append(_again(kind, effect, framing, max_bytes))
             elif kind in FROM_MESSAGES:

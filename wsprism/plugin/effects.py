@@ -75,6 +75,14 @@ def publish(type: str, data: Any = None, room: str | None = None, svc: str | Non
     )
 
 
+def published(effect: Publish, data: Any) -> Publish:
+    """The same with other data, whoever has made it: looked at as if it were new."""
+    type_, room, svc = effect.type, effect.room, effect.svc
+    if room is None and svc is None and type(type_) is str and type_ in _known_names:
+        return Publish(None, None, type_, data)
+    return publish(type_, data, room, svc)
+
+
 def publish_hot(frame: bytes, room: str | None = None) -> PublishHot:
     """The same on the hot lane: a whole frame, header included, in the tenant's framing."""
     return PublishHot(_optional_room(room), _bytes(frame))

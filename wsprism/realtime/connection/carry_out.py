@@ -414,7 +414,11 @@ def _fail(connection: Core, effect: Fail, origin: Envelope | Origin, _: _List | 
 
 
 def _answer(connection: Core, effect: Answer, origin: Envelope | Origin, _: _List | None) -> bool:
-    carry_out(connection, effect.effects, _origin_of(origin))
+    effects, asked = effect.effects, _origin_of(origin)
+    if len(effects) == 1 and not asked.flags & ACK_REQUESTED:
+        _CARRY_OUT[type(effects[0])](connection, effects[0], asked, None)
+    else:
+        carry_out(connection, effects, asked)
     return True
 
 
