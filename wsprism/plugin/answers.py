@@ -73,7 +73,7 @@ def checked(returned: object, allowed: frozenset[type], framing: Framing, max_by
     author's own raise when they are looked at."""
     effects: list[Effect] = []
     try:
-        for effect in listed(returned):
+        for effect in returned[:] if type(returned) is list and len(returned) == 1 else listed(returned):
             kind: type = type(effect)
             if kind is Publish:
                 data = msgspec.Raw(_encoded(effect.data, max_bytes))
