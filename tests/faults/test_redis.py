@@ -141,12 +141,14 @@ async def test_a_node_that_does_not_read_is_dropped_by_redis_and_knows_it() -> N
             ear = Ear(slow.broker("acme"), "a", log)
             await until(lambda: ear.live)
             assert slow._line is not None
-            assert slow._line._transport is not None
-            slow._line._transport.pause_reading()
+            transport = slow._line._transport
+            assert transport is not None
+            transport.pause_reading()
             for _ in range(60):
                 await publish(one.broker("acme"), bytes(50_000))
-            slow._line._transport.resume_reading()
-            await until(lambda: ear.lost_times == 1 and ear.live)
+            if not transport.is_closing():  # a PING meanwhile has found out already
+                transport.resume_reading()
+            await until(lambda: ear.lost_times >= 1 and ear.live)
             await publish(one.broker("acme"), b"last")
             await until(lambda: ear.last is not None and ear.last[1] == 61)
 
