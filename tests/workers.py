@@ -58,7 +58,7 @@ async def workers(
             yield gateway
 
 
-async def until_all_are_up(gateway: GatewayCommand, count: int, within_s: float = 30.0) -> None:
+async def until_all_are_up(gateway: GatewayCommand, count: int, within_s: float = 60.0) -> None:
     """Their parent says so in its metrics, and each of them that it has Redis."""
     async with asyncio.timeout(within_s):
         while True:

@@ -12,14 +12,20 @@ from pathlib import Path
 import uvloop
 
 from load.chaos.fault import Fault, Outcome, carry_out
+from load.chaos.isolation import OF_ISOLATION
 from load.chaos.of_nodes import OF_NODES
 from load.chaos.of_redis import OF_REDIS
+from load.chaos.of_workers import OF_WORKERS
 from load.chaos.report import one_line, render_markdown
+from load.chaos.world import Manner
 from load.processes import ServerFailedError
 
 __all__ = ["FAULTS", "main"]
 
-FAULTS = (*OF_REDIS, *OF_NODES)
+_SLACK_S = 1.0
+_SLACK_BESIDE_OTHERS_S = 15.0
+
+FAULTS = (*OF_REDIS, *OF_NODES, *OF_ISOLATION, *OF_WORKERS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="every fault, the long ones included")
     parser.add_argument("--short", action="store_true", help="every fault that is not long")
     parser.add_argument("--seed", type=int, default=0, help="of what clients do by chance (a new one)")
+    parser.add_argument("--server", default="redis-server", metavar="PROGRAM", help="what is broken: valkey-server")
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="so many faults side by side")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table of outcomes")
     arguments = parser.parse_args(argv)
     if arguments.list:
@@ -41,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("name faults, or say --all or --short; --list says what there is", file=sys.stderr)
         return 2
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        outcomes = runner.run(_run(chosen, arguments.seed))
+        outcomes = runner.run(_run(chosen, arguments.seed, arguments.server, max(1, arguments.at_once)))
     if arguments.markdown is not None:
         arguments.markdown.write_text(render_markdown(outcomes))
     kept = len(outcomes) == len(chosen) and all(one.kept for one in outcomes)
@@ -59,19 +67,21 @@ def _chosen(arguments: argparse.Namespace) -> list[Fault] | None:
     return [one for one in FAULTS if any(one.name.startswith(name) for name in arguments.names)] or None
 
 
-async def _run(faults: Sequence[Fault], seed: int) -> list[Outcome]:
-    outcomes = []
-    for fault in faults:
-        try:
-            outcome = await carry_out(fault, seed or random.randrange(1, 10**9))
-        except (ServerFailedError, FileNotFoundError) as error:
-            print(f"{fault.name:20}did not run: {error}", flush=True)
-            continue
-        outcomes.append(outcome)
-        print(one_line(outcome), flush=True)
-        for what in outcome.broken:
-            print(f"    {what}", flush=True)
-    return outcomes
+async def _run(faults: Sequence[Fault], seed: int, server: str, at_once: int) -> list[Outcome]:
+    places = asyncio.Semaphore(at_once)
+    manner = Manner(server, slack_s=_SLACK_S if at_once == 1 else _SLACK_BESIDE_OTHERS_S)
+
+    async def in_turn(fault: Fault) -> Outcome | None:
+        async with places:
+            try:
+                outcome = await carry_out(fault, seed or random.randrange(1, 10**9), manner)
+            except (ServerFailedError, FileNotFoundError) as error:
+                print(f"{fault.name:20}did not run: {error}", flush=True)
+                return None
+        print("\n    ".join((one_line(outcome), *outcome.broken)), flush=True)
+        return outcome
+
+    return [one for one in await asyncio.gather(*map(in_turn, faults)) if one is not None]
 
 
 if __name__ == "__main__":

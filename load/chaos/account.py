@@ -60,6 +60,8 @@ class Account:
     _behind: dict[str, str] = field(default_factory=dict)
     _before: dict[str, str] = field(default_factory=dict)
     _heard: set[tuple[str, str]] = field(default_factory=set)
+    _hot: set[tuple[str, str]] = field(default_factory=set)
+    _newest: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
     def breaks(self, what: str) -> None:
         """A promise was not kept."""
@@ -112,6 +114,21 @@ class Account:
         self._heard.add((member, text))
         self.counts["heard"] += 1
 
+    def say_hot(self, room: str, text: str) -> None:
+        """A member sends a hot frame: ``<member>.<its connection>.<number>``."""
+        self._hot.add((room, text))
+
+    def heard_hot(self, member: str, room: str, text: str) -> None:
+        """Each may be lost; but what comes was said there, and nothing older comes behind it."""
+        self.counts["hot heard"] += 1
+        if (room, text) not in self._hot:
+            self.breaks(f"{member} heard the hot frame {text} in {room}, where nobody has sent it")
+        sender, _, number = text.rpartition(".")
+        before = self._newest.get((member, room, sender), 0)
+        if int(number) <= before:
+            self.breaks(f"{member} heard the hot frame {text} in {room} behind {before}")
+        self._newest[member, room, sender] = int(number)
+
     def lost(self, member: str, room: str) -> None:
         """A member knows that something of a room may be missing."""
         self.losses[member, room] += 1
@@ -160,6 +177,7 @@ class Stay:
         self.epoch = ""
         self.offset = 0
         self.last: str | None = None
+        self.last_hot: str | None = None
 
     def joined(self, data: Mapping[str, Any], since: tuple[str, int] | None) -> None:
         """``since`` is what it has asked for."""

@@ -1,4 +1,4 @@
-"""Members that publish and listen, and contenders for what is limited: as applications do, they always come back.
+"""Members that publish and listen on both lanes, and contenders for what is limited: they always come back.
 
 A member asks for what it missed with every join, and says again with its ``id`` what it does not know the fate of.
 """
@@ -15,12 +15,17 @@ from typing import Any, Final, Protocol
 import aiohttp
 
 from load.chaos.account import Account, Fate, Stay
+from load.chaos.hot import hot_frame, read_hot
 
-__all__ = ["KEPT", "PIT", "PLAIN", "ROOMS", "Contender", "Listens", "Member", "Outlaw"]
+__all__ = ["HERE", "KEPT", "PIT", "PLAIN", "ROOMS", "Contender", "Listens", "Member", "Outlaw"]
 
 KEPT: Final = ("kept:1", "kept:2")
 PLAIN: Final = ("plain:1",)
 ROOMS: Final = (*KEPT, *PLAIN)
+HERE: Final = "here:1"
+"""Each node has one of its own."""
+HOT: Final = (KEPT[0], HERE)
+"""Rooms in which hot frames are sent too."""
 PIT: Final = "pit"
 """The room that has too little room."""
 
@@ -36,6 +41,9 @@ class Listens(Protocol):
 
     @property
     def base(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
 
 
 class Client:
@@ -75,6 +83,8 @@ class Client:
             async for frame in socket:
                 if frame.type is aiohttp.WSMsgType.TEXT:
                     await self.told(json.loads(frame.data))
+                elif frame.type is aiohttp.WSMsgType.BINARY:
+                    self.told_hot(frame.data)
         except (OSError, aiohttp.ClientError):
             pass  # it is lost
         finally:
@@ -96,15 +106,33 @@ class Client:
     async def told(self, message: dict[str, Any]) -> None:
         """A message has come."""
 
+    def told_hot(self, frame: bytes) -> None:
+        """A hot frame has come."""
+
     def closed(self, code: int | None) -> None:
         """There is none any more."""
 
+    @property
+    def at(self) -> int:
+        """The port of the node that it is connected to, or goes to next."""
+        return self._nodes[self._node].port
+
 
 class Member(Client):
-    """In every room. ``publishes``: it says something in each of them, again and again, until ``quiet``."""
+    """In every room. ``publish``: it says something in each of them, again and again, until ``quiet``."""
 
-    def __init__(self, account: Account, nodes: Sequence[Listens], user: str, chance: random.Random) -> None:
+    def __init__(
+        self,
+        account: Account,
+        nodes: Sequence[Listens],
+        user: str,
+        chance: random.Random,
+        rooms: Sequence[str] = (HERE, *ROOMS),
+    ) -> None:
         super().__init__(account, nodes, user, chance)
+        self.rooms = rooms
+        self._numbers: dict[int, str] = {}
+        self.connections = 0
         self.stays: dict[str, Stay] = {}
         self.degraded = False
         self._since: dict[str, tuple[str, int]] = {}
@@ -116,38 +144,76 @@ class Member(Client):
     @property
     def settled(self) -> bool:
         """It is in every room, and knows what became of all that it said."""
-        return len(self.stays) == len(ROOMS) and not self._texts
+        return len(self.stays) == len(self.rooms) and not self._texts
+
+    def last(self, room: str) -> str | None:
+        """What it has heard last in a room."""
+        return self.stays[room].last if room in self.stays else None
+
+    def last_hot(self, room: str) -> str | None:
+        return self.stays[room].last_hot if room in self.stays else None
 
     async def publish(self, interval_s: float, quiet: asyncio.Event) -> None:
         """In all rooms that it is in, in turn."""
         while not quiet.is_set():
             for room in list(self.stays):
                 await self.say(room)
+                if room in HOT:
+                    await self.say_hot(room)
             await asyncio.sleep(interval_s * self.chance.uniform(0.5, 1.5))
 
     async def say(self, room: str, size_bytes: int = 0) -> str:
         """Publish the next text."""
         self._count += 1
         text = f"{self.user}.{self._count}".ljust(size_bytes, ".")
-        self.account.say(text, room, self.user)
+        self.account.say(text, self._key(room), self.user)
         await self._send_text(room, text)
         return text
 
+    async def say_hot(self, room: str) -> str:
+        """The next hot frame of a room, where it is in it."""
+        number = next((one for one, name in self._numbers.items() if name == room), None)
+        self._count += 1
+        text = f"{self.user}.{self.connections}.{self._count}"
+        if number is not None and self.socket is not None:
+            self.account.say_hot(self._key(room), text)
+            with contextlib.suppress(OSError, aiohttp.ClientError):
+                await self.socket.send_bytes(hot_frame(number, text))
+        return text
+
+    def _key(self, room: str) -> str:
+        """What the account calls a room: that of one node is not that of another."""
+        return f"{room}@{self.at}" if room == HERE else room
+
     async def opened(self) -> None:
-        for room in ROOMS:
+        self.connections += 1
+        for room in self.rooms:
             await self._join(room)
+
+    def told_hot(self, frame: bytes) -> None:
+        number, text = read_hot(frame)
+        if number not in self._numbers:
+            self.account.breaks(f"{self.user} heard the hot frame {text} of a room that it is not in")
+            return
+        room = self._numbers[number]
+        self.stays[room].last_hot = text
+        self.account.heard_hot(self.user, self._key(room), text)
 
     async def told(self, message: dict[str, Any]) -> None:
         kind, room, data = message["type"], message.get("room", ""), message.get("data") or {}
         if kind == "msg":
             self.stays[room].heard(message)
+            self.account.counts[f"heard in {room}"] += room == HERE
         elif kind == "joined":
             name, since = self._asked.pop(message["seq"])
-            self.stays[name] = stay = Stay(self.account, self.user, name, keeps=name in KEPT)
+            self.stays[name] = stay = Stay(self.account, self.user, self._key(name), keeps=name in KEPT)
             stay.joined(data, since)
+            self._numbers[data["number"]] = name
             await self._say_again(name)
         elif kind == "gap":
             self.stays[room].gap(data)
+            if room == HERE:
+                self.account.breaks(f"{self.user} was told of a gap in a room of its node's own")
         elif kind == "ack":
             self.account.acknowledged(self._texts.pop(message["seq"]), data.get("offset"))
         elif kind == "degraded":
@@ -163,6 +229,7 @@ class Member(Client):
             if stay.since is not None:
                 self._since[room] = stay.since
         self.stays.clear()
+        self._numbers.clear()
         self.degraded = False
         self._asked.clear()
         for text in self._texts.values():
@@ -196,12 +263,16 @@ class Member(Client):
         if seq in self._asked:
             room, _ = self._asked.pop(seq)
             self.account.counts["joins refused"] += 1
+            if room == HERE:
+                self.account.breaks(f"{self.user} was not let into a room of its node's own: {data}")
             await asyncio.sleep(self.chance.uniform(*_AGAIN_S))
             await self._join(room)
         elif seq in self._texts:
             text = self._texts.pop(seq)
             if self.account.said[text].fate is Fate.WAITING:
                 self.account.refused(text)
+            if self.account.said[text].room not in ROOMS:
+                self.account.breaks(f"{text}, in a room of a node's own, was refused: {data}")
         if data["code"] not in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"):
             self.account.breaks(f"{self.user} was refused: {data}")
 

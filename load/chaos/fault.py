@@ -11,12 +11,15 @@ from enum import Enum
 from typing import Final
 
 from load.chaos.account import Account
-from load.chaos.world import NotSettledError, Setup, World, running_world
+from load.chaos.afterwards import check, settle
+from load.chaos.running import running_world
+from load.chaos.world import Manner, NotSettledError, Setup, World
 
 __all__ = ["Epochs", "Fault", "Outcome", "carry_out"]
 
 _WARM_UP_S = 1.0
 PLAIN_SETUP: Final = Setup()
+PLAIN_MANNER: Final = Manner()
 
 
 class Epochs(Enum):
@@ -61,11 +64,11 @@ class Outcome:
         return not self.counts.get("broken", 0)
 
 
-async def carry_out(fault: Fault, seed: int) -> Outcome:
+async def carry_out(fault: Fault, seed: int, manner: Manner = PLAIN_MANNER) -> Outcome:
     """Do it, and see. Raises ServerFailedError where what it needs does not start."""
     account, began, settled_s = Account(), time.monotonic(), 0.0
     try:
-        async with running_world(fault.setup, account, seed) as world:
+        async with running_world(fault.setup, account, seed, manner) as world:
             await asyncio.sleep(_WARM_UP_S)
             before = await world.figures()
             revoked = asyncio.create_task(world.revoke())
@@ -77,9 +80,9 @@ async def carry_out(fault: Fault, seed: int) -> Outcome:
                 await revoked
             finally:
                 revoked.cancel()
-            await world.settle()
+            await settle(world)
             settled_s = time.monotonic() - ended
-            await world.check()
+            await check(world)
             account.close()
             _judge(fault, account, before, await world.figures())
     except NotSettledError as error:

@@ -18,26 +18,35 @@ from load.prometheus import total_by_name
 
 __all__ = ["Node"]
 
-_READY_WITHIN_S: Final = 30.0
+_READY_WITHIN_S: Final = 120.0
 _CALL_WITHIN_S: Final = 3.0
 
 _CONFIGURATION: Final = """\
 version: 1
 gateway:
   listen: {host}:{port}
+  workers: {workers}
+  drain_grace_ms: 1000
   internal: {{listen: "{host}:{internal_port}", api_keys: [{{name: chaos, key: {key}, tenants: all}}]}}
   broker: {{url: "{url}"}}
-  node: {{name: "{name}", lease_ms: {lease_ms}}}
+  node: {{name: "{name}", lease_ms: {lease_ms}, on_isolation: {on_isolation}}}
 tenants:
   - id: acme
     auth: {{kind: dev}}
     limits: {{max_frame_bytes: 65536, max_sessions_total: 0, max_rooms_total: 0, max_users_per_room: 0}}
-    policy: {{ext_allowlist: ["room:*", "chat:*"], rate_limit_rps: 1000000, rate_limit_burst: 1000000}}
-    services: {{ext: {{chat: chat}}}}
+    policy:
+      ext_allowlist: ["room:*", "chat:*"]
+      hot_allowlist: ["1:*"]
+      hot_room_numbers: true
+      rate_limit_rps: 1000000
+      rate_limit_burst: 1000000
+    services: {{ext: {{chat: chat}}, hot: {{1: relay}}}}
     rooms:
       - match: "kept:*"
         history: {{max_messages: 50000, max_bytes: 67108864, recover_max_messages: 50000}}
         presence: {{enabled: true}}
+      - {{match: "here:*", scope: node}}
+  - {{id: calm, auth: {{kind: dev}}}}
   - id: tight
     auth: {{kind: dev}}
     limits: {{max_sessions_total: {sessions}, max_users_per_room: {users}}}
@@ -53,10 +62,21 @@ class Node:
     """``start`` and ``kill`` as often as one likes. ``alive``: it runs, so far as we have not killed it."""
 
     def __init__(
-        self, directory: Path, name: str, ports: tuple[int, int], url: str, lease_ms: int, sessions: int, users: int
+        self,
+        directory: Path,
+        name: str,
+        ports: tuple[int, int],
+        url: str,
+        *,
+        lease_ms: int,
+        sessions: int,
+        users: int,
+        workers: int = 1,
+        on_isolation: str = "close",
     ) -> None:
         self.name = name
         self.alive = False
+        self._workers = workers
         self._port, self._internal_port = ports
         self._path = directory / f"{ports[0]}.yaml"
         self._log = directory / f"{ports[0]}.log"
@@ -72,6 +92,8 @@ class Node:
                 lease_ms=lease_ms,
                 sessions=sessions,
                 users=users,
+                workers=workers,
+                on_isolation=on_isolation,
             )
         )
 
@@ -94,12 +116,18 @@ class Node:
         """Wait until it serves. Raises ServerFailedError."""
         try:
             async with asyncio.timeout(_READY_WITHIN_S):
-                while await self._status(session) != 200:
+                while not await self.serves(session):
                     if self._process is None or self._process.poll() is not None:
                         raise TimeoutError
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise ServerFailedError(self.name, self.log()[-2000:]) from None
+
+    async def serves(self, session: aiohttp.ClientSession) -> bool:
+        """Whether it is ready, with all its workers."""
+        if await self._status(session) != 200:
+            return False
+        return self._workers == 1 or (await self.metrics(session)).get("wsprism_worker_up") == self._workers
 
     async def _status(self, session: aiohttp.ClientSession) -> int:
         try:

@@ -10,6 +10,7 @@ from typing import Final
 
 from load.chaos.crowd import crowd
 from load.chaos.fault import Epochs, Fault
+from load.chaos.lag import pinging
 from load.chaos.nodes import Node
 from load.chaos.world import Setup, World
 
@@ -18,14 +19,16 @@ __all__ = ["OF_NODES"]
 _GHOSTS: Final = 1.2
 """Leases: so long the sessions of a node that is gone may be counted."""
 
-_SLACK_S: Final = 1.0
-"""For a machine that does other things too."""
+_ENDED_S: Final = 3.0
+"""Until its clients have come to other nodes, and before its lease has ended."""
 
 
 async def _stop(for_s: float, world: World) -> None:
     world.nodes[0].signal(signal.SIGSTOP)
-    await asyncio.sleep(for_s)
-    world.nodes[0].signal(signal.SIGCONT)
+    try:
+        await asyncio.sleep(for_s)
+    finally:
+        world.nodes[0].signal(signal.SIGCONT)
 
 
 async def _swallow(world: World) -> None:
@@ -59,13 +62,13 @@ async def _unread(world: World) -> None:
     """A node is stopped while so much is published that Redis drops it, and goes on."""
     stopped, other = world.nodes
     stopped.signal(signal.SIGSTOP)
-    await world.publish_as_backend(other, "kept:1", 300, 30_000)
+    await world.publish_as_backend(other, "kept:1", 80, 30_000)
 
     async def dropped() -> bool:
         return f"name=wsprism-{stopped.name}-line" not in await world.redis.ask("CLIENT", "LIST")
 
     try:
-        await world.until("a connection that is not read dropped by Redis", dropped, within_s=3.0)
+        await world.until("a connection that is not read dropped by Redis", dropped, within_s=15.0)
     finally:
         stopped.signal(signal.SIGCONT)
 
@@ -85,7 +88,7 @@ async def _gone(world: World, node: Node, began: float) -> None:
         return all([await world.redis.ask("ZCARD", f"{prefix}leases") == left for prefix in prefixes])
 
     await world.until(f"node {node.name} cleared away", cleared)
-    seconds, most = time.monotonic() - began, _GHOSTS * world.setup.lease_ms / 1000 + _SLACK_S
+    seconds, most = time.monotonic() - began, _GHOSTS * world.setup.lease_ms / 1000 + world.manner.slack_s
     world.account.counts["ghosts for ms"] = round(1000 * seconds)
     if seconds > most:
         world.account.breaks(f"ghosts of node {node.name} were there for {seconds:.1f} s, longer than {most:.1f}")
@@ -118,10 +121,17 @@ async def _kill_in_reaping(world: World) -> None:
 
 
 async def _kill_with_many(sessions: int, world: World) -> None:
-    async with crowd(world, world.nodes[0], sessions):
-        world.nodes[0].kill()
+    """The node that clears away is asked for pings, by a client of a tenant that has nothing to do with it."""
+    first, second = world.nodes
+    async with crowd(world, first, sessions), pinging(second.base) as pinger:
+        await asyncio.sleep(3.0)
+        world.account.counts["ping before, ms"] = await pinger.longest_ms()
+        first.kill()
         began = time.monotonic()
-        await _gone(world, world.nodes[0], began)
+        await asyncio.sleep(_ENDED_S)
+        world.account.counts["ping as it dies, ms"] = await pinger.longest_ms()
+        await _gone(world, first, began)
+        world.account.counts["ping while it is cleared away, ms"] = await pinger.longest_ms()
 
 
 def _stopped(for_s: float, *, lease_ms: int = 3000, long: bool = False) -> Fault:
@@ -151,7 +161,7 @@ OF_NODES: Final = (
         "unread",
         "a node does not read until Redis drops it",
         _unread,
-        Setup(("--client-output-buffer-limit", "pubsub 4mb 0 0"), lease_ms=10_000),
+        Setup(("--client-output-buffer-limit", "pubsub 1mb 0 0"), lease_ms=30_000),
     ),
     Fault("one-name", "two nodes with one name, and their connections killed", _one_name, Setup(one_name=True)),
     Fault("node-kill-joins", "kill -9 of a node in the middle of joins", _kill_in_joins, nobody_dies=False),

@@ -13,9 +13,14 @@ from hiredis import HiredisError
 
 from load.chaos.clients import KEPT
 from load.chaos.fault import Epochs, Fault
+from load.chaos.isolation import stays
 from load.chaos.world import Setup, World
 
 __all__ = ["OF_REDIS"]
+
+_NOTICED_S: Final = 0.3
+_OWN_PART_OF_LEASE: Final = 0.8
+"""After which a node takes itself for dead."""
 
 _DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always")
 
@@ -38,8 +43,33 @@ async def _kill(world: World, away_s: float) -> None:
 
 async def _stop(world: World, for_s: float) -> None:
     world.redis.signal(signal.SIGSTOP)
-    await asyncio.sleep(for_s)
-    world.redis.signal(signal.SIGCONT)
+    try:
+        await asyncio.sleep(for_s)
+    finally:
+        world.redis.signal(signal.SIGCONT)
+
+
+async def _stop_long(world: World, for_s: float) -> None:
+    """While a node has its lease, what needs no Redis goes on."""
+    world.redis.signal(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(_NOTICED_S)
+        of_lease_s = _OWN_PART_OF_LEASE * world.setup.lease_ms / 1000
+        await world.goes_on(of_lease_s - 2 * _NOTICED_S)
+        await asyncio.sleep(for_s - of_lease_s + _NOTICED_S)
+    finally:
+        world.redis.signal(signal.SIGCONT)
+
+
+async def _stop_and_keep(world: World, for_s: float) -> None:
+    """Nobody's session ends, and what needs no Redis goes on when the lease has ended too."""
+    world.redis.signal(signal.SIGSTOP)
+    try:
+        with stays(world):
+            await asyncio.sleep(world.setup.lease_ms / 1000)
+            await world.goes_on(for_s - world.setup.lease_ms / 1000)
+    finally:
+        world.redis.signal(signal.SIGCONT)
 
 
 async def _pause(world: World) -> None:
@@ -114,8 +144,16 @@ OF_REDIS: Final = (
         "redis-kill-aof", "kill -9 of Redis with AOF, back after 1 s", _named(_kill, 1.0), Setup(_DURABLE), Epochs.NEW
     ),
     Fault("redis-stop-0.5", "SIGSTOP of Redis for 0.5 s", _named(_stop, 0.5)),
-    Fault("redis-stop-5", "SIGSTOP of Redis for 5 s, longer than the lease", _named(_stop, 5.0)),
-    Fault("redis-stop-30", "SIGSTOP of Redis for 30 s, leases of 10 s", _named(_stop, 30.0), _LONG_LEASE, long=True),
+    Fault("redis-stop-5", "SIGSTOP of Redis for 5 s, longer than the lease", _named(_stop_long, 5.0)),
+    Fault(
+        "redis-stop-30", "SIGSTOP of Redis for 30 s, leases of 10 s", _named(_stop_long, 30.0), _LONG_LEASE, long=True
+    ),
+    Fault(
+        "redis-stop-keep",
+        "SIGSTOP of Redis for 5 s, longer than the lease, where nodes keep their sessions",
+        _named(_stop_and_keep, 5.0),
+        Setup(on_isolation="keep"),
+    ),
     Fault("client-pause", "CLIENT PAUSE for 3 s", _pause),
     Fault("script-flush", "SCRIPT FLUSH, five times", _named(_again_and_again, "SCRIPT", "FLUSH")),
     Fault(

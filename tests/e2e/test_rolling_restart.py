@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,7 @@ import aiohttp
 import pytest
 
 from tests.client import Client, connect_url, until
+from tests.process import GatewayCommand
 from tests.workers import answer, children, until_all_are_up, workers
 
 pytestmark = pytest.mark.alone
@@ -88,6 +90,44 @@ async def test_what_does_not_start_ends_the_roll_and_the_old_ones_stay(tmp_path:
         assert not set(children(gateway.pid)) & set(before)
 
 
+async def test_a_roll_that_is_given_up_leaves_all_workers_with_what_they_had(tmp_path: Path) -> None:
+    alone = tmp_path / "alone.py"  # runs in one process only, as long as nothing allows more
+    alone.write_text(f"""
+import os
+from pathlib import Path
+from wsprism.plugin import Service
+
+directory = Path({str(tmp_path)!r})
+(directory / f"{{os.getpid()}}.pid").touch()
+if len(list(directory.glob("*.pid"))) > 1 and not (directory / "allowed").exists():
+    raise RuntimeError("another process has it")
+service = Service()
+""")
+    async with workers(tmp_path, 3, grace_ms=0) as gateway:
+        before, text = await hashes_of(gateway), gateway.path.read_text()
+        service = f"chat: {{kind: chat}}, alone: {{kind: python, file: {str(alone)!r}}}"
+        new = text.replace("lease_ms: 3000", "lease_ms: 4000").replace("chat: {kind: chat}", service)
+        assert new.count("4000") == new.count("alone:") == 1
+        gateway.path.write_text(new)
+        gateway.signal(signal.SIGUSR2)
+        await gateway.logged("the rolling restart is given up, the other workers stay", within_s=90)
+        await gateway.logged("the rolling restart has ended", within_s=90)
+        await gateway.logged("a worker was replaced", 2)
+        await until_all_are_up(gateway, 3, within_s=60)
+        assert await hashes_of(gateway) == before
+        (tmp_path / "allowed").touch()
+        gateway.signal(signal.SIGUSR2)
+        await gateway.logged("rolling restart done", within_s=120)
+        assert not await hashes_of(gateway) & before
+
+
+async def hashes_of(gateway: GatewayCommand) -> set[str]:
+    """Of the configurations of all workers; more than one where they differ."""
+    lines = (await answer(gateway, "/metrics"))[1].splitlines()
+    found = [re.findall(r'hash="(\w+)"', line) for line in lines if line.startswith("wsprism_config_info{")]
+    return {one for (one,) in found}
+
+
 async def test_thousands_who_come_at_once_during_a_roll_get_in(tmp_path: Path) -> None:
     async with workers(tmp_path, 2, grace_ms=500) as gateway:
         seen, done = Counter[str](), asyncio.Event()
@@ -121,11 +161,17 @@ async def test_sighup_during_a_roll_is_carried_out_after_it(tmp_path: Path) -> N
         text = gateway.path.read_text()
         await until(lambda: len(children(gateway.pid)) == 3, 10)  # the file has been read
         gateway.path.write_text(text.replace("max_sessions_per_user: 100", "max_sessions_per_user: 99"))
-        gateway.signal(signal.SIGHUP)
+        for _ in range(20):
+            gateway.signal(signal.SIGHUP)
+            await asyncio.sleep(0.01)  # or the system would make one of them
         await gateway.logged("rolling restart done", within_s=90)
         await gateway.logged("configuration applied", 2)
+        status, _ = await answer(gateway, "/v1/reload", "POST")  # comes behind all of them
+        assert status == 200
         messages = [one["message"] for one in gateway.messages()]
         assert messages.index("configuration applied") > messages.index("rolling restart done")
+        assert messages.count("configuration applied") == 2
+        assert messages.count("configuration unchanged") == 2
 
 
 async def test_a_new_worker_that_is_killed_ends_the_roll_and_an_old_one_does_not(tmp_path: Path) -> None:

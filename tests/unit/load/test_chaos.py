@@ -7,6 +7,7 @@ import pytest
 from load.chaos import __main__ as command
 from load.chaos.fault import Fault, Outcome
 from load.chaos.report import one_line, render_markdown
+from load.chaos.world import Manner
 
 
 def outcome(fault: Fault, seed: int, broken: tuple[str, ...] = ()) -> Outcome:
@@ -16,7 +17,7 @@ def outcome(fault: Fault, seed: int, broken: tuple[str, ...] = ()) -> Outcome:
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, breaks: str = "") -> tuple[int, list[str]]:
     done: list[str] = []
 
-    async def carry_out(fault: Fault, seed: int) -> Outcome:
+    async def carry_out(fault: Fault, seed: int, manner: Manner) -> Outcome:  # noqa: ARG001
         done.append(fault.name)
         return outcome(fault, seed, ("a promise",) if fault.name == breaks else ())
 

@@ -27,15 +27,28 @@ class Reloads:
     def __init__(self, parent: Parent) -> None:
         self.lock = asyncio.Lock()
         self._parent = parent
+        self._next_is_due = False
 
-    async def reload(self) -> None:
-        """Read the file and put it in force; what is wrong is in the log."""
-        if not self._parent.draining:
-            await self._reload()
+    def begin(self) -> None:
+        """Read the file and put it in force when nothing else is under way; what is wrong is in the log.
+
+        One that waits for its turn reads the file then, so that others meanwhile would find nothing new.
+        """
+        if not self._next_is_due and not self._parent.draining:
+            self._next_is_due = True
+            self._parent.do(self._in_turn())
+
+    async def _in_turn(self) -> None:
+        async with self.lock:
+            self._next_is_due = False
+            if not self._parent.draining:
+                await self._reload()
 
     async def reload_for(self, child: Child) -> None:
         """The same, for a worker that has been asked to."""
-        child.reloaded(await self._reload())
+        async with self.lock:
+            faults = await self._reload()
+        child.reloaded(faults)
 
     async def align(self, child: Child) -> None:
         """Give what is in force to one that was started before it was."""
@@ -46,13 +59,11 @@ class Reloads:
 
     async def _reload(self) -> Faults:
         parent = self._parent
-        async with self.lock:
-            parent.tell_reloading()
-            try:
-                faults = await self._all_or_none(parent.serving)
-            finally:
-                parent.tell_manager()
-            return faults
+        parent.tell_reloading()
+        try:
+            return await self._all_or_none(parent.serving)
+        finally:
+            parent.tell_manager()
 
     async def _all_or_none(self, children: Sequence[Child]) -> Faults:
         parent = self._parent

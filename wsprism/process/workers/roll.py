@@ -1,7 +1,8 @@
 """A rolling restart: worker by worker a new process takes the place of an old one, with the code and the file of now.
 
 The new one listens on the same sockets and is ready before the old one takes nobody more, so that there is no moment
-without a listener. What does not become ready ends the roll, and the old ones stay.
+without a listener. What does not become ready ends the roll: the old ones stay, and those that were replaced are
+replaced once more, so that all have one configuration.
 """
 
 from __future__ import annotations
@@ -53,18 +54,30 @@ class Roll:
             _log.info("rolling restart", extra={"workers": len(parent.numbers)})
             before = parent.content
             try:
-                parent.content = await asyncio.to_thread(parent.read_again)
+                now = await asyncio.to_thread(parent.read_again)
             except OSError as error:
                 _log.error("the rolling restart is given up: the file cannot be read", extra={"error": error.strerror})
                 return
+            parent.content = before if now == before else now
             for number in parent.numbers:
                 if not await self._replace(number):
-                    if number == parent.numbers[0]:
-                        parent.content = before
                     _log.error("the rolling restart is given up, the other workers stay", extra={"worker": number})
+                    await self._take_back(before)
                     return
             parent.in_force(parent.content, ())
             _log.info("rolling restart done", extra={"workers": len(parent.numbers)})
+
+    async def _take_back(self, before: bytes) -> None:
+        """All are to have the configuration of those that stayed. Where no process comes up, a reload gives it to the
+        worker that is there, when the roll has ended: what takes a restart stays then.
+        """
+        parent = self._parent
+        parent.content = before
+        for number in parent.numbers:
+            child = parent.children.get(number)
+            if child is not None and child.content is not before and not await self._replace(number):
+                _log.error("a worker keeps of the new configuration what takes a restart", extra={"worker": number})
+        _log.info("the rolling restart has ended", extra={"workers": len(parent.numbers)})
 
     async def _replace(self, number: int) -> bool:
         parent = self._parent

@@ -36,13 +36,13 @@ async def serve_workers(
 
     def started(settings: Settings, parent: Parent) -> None:
         _announce(settings, parent, announce)
-        loop.add_signal_handler(signal.SIGHUP, lambda: parent.do(parent.reloads.reload()))
+        loop.add_signal_handler(signal.SIGHUP, parent.reloads.begin)
         loop.add_signal_handler(signal.SIGUSR2, parent.roll.begin)
         if hangups.came:
-            parent.do(parent.reloads.reload())
+            parent.reloads.begin()
         if watch:
             watched = FileWatch(lambda: _watched_files(parent))
-            parent.do(watched.run(lambda: parent.do(parent.reloads.reload())))
+            parent.do(watched.run(parent.reloads.begin))
 
     parent = Parent(settings, workers, file=file, content=content, announce=started)
     loop.add_signal_handler(signal.SIGUSR2, lambda: None)  # there is nobody to replace yet
