@@ -7,6 +7,7 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from tests.components import free_port, program, running
 from tests.conftest import Running, StartGateway
 from tests.monitoring import CONFIG, DASHBOARDS, alert_queries, dashboard_queries, labels_of, metrics_of
 from tests.redis_server import running_redis
+from tests.workers import workers
 from wsprism.transport.front.exposition import of_workers
 
+WITHIN_S = 60.0
 FROM_PROMETHEUS = {"instance", "job"}
 OF_WORKERS = {"worker"}
 """The parent of workers labels all their series with it."""
@@ -166,3 +169,37 @@ async def test_prometheus_answers_every_query_of_the_dashboard_and_evaluates_eve
             rules = [rule for group in (await response.json())["data"]["groups"] for rule in group["rules"]]
         assert len(rules) == len(list(alert_queries()))
         assert {rule["health"] for rule in rules} == {"ok"}, rules
+
+
+async def test_prometheus_has_the_workers_of_a_parent_in_every_panel_about_them(tmp_path: Path) -> None:
+    executable, port = program("prometheus"), free_port()
+    async with workers(tmp_path, 2) as gateway:
+        config = yaml.safe_load((CONFIG / "prometheus" / "prometheus.nodes.yaml").read_text())
+        config["global"] = {"scrape_interval": "1s"}
+        config["rule_files"] = []
+        config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{gateway.internal_port}"]}]
+        (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
+        command = [
+            executable,
+            f"--config.file={tmp_path}/prometheus.yaml",
+            f"--storage.tsdb.path={tmp_path}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        async with (
+            running(*command, port=port, output=tmp_path / "prometheus.log"),
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+        ):
+
+            async def ask(query: str) -> list[Any]:
+                async with session.get("/api/v1/query", params={"query": query}) as response:
+                    return list((await response.json())["data"]["result"]) if response.status == 200 else []
+
+            queries = [
+                query for path in DASHBOARDS for query in dashboard_queries(path) if metrics_of(query) & OF_A_PARENT
+            ]
+            assert queries
+            for query in (*queries, "count(wsprism_worker_up == 1) == 2", "count by (worker) (wsprism_sessions)"):
+                if not query.endswith("> 0"):
+                    async with asyncio.timeout(WITHIN_S):
+                        await _until(partial(ask, query))
+            assert {one["metric"]["worker"] for one in await ask("wsprism_worker_up")} == {"1", "2"}

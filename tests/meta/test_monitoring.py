@@ -24,7 +24,12 @@ KEYS = {"WSPRISM_API_KEY": "one", "WSPRISM_OPERATOR_KEY": "two"}
 
 @pytest.mark.parametrize(
     "arguments",
-    [("check", "config", "prometheus.yaml"), ("check", "rules", "alerts.yaml"), ("test", "rules", "alerts_test.yaml")],
+    [
+        ("check", "config", "prometheus.yaml"),
+        ("check", "config", "prometheus.nodes.yaml"),
+        ("check", "rules", "alerts.yaml"),
+        ("test", "rules", "alerts_test.yaml"),
+    ],
     ids=" ".join,
 )
 def test_promtool_finds_no_fault(arguments: tuple[str, ...]) -> None:
@@ -75,6 +80,23 @@ def test_the_proxy_of_nodes_asks_them_where_they_are_and_is_believed_by_them() -
     nodes = [services["one"]["environment"], services["two"]["environment"]]
     assert [node["WSPRISM_PROXY_NETWORK"] for node in nodes] == [f"{proxy}/32"] * 2
     assert len({node["WSPRISM_NODE"] for node in nodes}) == 2
+
+
+def test_prometheus_scrapes_every_node_as_it_scrapes_one_gateway() -> None:
+    one, nodes = (
+        yaml.safe_load((CONFIG / "prometheus" / name).read_text())
+        for name in ("prometheus.yaml", "prometheus.nodes.yaml")
+    )
+    command = NODES["services"]["prometheus"]["command"]
+    assert "--config.file=/etc/prometheus/prometheus.nodes.yaml" in command
+    [its] = nodes["scrape_configs"][0].pop("static_configs")
+    one["scrape_configs"][0].pop("static_configs")
+    assert nodes == one
+    built = {name: service for name, service in NODES["services"].items() if "build" in service}
+    assert its["targets"] == [
+        f"{name}:{service['environment']['WSPRISM_INTERNAL_LISTEN'].rpartition(':')[2]}"
+        for name, service in built.items()
+    ]
 
 
 def test_only_nodes_reach_the_redis_of_nodes_which_forgets_nothing() -> None:

@@ -59,5 +59,5 @@ def test_outcomes_are_a_line_and_a_table() -> None:
     assert "BROKEN" in one_line(broken)
     assert "gaps 2" in one_line(kept)
     rows = render_markdown([kept, broken]).splitlines()
-    assert [row.count("|") for row in rows] == [12] * 4
+    assert [row.count("|") for row in rows] == [14] * 4
     assert "**broken**" in rows[3]
