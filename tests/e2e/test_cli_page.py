@@ -53,8 +53,13 @@ async def test_the_examples_print_what_the_page_shows(tmp_path: Path) -> None:
         process = await asyncio.create_subprocess_exec(
             "bash", "-c", "\n".join(script), stdout=asyncio.subprocess.PIPE, cwd=tmp_path
         )
-        async with asyncio.timeout(150):
-            out, _ = await process.communicate()
+        try:
+            async with asyncio.timeout(280):
+                out, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
     printed = out.decode().split(f"{_MARK}\n")
     wrong = [
         f"$ {command}\nprinted:\n{actual}\nthe page shows:\n{expected}"
