@@ -27,9 +27,12 @@ static: $(BIN)/pytest
 	$(BIN)/mypy --strict --python-version 3.10 clients/python/wsprism_client
 	$(BIN)/lint-imports
 
+# Watching which lines run doubles what a test costs: only those are watched whose cover is asked for, and none that
+# measures.
 covered: $(BIN)/pytest
-	$(PYTEST) -n $(JOBS) -m "not alone" --cov --cov-report=
-	$(PYTEST) -m alone --cov --cov-append --cov-report=
+	$(PYTEST) -n $(JOBS) -m "not alone" --cov --cov-report= tests/unit tests/property
+	$(PYTEST) -n $(JOBS) -m "not alone" tests --ignore=tests/unit --ignore=tests/property
+	$(PYTEST) -m alone
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='actors/*,qos/*,wsprism/protocol/*,wsprism/policy/*' --fail-under=95
 
