@@ -37,9 +37,9 @@ class State(Enum):
     STOPPED = "stopped"
 
 
-_RUNNING = State.RUNNING
+_RUNNING: Final[State] = State.RUNNING
 NOBODY: Final = Actor()
-_NOTHING: Iterator[Any] = iter(())
+_NOTHING: Final[Iterator[Any]] = iter(())
 
 
 class Turns(ActorRef):
@@ -219,14 +219,13 @@ class Turns(ActorRef):
         self._busy = True
         actor = self._actor
         error: BaseException | None = None
-        receive = actor.receive
         flushes = self._flushes
         try:
             for message in hand:
-                if message.__class__ is Envelope:
-                    self._open(message, receive)
+                if type(message) is Envelope:
+                    self._open(message, actor)
                 else:
-                    receive(message)
+                    actor.receive(message)
             if flushes:
                 flushes = False
                 actor.after_turn()
@@ -272,29 +271,29 @@ class Turns(ActorRef):
         if not isinstance(error, Exception):
             raise error
 
-    def _open(self, envelope: Envelope, receive: Callable[[Any], object]) -> None:
+    def _open(self, envelope: Envelope, actor: Actor) -> None:
         """Handle an item that is more than a plain message."""
         match envelope.kind:
             case Kind.ASK:
                 assert envelope.reply is not None
-                self._answer(envelope.message, envelope.reply, receive)
+                self._answer(envelope.message, envelope.reply, actor)
             case Kind.CONTROL:
-                receive(envelope.message)
+                actor.receive(envelope.message)
             case Kind.TERMINATED:
                 if self._awaits(envelope.message):
-                    receive(envelope.message)
+                    actor.receive(envelope.message)
             case Kind.FAILURE:
                 raise envelope.message
             case _ as never:
                 assert_never(never)
 
-    def _answer(self, message: Any, reply: Reply, receive: Callable[[Any], object]) -> None:
+    def _answer(self, message: Any, reply: Reply, actor: Actor) -> None:
         if not reply.waiting:
             self.system.dead_letter(self, message, DeadLetterReason.ASK_EXPIRED)
             return
         self.reply_to = reply
         try:
-            value = receive(message)
+            value = actor.receive(message)
         except BaseException as error:
             failure = ActorFailedError(self.path)
             failure.__cause__ = error

@@ -5,7 +5,6 @@ Knows nothing of what it lists. The flusher marks and takes slices.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
@@ -23,8 +22,8 @@ class DirtyLists(Generic[T]):
     __slots__ = ("_first", "_second", "_slice_size")
 
     def __init__(self, slice_size: int = 256) -> None:
-        self._first: deque[T] = deque()
-        self._second: deque[T] = deque()
+        self._first: list[T] = []
+        self._second: list[T] = []
         self._slice_size = slice_size
 
     def __len__(self) -> int:
@@ -51,14 +50,15 @@ class DirtyLists(Generic[T]):
         """
         first, second = self._first, self._second
         if not second and len(first) <= self._slice_size:
-            items = list(first)
-            first.clear()
-            return items
+            self._first = []
+            return first
         share = self._slice_size // 2 if second else self._slice_size
-        items = [first.popleft() for _ in range(min(share, len(first)))]
+        items = first[:share]
+        del first[:share]
         if second:
-            if first:
-                second.extend(first)
-                first.clear()
-            items += [second.popleft() for _ in range(min(self._slice_size - len(items), len(second)))]
+            second += first
+            self._first = []
+            rest = self._slice_size - len(items)
+            items += second[:rest]
+            del second[:rest]
         return items

@@ -33,6 +33,10 @@ class Pacer:
 
     def slice_done(self, start: float, end: float) -> None:
         """A slice ran from ``start`` to ``end``."""
-        duration_s = max(end - start, 0.0)
-        free_at = max(self._free_at, start) + duration_s / self._share
-        self._free_at = min(free_at, end + self._max_delay_s)
+        free_at = self._free_at
+        if free_at < start:
+            free_at = start
+        if end > start:
+            free_at += (end - start) / self._share
+        latest = end + self._max_delay_s
+        self._free_at = free_at if free_at < latest else latest

@@ -55,6 +55,9 @@ _NOT_BINARY: Final = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.NOT_BINARY)
 _DATA_MISSING: Final = DataFault(faults.DATA_MISSING)
 _DATA_NOT_PORTABLE: Final = DataFault(faults.NOT_PORTABLE)
 
+_MAY_NEST_TOO_DEEP: Final = 2 * MAX_DEPTH
+"""So many characters it takes at least."""
+
 _is_odd_name: Final = re.compile(r"[^A-Za-z0-9_.-]").search
 _control_character: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 _is_integer: Final = re.compile(rb"-?[0-9]+").fullmatch
@@ -184,7 +187,7 @@ class JsonCodec(_Codec):
             text = payload if isinstance(payload, str) else payload.decode()
         except UnicodeDecodeError:
             return _MALFORMED
-        if len(text) >= 2 * MAX_DEPTH and json_nests_too_deep(text):
+        if len(text) >= _MAY_NEST_TOO_DEEP and json_nests_too_deep(text):
             return self._too_deep(_before_nesting(text))
         try:
             message = self._decode(text)
@@ -195,7 +198,7 @@ class JsonCodec(_Codec):
         return _fault_in(message) or message
 
     def read_seq(self, payload: str | bytes) -> int | None:
-        if isinstance(payload, str) and len(payload) >= 2 * MAX_DEPTH and json_nests_too_deep(payload):
+        if isinstance(payload, str) and len(payload) >= _MAY_NEST_TOO_DEEP and json_nests_too_deep(payload):
             return super().read_seq(_before_nesting(payload) or "")
         return super().read_seq(payload)
 

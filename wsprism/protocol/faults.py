@@ -7,6 +7,7 @@ else reads the values.
 
 import re
 from dataclasses import dataclass
+from typing import final
 
 import msgspec
 
@@ -15,6 +16,7 @@ from wsprism.protocol.codes import ErrorCode
 __all__ = ["DataFault", "EnvelopeFault", "describe_data_error", "describe_envelope_error"]
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class EnvelopeFault:
     """Why a message is not an envelope: ready for `sys.error`. `seq` is the message's own when it could be read."""

@@ -143,8 +143,8 @@ class TenantCounters:
         self.presence_diffs = 0
         self.kicked: Counter[str] = Counter()
         self.closed: Counter[int] = Counter()
-        self.messages_by_ext_service: Counter[str] = Counter()
-        self.messages_by_hot_service: Counter[int] = Counter()
+        self.messages_by_ext_service: dict[str, int] = {}
+        self.messages_by_hot_service: dict[int, int] = {}
         self.decisions = DecisionCounters()
         self.lanes = LaneCounters()
         self.stream = StreamCounters()

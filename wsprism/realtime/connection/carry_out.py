@@ -153,20 +153,15 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
     data = _encode(connection, effect.data, svc, origin)
     if data is None:
         return False
+    ack, id = (origin.flags & ACK_REQUESTED != 0, origin.id) if whole is None else (False, None)
+    publication = ExtPublication(svc, effect.type, data, None if trusted else session, seq, ack, id, echo=effect.echo)
     if trusted:
-        publication = ExtPublication(svc, effect.type, data, None, seq)
         publication.author = session
-    else:
-        publication = ExtPublication(svc, effect.type, data, session, seq)
-    publication.echo = effect.echo
     inbox = connection.rooms.get(room)
     if session.muted and not session.may_say_in(room):
         inbox = None
     token = None
-    if whole is None:
-        publication.ack = origin.flags & ACK_REQUESTED != 0
-        publication.id = origin.id
-    else:
+    if whole is not None:
         if whole.ids is not None:
             publication.id = whole.ids.next_in(room)
         token = _token_of_offset(connection, room, publication, whole)

@@ -22,7 +22,7 @@ def hear_ext(connection: Core, payload: str | bytes) -> None:
     tenant = connection.tenant_context
     counters = tenant.counters
     counters.messages_in_ext += 1
-    counters.bytes_in_ext += size_in_bytes(payload)
+    counters.bytes_in_ext += len(payload) if payload.isascii() else size_in_bytes(payload)
     now = tenant.now()
     if not connection.limiter.allow(now):
         seq = connection.codec.read_seq(payload)
@@ -30,30 +30,31 @@ def hear_ext(connection: Core, payload: str | bytes) -> None:
         connection.close_if_too_long_over_limit(now)
         return
     envelope = connection.codec.decode(payload)
-    if isinstance(envelope, EnvelopeFault):
+    if type(envelope) is EnvelopeFault:
         _hear_fault(connection, envelope)
         return
     connection.faults_in_row = 0
     if envelope.trace is not None:
         connection.trace = tenant.sampler.follow(connection.trace, envelope.trace, tenant.id, connection.session)
-    svc = envelope.svc
+    svc, kind = envelope.svc, envelope.type
     if svc == "sys":
         _hear_sys(connection, envelope)
         return
     rules = tenant.rules
-    if not rules.ext_allowlist.allows(svc, envelope.type):
+    if not rules.ext_allowlist.allows(svc, kind):
         connection.refuse(Reason.NOT_ALLOWED_EXT, ErrorCode.NOT_ALLOWED, "message type not allowed", envelope.seq)
         return
     service = rules.services.ext.get(svc)
-    if service is None or (service.types is not None and envelope.type not in service.types):
+    if service is None or ((types := service.types) is not None and kind not in types):
         _refuse_unknown(connection, envelope, service is not None)
         return
-    counters.messages_by_ext_service[svc] += 1
+    by_service = counters.messages_by_ext_service
+    by_service[svc] = by_service.get(svc, 0) + 1
     if connection.trace is not None:
         connection.trace.mark("policy")
     effect: Any = service.handle(connection, envelope)
     if connection.trace is not None:
-        connection.trace.mark("service", service=svc, type=envelope.type)
+        connection.trace.mark("service", service=svc, type=kind)
     if effect is not None:
         carry_out(connection, effect, envelope)
 

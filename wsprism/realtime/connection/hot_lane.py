@@ -57,7 +57,8 @@ def hear_hot(connection: Core, raw: bytes) -> None:
     if session.only_reads_some and (session.principal.read_only if room is None else session.only_reads(room)):
         _refuse(connection, Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this session may not publish here", frame.seq)
         return
-    counters.messages_by_hot_service[service_id] += 1
+    by_service = counters.messages_by_hot_service
+    by_service[service_id] = by_service.get(service_id, 0) + 1
     if connection.trace is not None:
         connection.trace.mark("policy", service=str(service_id), opcode=frame.opcode)
     if service.filters:

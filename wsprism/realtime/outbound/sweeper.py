@@ -47,9 +47,12 @@ class Sweepable(Protocol):
     @property
     def session(self) -> SocketOwner: ...
 
-    heard_at: float
-    """When the last whole message or pong came; single bytes do not count."""
     pinged_at: float
+
+    @property
+    def heard_at(self) -> float:
+        """When the last whole message or pong came; single bytes do not count."""
+        ...
 
     def abort(self) -> None:
         """Drop the socket at once."""

@@ -37,7 +37,7 @@ class Inbox:
 
     def publish(self, publication: ExtPublication | HotPublication, trace: MessageTrace | None = None) -> bool:
         """Put it behind everything published so far. False: too much waits, and it will not be heard."""
-        size_bytes = size_of(publication)
+        size_bytes = len(publication.frame if type(publication) is HotPublication else publication.data)
         if self.waiting and (self.waiting >= MAX_WAITING or self.waiting_bytes + size_bytes > MAX_WAITING_BYTES):
             return False
         if trace is None:

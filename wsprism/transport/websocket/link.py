@@ -1,7 +1,7 @@
 """One upgraded socket: bytes in become events for its connection, ready frames go out.
 
 It is the asyncio protocol of the socket's transport and the ``Transport`` that the flusher writes to. It decides
-nothing: what an event means is the connection's business.
+nothing: what an event means is the connection's business. What comes in is its ``Inbound``'s.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from wsprism.protocol.frames import close_frame, ping_frame
-from wsprism.protocol.websocket import Event, FrameDecoder
 from wsprism.realtime.messages import Attached, TransportLost
 from wsprism.transport.http.sockets import limit_unsent, reset, taken_by_peer
+from wsprism.transport.websocket.inbound import Decoder, Inbound, get_buffer
 
 if TYPE_CHECKING:
-    from actors import ActorRef
     from wsprism.realtime.outbound.outlet import Outlet
     from wsprism.realtime.outbound.sweeper import SocketOwner
 
@@ -26,62 +25,53 @@ __all__ = ["Link"]
 _log = logging.getLogger("wsprism.connection")
 
 HIGH_WATER_BYTES: Final = 32 * 1024
-READ_SLICE_BYTES: Final = 16 * 1024
-"""What is read and decoded at once. Whoever sends more takes turns with everybody else; the kernel keeps the rest."""
 
 _PING: Final = ping_frame()
-_BUFFER: Final = memoryview(bytearray(READ_SLICE_BYTES))
-"""What every socket is read into: both event loops fill it and call ``buffer_updated`` in the same step."""
 
 
 class Link(asyncio.BufferedProtocol):
     """Created for a session just before the upgrade, live from ``attach`` on. ``on_lost`` is called once at the end."""
 
     __slots__ = (
-        "_connection",
         "_decoder",
-        "_goes_on",
-        "_held",
+        "_inbound",
         "_loop",
         "_lost",
         "_on_lost",
         "_polled",
-        "_reading_paused",
-        "_rests",
         "_transport",
-        "_undelivered",
-        "_unread",
-        "heard_at",
+        "buffer_updated",
+        "get_buffer",
         "outlet",
         "paused",
         "pinged_at",
         "session",
+        "write",
     )
+
+    get_buffer: Callable[[int], memoryview]  # type: ignore[assignment]  # a loop asks for these two once
+    buffer_updated: Callable[[int], None]  # type: ignore[assignment]
+    write: Callable[[bytes], None]
 
     def __init__(
         self,
         session: SocketOwner,
-        decoder: FrameDecoder,
+        decoder: Decoder,
         loop: asyncio.AbstractEventLoop,
         on_lost: Callable[[Link], None],
     ) -> None:
         self.session = session
         self.outlet: Outlet = session.outlet
-        self.heard_at = self.pinged_at = loop.time()
         self.paused = False
-        self._connection: ActorRef = session.connection
+        self._inbound = Inbound(session.connection, decoder, loop, self._end)
+        self.get_buffer, self.buffer_updated = get_buffer, self._inbound.buffer_updated
+        self.pinged_at = self._inbound.heard_at
         self._decoder = decoder
         self._loop = loop
         self._on_lost = on_lost
         self._polled = False
-        self._reading_paused = False
         self._transport: asyncio.Transport
-        self._held = False
-        self._goes_on = False
-        self._rests = False
-        self._lost: TransportLost | None = None
-        self._undelivered: list[Event] = []
-        self._unread = b""
+        self._lost = False
 
     def attach(self, transport: asyncio.Transport, *, polled: bool = False) -> None:
         """Speak over ``transport`` from here on. ``polled``: it does not tell when it is full or has drained.
@@ -89,41 +79,30 @@ class Link(asyncio.BufferedProtocol):
         A connection that has ended meanwhile takes the socket with it.
         """
         self._transport = transport
+        self._inbound.attach(transport)
         self._polled = polled
-        if not self._connection.alive:
+        self.write = self._write_and_look if polled else transport.write
+        if not self.session.connection.alive:
             self.abort()
             return
         limit_unsent(transport, HIGH_WATER_BYTES)
-        self._connection.deliver_control(Attached(self))
+        self.session.connection.deliver_control(Attached(self))
         self.outlet.flusher.flush_now(self.outlet)  # leaves in one packet with the answer to the handshake
 
     def read(self) -> None:
         """Begin to read: until now the handshake has kept the socket from it."""
-        self._reading_paused = True
-        self._adjust_reading()
+        self._inbound.read()
+
+    @property
+    def heard_at(self) -> float:
+        """When the last whole message or control frame came."""
+        return self._inbound.heard_at
 
     # What the socket says
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (never more than a slice)
-        return _BUFFER
-
-    def buffer_updated(self, nbytes: int) -> None:
-        if nbytes == READ_SLICE_BYTES:
-            self._rests = True  # there is more: uvloop would go on reading, up to 32 times, before anybody else's turn
-            self.data_received(bytes(_BUFFER))
-            self._go_on_soon()
-            self._adjust_reading()
-        else:
-            self.data_received(bytes(_BUFFER[:nbytes]))
-
     def data_received(self, data: bytes) -> None:
-        if self._undelivered or self._unread:
-            self._unread += data
-        elif self._held or len(data) > READ_SLICE_BYTES:
-            self._read(data)
-        elif events := self._decoder.feed(data):
-            self.heard_at = self._loop.time()
-            self._deliver(events)
+        """What came behind the request, and all that comes where the loop does not read into a buffer."""
+        self._inbound.take(data)
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -138,22 +117,13 @@ class Link(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Idempotent. What was read before the end is heard before it."""
-        if self._lost is not None:
+        if self._lost:
             return
-        self._lost = TransportLost("connection lost" if exc is not None else "closed by the peer")
-        self._held = False
+        self._lost = True
         self.outlet.lost()
-        if self._undelivered or self._unread:
-            self._go_on_soon()
-        else:
-            self._end()
+        self._inbound.end(TransportLost("connection lost" if exc is not None else "closed by the peer"))
 
     # What the flusher and the connection ask for
-
-    def write(self, data: bytes) -> None:
-        self._transport.write(data)
-        if self._polled:
-            self.paused = self._transport.get_write_buffer_size() > HIGH_WATER_BYTES
 
     def progress(self) -> tuple[int, int]:
         size_bytes = self._transport.get_write_buffer_size()
@@ -162,15 +132,10 @@ class Link(asyncio.BufferedProtocol):
         return size_bytes, taken_by_peer(self._transport)
 
     def pause_reading(self) -> None:
-        self._held = self._lost is None
-        self._adjust_reading()
+        self._inbound.hold()
 
     def resume_reading(self) -> None:
-        if self._held:
-            self._held = False
-            if self._rests or self._undelivered or self._unread:
-                self._go_on_soon()
-            self._adjust_reading()
+        self._inbound.let_go()
 
     def limit_message_bytes(self, max_message_bytes: int) -> None:
         self._decoder.limit(max_message_bytes)
@@ -196,70 +161,8 @@ class Link(asyncio.BufferedProtocol):
             self._loop.call_soon(self.connection_lost, error)
 
     def _end(self) -> None:
-        assert self._lost is not None
-        self._connection.tell_control(self._lost)
         self._on_lost(self)
 
-    def _read(self, data: bytes) -> None:
-        """Decode and deliver one slice; the rest has its turn later."""
-        if not self._held:
-            piece, data = data[:READ_SLICE_BYTES], data[READ_SLICE_BYTES:]
-            events = self._decoder.feed(piece)
-            if events:
-                self.heard_at = self._loop.time()
-                self._deliver(events)
-        if data and self._connection.alive:
-            self._unread = data
-            self._go_on_soon()
-            self._adjust_reading()
-
-    def _deliver(self, events: list[Event]) -> None:
-        """Those that the connection does not take wait for their turn."""
-        taken = self._connection.deliver(events)
-        if taken == len(events):
-            return
-        if self._connection.alive:
-            self._undelivered = events[taken:]
-            self._go_on_soon()
-            self._adjust_reading()
-
-    def _go_on_soon(self) -> None:
-        if not self._goes_on:
-            self._goes_on = True
-            self._loop.call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        """One more turn: of what waits here when something does, of the socket otherwise."""
-        self._goes_on = False
-        if self._held:
-            return
-        if not self._connection.alive:
-            self._undelivered, self._unread = [], b""
-            if self._lost is None:
-                return  # nobody listens any more; the flusher or the sweeper ends the socket
-        elif self._connection.pending:
-            self._go_on_soon()
-            return
-        elif self._undelivered:
-            events, self._undelivered = self._undelivered, []
-            self._deliver(events)
-        elif self._unread:
-            data, self._unread = self._unread, b""
-            self._read(data)
-        if self._undelivered or self._unread:
-            self._go_on_soon()
-        elif self._lost is not None:
-            self._end()
-        else:
-            self._rests = False
-            self._adjust_reading()
-
-    def _adjust_reading(self) -> None:
-        """Read from the socket while nothing waits here and the connection wants more."""
-        paused = self._held or self._rests or bool(self._undelivered or self._unread)
-        if paused is not self._reading_paused and not self._transport.is_closing():
-            self._reading_paused = paused
-            if paused:
-                self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
+    def _write_and_look(self, data: bytes) -> None:
+        self._transport.write(data)
+        self.paused = self._transport.get_write_buffer_size() > HIGH_WATER_BYTES

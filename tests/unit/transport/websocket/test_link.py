@@ -11,7 +11,8 @@ from tests.realtime_support import World, frames_in
 from wsprism.protocol.envelope import JSON
 from wsprism.protocol.websocket import Event, FrameDecoder
 from wsprism.realtime.outbound.wire import wire_format
-from wsprism.transport.websocket.link import READ_SLICE_BYTES, Link
+from wsprism.transport.websocket.inbound import READ_SLICE_BYTES
+from wsprism.transport.websocket.link import Link
 
 READ_BYTES = 256_000
 """What uvloop reads at once."""
