@@ -14,7 +14,8 @@ from load.chaos.world import World
 from load.client_frames import text_frame, upgrade_request
 from load.counting import Tally
 from load.peers.base import HOST
-from load.swarm import Connection, Greeting, connect_all
+from load.processes import ServerFailedError
+from load.swarm import Connection, ConnectionFailedError, Greeting, connect_all
 
 __all__ = ["crowd"]
 
@@ -25,7 +26,10 @@ _ROOMS: Final = 100
 
 @asynccontextmanager
 async def crowd(world: World, node: Node, sessions: int, *, comes_and_goes: bool = False) -> AsyncIterator[None]:
-    """So many sessions of the tenant, each in a room of its own kind; as many as this process may have open files."""
+    """So many sessions of the tenant, each in a room of its own kind; as many as this process may have open files.
+
+    Raises ServerFailedError when they do not get in.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     sessions = min(sessions, most - _SPARE_FILES)
     greetings = [
@@ -36,7 +40,10 @@ async def crowd(world: World, node: Node, sessions: int, *, comes_and_goes: bool
         )
         for number in range(sessions)
     ]
-    connections = await connect_all(node.port, [(greeting, Tally()) for greeting in greetings])
+    try:
+        connections = await connect_all(node.port, [(greeting, Tally()) for greeting in greetings])
+    except (ConnectionFailedError, OSError) as error:  # a TimeoutError is an OSError
+        raise ServerFailedError(f"a crowd of {sessions}", f"not all got in: {error!r}") from error
     world.account.counts["crowd"] = len(connections)
     moving = asyncio.create_task(_moves(connections)) if comes_and_goes else None
     try:

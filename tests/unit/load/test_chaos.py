@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from load.chaos import __main__ as command
+from load.chaos.crowd import crowd
 from load.chaos.fault import Fault, Outcome
+from load.chaos.nodes import Node
 from load.chaos.report import one_line, render_markdown
-from load.chaos.world import Manner
+from load.chaos.world import Manner, World
+from load.processes import ServerFailedError
+from tests.components import refusing_port
 
 
 def outcome(fault: Fault, seed: int, broken: tuple[str, ...] = ()) -> Outcome:
@@ -61,3 +67,9 @@ def test_outcomes_are_a_line_and_a_table() -> None:
     rows = render_markdown([kept, broken]).splitlines()
     assert [row.count("|") for row in rows] == [14] * 4
     assert "**broken**" in rows[3]
+
+
+async def test_a_crowd_that_does_not_get_in_is_a_fault_that_did_not_run() -> None:
+    with refusing_port() as port, pytest.raises(ServerFailedError, match="crowd of 3 does not run:\nnot all got in"):
+        async with crowd(Mock(spec=World), Mock(spec=Node, port=port), 3):
+            pass
