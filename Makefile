@@ -4,6 +4,7 @@ BIN = $(VENV)/bin
 # Tests at the same time: most wait more than they work. Those marked `alone` measure the machine, and come one by one.
 JOBS ?= $(shell expr $$(nproc) \* 3 / 2)
 PYTEST = $(BIN)/python -m pytest
+SIDE_BY_SIDE = $(PYTEST) -n $(JOBS) --dist worksteal -m "not alone"
 
 .PHONY: run test check static covered check-compiled test-python format docs ui-sdk clean
 
@@ -30,8 +31,8 @@ static: $(BIN)/pytest
 # Watching which lines run doubles what a test costs: only those are watched whose cover is asked for, and none that
 # measures.
 covered: $(BIN)/pytest
-	$(PYTEST) -n $(JOBS) -m "not alone" --cov --cov-report= tests/unit tests/property
-	$(PYTEST) -n $(JOBS) -m "not alone" tests --ignore=tests/unit --ignore=tests/property
+	$(SIDE_BY_SIDE) --cov --cov-report= tests/unit tests/property
+	$(SIDE_BY_SIDE) tests --ignore=tests/unit --ignore=tests/property
 	$(PYTEST) -m alone
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='actors/*,qos/*,wsprism/protocol/*,wsprism/policy/*' --fail-under=95
@@ -42,7 +43,7 @@ check-compiled:
 
 # What CI runs on the other Pythons. Faults of nodes and of Redis, minutes of waiting for leases, are no matter of a Python.
 test-python: $(BIN)/pytest
-	$(PYTEST) -n $(JOBS) -m "not alone" tests/unit tests/property tests/faults
+	$(SIDE_BY_SIDE) tests/unit tests/property tests/faults
 	$(PYTEST) -m alone tests/unit tests/property tests/faults --ignore=tests/faults/test_chaos.py
 
 format: $(BIN)/pytest
