@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from wsprism.policy.history import HistoryBounds, Position
+from wsprism.policy.values import Value, ValueBounds, ValueChange, ValueDenial, Why
 from wsprism.ports import Batch, Broker, Draft, EntryPage, Ordered, Unavailable, Window
 
 __all__ = ["BrokerContract", "Ear"]
@@ -75,6 +78,32 @@ class BrokerContract:
         window = await self.ask(broker.read, "a", since, BOUNDS)
         assert isinstance(window, Window)
         return window
+
+    async def change(
+        self,
+        broker: Broker,
+        key: str,
+        data: bytes | None,
+        *,
+        bounds: HistoryBounds | None = BOUNDS,
+        service: str = "s",
+        user: str = "ann",
+        if_version: int | None = None,
+        most: ValueBounds | None = None,
+        together: int = 10_000,
+        room: str = "a",
+    ) -> Any:
+        of = ValueBounds(3, 1000) if most is None else most
+        change = ValueChange(service, key, data, user, if_version, of, together)
+        return await self.ask(broker.change_value, room, b"p", change, bounds)
+
+    async def values(
+        self, broker: Broker, service: str | None = None, key: str | None = None, room: str = "a"
+    ) -> dict[str, tuple[int, int, dict[str, Value]]]:
+        """Of each service the version, the bytes and the entries."""
+        found = await self.ask(broker.read_values, room, service, key)
+        assert isinstance(found, dict)
+        return {name: (one.version, one.size_bytes, one.entries) for name, one in found.items()}
 
     async def hears(self, ear: Ear, *what: Any) -> None:
         await self.until(lambda: len(ear.told) >= len(what))
@@ -279,3 +308,109 @@ class BrokerContract:
         await self.until(lambda: ("ann", "comes", b"new") in ear.told)
         await self.settle()
         assert await self.listed(two) == {("ann", "changes"): b"after", ("ann", "comes"): b"new"}
+
+    async def test_changes_have_one_order_of_versions_over_all_nodes_and_stand_among_what_is_published(self) -> None:
+        for bounds, room in ((BOUNDS, "a"), (None, "b")):
+            one, two = await self.brokers()
+            ears = [Ear(one, room, bounds), Ear(two, room, bounds)]
+            for ear in ears:
+                await self.hears(ear, "subscribed")
+            first = await self.change(one, "k", b"[1]", bounds=bounds, room=room)
+            assert isinstance(first, Ordered)
+            assert (first.first, list(first.offsets)) == (1, [1])
+            assert (await self.ask(two.publish, room, [Draft(b"x")], bounds)).offsets == [2]
+            assert (await self.change(two, "k", None, bounds=bounds, room=room, user="bob")).offsets == [3]
+            assert (await self.change(two, "l", b'"\xc3\xa9"', bounds=bounds, room=room)).offsets == [4]
+            told = [b"p" + msgspec.msgpack.encode(1), b"x", *(b"p" + msgspec.msgpack.encode(n) for n in (2, 3))]
+            for ear in ears:
+                await self.hears(ear, *(Batch(first.epoch, n + 1, (payload,)) for n, payload in enumerate(told)))
+            kept = {"s": (3, 1 + 4 + 3 + 64, {"l": Value(b'"\xc3\xa9"', 3, "ann")})}
+            assert await self.values(one, room=room) == await self.values(two, room=room) == kept
+
+    async def test_values_are_read_whole_by_service_and_by_key(self) -> None:
+        one, two = await self.brokers()
+        await self.hears(Ear(one), "subscribed")
+        assert await self.values(two) == {}
+        for service, key, data in (("s", "1:a", b"1"), ("s", "", b"2"), ("s1:", "a", b"3"), ("t", "k", b"4")):
+            assert isinstance(await self.change(one, key, data, service=service), Ordered)
+        whole = await self.values(two)
+        assert {name: [(key, one.data) for key, one in entries.items()] for name, (_, _, entries) in whole.items()} == {
+            "s": [("1:a", b"1"), ("", b"2")],
+            "s1:": [("a", b"3")],
+            "t": [("k", b"4")],
+        }
+        assert await self.values(two, "t") == {"t": whole["t"]}
+        assert {name: list(one[2]) for name, one in (await self.values(two, "s", "1:a")).items()} == {"s": ["1:a"]}
+        assert (await self.values(two, "t", "no"))["t"] == (1, 0, {})
+
+    async def test_what_does_not_fit_is_denied_and_nothing_is_changed_or_told(self) -> None:
+        one, two = await self.brokers()
+        ear = Ear(one)
+        await self.hears(ear, "subscribed")
+        await self.hears(Ear(two), "subscribed")
+
+        async def denied(*what: Any, **options: Any) -> ValueDenial:
+            answer = await self.change(*what, **options)
+            assert isinstance(answer, ValueDenial)
+            return answer
+
+        assert await denied(one, "k", b"1", if_version=3) == ValueDenial(Why.VERSION, 0)
+        assert await denied(one, "k", None) == ValueDenial(Why.UNSET)
+        epoch = (await self.change(one, "k", b"1", if_version=0)).epoch
+        assert await denied(two, "k", b"2", if_version=0) == ValueDenial(Why.VERSION, 1)
+        assert await denied(two, "l", b"2", most=ValueBounds(1, 1000)) == ValueDenial(Why.KEYS)
+        full = ValueBounds(3, 2 * (64 + 3 + 1 + 1))
+        assert await denied(two, "l", b"22", most=full) == ValueDenial(Why.BYTES)
+        assert isinstance(await self.change(two, "l", b"2", most=full), Ordered)
+        assert isinstance(await self.change(two, "l", b"3", most=full), Ordered), "in place of what was there"
+        assert await denied(two, "m", b"2", together=3 * 69 - 1) == ValueDenial(Why.TOGETHER)
+        assert isinstance(await self.change(two, "l", b"4", together=0), Ordered), "it becomes no more"
+        assert isinstance(await self.change(two, "k", None, if_version=1), Ordered)
+        assert isinstance(await self.change(two, "m", b"2", together=2 * 69), Ordered)
+        told = [Batch(epoch, n, (b"p" + msgspec.msgpack.encode(n),)) for n in range(1, 7)]
+        await self.hears(ear, *told)
+        assert {key: value.version for key, value in (await self.values(one))["s"][2].items()} == {"l": 4, "m": 6}
+
+    async def test_values_are_there_while_any_node_listens_and_count_no_more_then(self) -> None:
+        one, two = await self.brokers()
+        ears = [Ear(one), Ear(two)]
+        for ear in ears:
+            await self.hears(ear, "subscribed")
+        assert isinstance(await self.change(one, "k", b"1", together=69), Ordered)
+        ears[0].subscription.close()
+        await self.settle()
+        assert await self.change(one, "k", b"2") is Unavailable.AWAY, "it has no members there"
+        assert (await self.values(two))["s"][0] == 1
+        ears[1].subscription.close()
+        await self.settle()
+        assert await self.values(two) == {}
+        await self.hears(Ear(two), "subscribed")
+        assert await self.values(two) == {}
+        assert isinstance(await self.change(two, "k", b"1", together=69), Ordered)
+
+    async def test_a_purge_takes_no_values_away(self) -> None:
+        one, _ = await self.brokers()
+        ear = Ear(one)
+        await self.hears(ear, "subscribed")
+        await self.change(one, "k", b"1")
+        await self.ask(one.purge, "a", BOUNDS)
+        assert (await self.change(one, "k", b"2", if_version=1)).offsets == [1]
+
+    async def test_a_change_whose_answer_was_lost_has_happened_once(self) -> None:
+        one, two = await self.brokers()
+        await self.hears(Ear(one), "subscribed")
+        ear = Ear(two)
+        await self.hears(ear, "subscribed")
+        answers: list[Any] = []
+        change = ValueChange("s", "k", b"1", "ann", None, ValueBounds(3, 1000), 10_000)
+        one.change_value("a", b"p", change, BOUNDS, answers.append)
+        await self.until(lambda: bool(ear.told) or bool(answers))
+        await self.lose(one)
+        assert await self.ask(one.read_values, "a", None, None) is Unavailable.AWAY
+        assert await self.change(one, "k", b"2") is Unavailable.AWAY
+        await self.come_again(one)
+        await self.until(lambda: bool(answers))
+        await self.settle()
+        assert [type(each) for each in answers] == [Ordered]
+        assert (await self.values(two))["s"] == (1, 69, {"k": Value(b"1", 1, "ann")})
+        assert [one.payloads for one in ear.told] == [(b"p\x01",)]

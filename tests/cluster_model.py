@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from actors.testing import ManualScheduler
 from tests.realtime_support import Peer, World
 from wsprism.adapters.memory.mirror import MirrorStore
@@ -21,6 +23,7 @@ from wsprism.policy.history import History, HistoryBounds, Position
 from wsprism.policy.limits import Limits
 from wsprism.policy.revocation import Revocable, Revocation
 from wsprism.policy.sessions import Deny, EvictReason, SessionPolicy
+from wsprism.policy.values import RoomValues, ValueChange, ValueDenial, ValueTable
 from wsprism.ports import (
     Batch,
     Claim,
@@ -43,6 +46,7 @@ from wsprism.ports import (
     SessionKey,
     SessionOpening,
     Unavailable,
+    Values,
     Window,
     WindowItem,
 )
@@ -73,6 +77,8 @@ class ModelRedis:
     registries: list[ModelRegistry] = field(default_factory=list)
     generations: int = 0
     present: dict[str, dict[tuple[str, str], tuple[ModelBroker, bytes]]] = field(default_factory=dict)
+    values: ValueTable = field(default_factory=ValueTable)
+    listeners: dict[str, set[ModelBroker]] = field(default_factory=dict)
     abouts: dict[SessionKey, bytes] = field(default_factory=dict)
     tickets: dict[bytes, bytes] = field(default_factory=dict)
     keys: dict[bytes, tuple[bytes, bytes | None]] = field(default_factory=dict)
@@ -102,6 +108,34 @@ class ModelRedis:
         if fresh:
             self.push(name, Batch(history.epoch, first, fresh))
         return Ordered(history.epoch, first, offsets)
+
+    def change_value(
+        self, name: str, node: ModelBroker, payload: bytes, change: ValueChange, bounds: HistoryBounds | None
+    ) -> Ordered | ValueDenial | Unavailable:
+        if node not in self.listeners.get(name, ()):
+            return Unavailable.AWAY
+        denial = self.values.denial(name, change)
+        if denial is not None:
+            return denial
+        version = self.values.change(name, change.service, change.key, change.data, change.user)
+        return self.publish(name, [Draft(payload + msgspec.msgpack.encode(version))], bounds)
+
+    def read_values(self, name: str, service: str | None, key: str | None) -> Values:
+        answer: dict[str, RoomValues] = {}
+        for each, kept in self.values.of_room(name).items():
+            if service in (None, each):
+                answer[each] = RoomValues(kept.version)
+                for one, value in kept.entries.items():
+                    if key in (None, one):
+                        answer[each].add(one, value)
+        return answer
+
+    def exit(self, name: str, node: ModelBroker) -> None:
+        """The node listens no more; with the last one the room's values are gone."""
+        some = self.listeners.get(name, set())
+        some.discard(node)
+        if not some:
+            self.values.drop(name)
 
     def read(self, name: str, since: Position | None, bounds: HistoryBounds | None) -> Window:
         history = self.room(name, bounds)
@@ -154,6 +188,7 @@ class ModelRedis:
         """As FLUSHALL: nobody is told."""
         self.rooms.clear()
         self.present.clear()
+        self.values = ValueTable()
 
     def push(self, name: str, batch: Batch) -> None:
         self.tell(name, lambda one: one.ordered(batch))
@@ -178,7 +213,11 @@ class _Subscription:
     def close(self) -> None:
         if self.node.listening.get(self.room) is self:
             del self.node.listening[self.room]
-            self.node.say(lambda: self.node.channels.discard(self.room))
+            self.node.say(self._leave)
+
+    def _leave(self) -> None:
+        self.node.channels.discard(self.room)
+        self.node.redis.exit(self.room, self.node)
 
 
 class ModelBroker:
@@ -212,6 +251,26 @@ class ModelBroker:
         publication = _Publication(room, list(drafts), bounds, done)
         self._unresolved.append(publication)
         self.say(lambda: self._execute(publication))
+
+    def change_value(
+        self,
+        room: str,
+        payload: bytes,
+        change: ValueChange,
+        bounds: HistoryBounds | None,
+        done: Callable[[Any], object],
+    ) -> None:
+        if self.away:
+            self._local(lambda: done(Unavailable.AWAY))
+            return
+        one = _Publication(room, [Draft(payload)], bounds, done, change)
+        self._unresolved.append(one)
+        self.say(lambda: self._execute(one))
+
+    def read_values(
+        self, room: str, service: str | None, key: str | None, done: Callable[[Values | Unavailable], object]
+    ) -> None:
+        self.ask(lambda: self.redis.read_values(room, service, key), done)
 
     def publish_hot(self, room: str, frames: Sequence[bytes]) -> None:
         def hand_on() -> None:
@@ -305,6 +364,8 @@ class ModelBroker:
         if not self.away:
             return
         self.away = False
+        for room in self.redis.listeners.keys() - self.listening.keys():
+            self.redis.exit(room, self)
         if self.registry is not None:
             self.registry.pay()
         for word in list(self._words):
@@ -358,6 +419,7 @@ class ModelBroker:
     def _subscribe(self, subscription: _Subscription) -> None:
         def command() -> None:
             self.channels.add(subscription.room)
+            self.redis.listeners.setdefault(subscription.room, set()).add(self)
             self.come_back(lambda: self.tell(subscription.room, lambda one: one.subscribed(), subscription))
 
         self.say(command)
@@ -375,8 +437,11 @@ class ModelBroker:
         self.say(carry_out)
 
     def _execute(self, publication: _Publication) -> None:
-        answer = publication.answer = self.redis.publish(publication.room, publication.drafts, publication.bounds)
-        assert answer is not None
+        room, drafts, bounds, change = publication.room, publication.drafts, publication.bounds, publication.change
+        if change is None:
+            publication.answer = self.redis.publish(room, drafts, bounds)
+        else:
+            publication.answer = self.redis.change_value(room, self, drafts[0].payload, change, bounds)
         self.come_back(lambda: self._resolve(publication))
 
     def _resolve(self, publication: _Publication) -> None:
@@ -408,7 +473,8 @@ class _Publication:
     drafts: list[Draft]
     bounds: HistoryBounds | None
     done: Callable[[Any], object]
-    answer: Ordered | None = None
+    change: ValueChange | None = None
+    answer: Ordered | ValueDenial | Unavailable | None = None
 
 
 @dataclass(eq=False)

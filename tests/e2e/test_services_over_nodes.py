@@ -76,11 +76,10 @@ async def bases(start_gateway: StartGateway, redis: RedisServer, tmp_path: Path)
                 "chat": "chat",
                 "game": {"kind": "python", "file": write(tmp_path, GAME)},
                 "rules": {"kind": "wasm", "file": str(tmp_path / "rules.wasm")},
-                "values": {"kind": "state"},
             },
             "hot": {1: "echo"},
         },
-        "policy": {"ext_allowlist": ["room:*", "game:*", "rules:*", "values:*"], "hot_allowlist": ["1:*"]},
+        "policy": {"ext_allowlist": ["room:*", "game:*", "rules:*"], "hot_allowlist": ["1:*"]},
         "rooms": [{"match": "here:*", "scope": "node"}],
     }
     gateways = [
@@ -165,15 +164,3 @@ async def test_each_node_with_members_ticks_a_room_over_nodes_so_everybody_hears
     await both_join(pair, "ticking")
     thirds = [[(await heard(client, "third"))["data"] for _ in range(2)] for client in pair]
     assert sorted(thirds[0]) == sorted(thirds[1]) == [["user:ann"], ["user:bob"]]
-
-
-async def test_changes_of_values_reach_everybody_and_the_values_are_each_nodes_own(pair: tuple[Client, Client]) -> None:
-    await both_join(pair, "v")
-    await pair[0].send("values", "set", {"key": "k", "value": 1})
-    for client in pair:
-        assert (await heard(client, "changed"))["data"]["value"] == 1
-    entries = []
-    for client in pair:
-        await client.send("values", "get")
-        entries.append((await heard(client, "state"))["data"]["entries"].keys())
-    assert entries == [{"k"}, set()], "as docs/scaling.md says"

@@ -77,6 +77,8 @@ class NodesMachine(RuleBasedStateMachine):
         broker = self.cluster.brokers[node]
         broker.lose(executed)
         broker.listening.clear()
+        for room in self.cluster.redis.listeners:
+            self.cluster.redis.exit(room, broker)
         self.reap(node)
         self.dead.add(node)
 

@@ -24,16 +24,14 @@ from wsprism.settings import (
     ListenAddress,
     OneTimeAuth,
     Settings,
-    StateSettings,
     TenantSettings,
     WebhookAuth,
     WebhookServiceSettings,
 )
 
-__all__ = ["METRICS_OF_ONE", "VALUES_OF_NODES", "Advice", "advise", "log_advice"]
+__all__ = ["METRICS_OF_ONE", "Advice", "advise", "log_advice"]
 
 NOBODY_MINTS: Final = "no ticket can be minted: it takes gateway.internal.listen and an API key for this tenant"
-VALUES_OF_NODES: Final = "each node keeps values of its own: members of a room on several nodes see different ones"
 METRICS_OF_ONE: Final = (
     "/metrics and /readyz are those of whichever worker answers: set gateway.internal.listen, which is one for all"
 )
@@ -72,7 +70,7 @@ def advise(settings: Settings, several: bool | None = None) -> Iterator[Advice]:
                 yield Advice(tenant.id, (*path, "auth", number, *key), message)
             if isinstance(auth, OneTimeAuth) and not _can_mint(settings.gateway.internal, tenant.id):
                 yield Advice(tenant.id, (*path, "auth", number), NOBODY_MINTS)
-        for where_in_it, warning in (*_of_backend(tenant), *_of_nodes(settings.gateway, tenant)):
+        for where_in_it, warning in _of_backend(tenant):
             yield Advice(tenant.id, (*path, *where_in_it), warning)
         for number, origin in enumerate(tenant.allowed_origins or ()):
             if _is_wide(origin):
@@ -134,15 +132,6 @@ def _of_backend(tenant: TenantSettings) -> Iterator[tuple[tuple[str | int, ...],
         )
     if backend.event_rooms is not None and not backend.events:
         yield ("backend", "event_rooms"), "names rooms of events, and backend.events names none"
-
-
-def _of_nodes(gateway: GatewaySettings, tenant: TenantSettings) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    of_one_node = any(one.match == "*" for one in tenant.rooms) and all(one.scope == "node" for one in tenant.rooms)
-    if gateway.broker is None or of_one_node:
-        return
-    for name, service in tenant.services.ext.items():
-        if isinstance(service, StateSettings):
-            yield ("services", "ext", name), VALUES_OF_NODES
 
 
 def _can_mint(internal: InternalSettings, tenant: str) -> bool:

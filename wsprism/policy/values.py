@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-__all__ = ["NO_VALUES", "RoomValues", "Value", "ValueBounds", "ValueTable"]
+__all__ = ["NO_VALUES", "RoomValues", "Value", "ValueBounds", "ValueChange", "ValueDenial", "ValueTable", "Why"]
 
 _ENTRY_BYTES: Final = 64
 """What an entry takes beside its key, value and user, some of it when it is told."""
@@ -24,6 +25,50 @@ class ValueBounds:
 
     max_keys: int
     max_bytes: int
+
+
+class ValueChange(NamedTuple):
+    """What somebody wants: ``data`` is JSON, None: to delete ``key``. ``if_version``: only if the key has this one.
+
+    ``max_bytes_together`` is the bound of all rooms of the tenant.
+    """
+
+    service: str
+    key: str
+    data: bytes | None
+    user: str
+    if_version: int | None
+    bounds: ValueBounds
+    max_bytes_together: int
+
+
+class Why(Enum):
+    """Why a change does not happen."""
+
+    VERSION = "version"
+    UNSET = "unset"
+    KEYS = "keys"
+    BYTES = "bytes"
+    TOGETHER = "together"
+
+
+class ValueDenial(NamedTuple):
+    """A change does not happen. ``version`` is the key's, where that is the reason."""
+
+    why: Why
+    version: int = 0
+
+    def said_of(self, change: ValueChange) -> str:
+        """What whoever wanted it is told."""
+        if self.why is Why.VERSION:
+            return f"the key has version {self.version}" if self.version else "the key is not set"
+        if self.why is Why.KEYS:
+            return f"the room has {change.bounds.max_keys} keys, which is all it may have"
+        if self.why is Why.BYTES:
+            return f"the room's values would have more than {change.bounds.max_bytes} bytes"
+        if self.why is Why.TOGETHER:
+            return "the tenant's rooms have no place for more values"
+        return "the key is not set, and nothing has changed"
 
 
 class Value(NamedTuple):
@@ -46,6 +91,15 @@ class RoomValues:
     size_bytes: int = 0
     entries: dict[str, Value] = field(default_factory=dict)
     told: dict[Any, bytes] = field(default_factory=dict)
+
+    def add(self, key: str, value: Value) -> None:
+        """Of a whole that is being read; each key once."""
+        self.entries[key] = value
+        self.size_bytes += _size_of(key, value.data, value.user)
+
+    def is_same(self, other: RoomValues) -> bool:
+        """Whether whoever was told one knows the other."""
+        return self.version == other.version and self.entries == other.entries
 
     def version_of(self, key: str) -> int:
         """That of the change which set ``key``; 0: it is not set."""
@@ -87,21 +141,24 @@ class ValueTable:
         """What this one keeps; nothing is begun by looking."""
         return self.of_room(room).get(service) or RoomValues()
 
-    def refusal(
-        self, room: str, service: str, key: str, data: bytes | None, user: str, bounds: ValueBounds, max_bytes: int
-    ) -> str | None:
-        """Which bound forbids to set ``key``; None: it can be. ``max_bytes`` is the tenant's. ``data`` None: delete."""
-        if data is None:
-            return None
-        values = self.of(room, service)
-        entry = values.entries.get(key)
-        more = _size_of(key, data, user) - (0 if entry is None else _size_of(key, entry.data, entry.user))
-        if entry is None and len(values.entries) >= bounds.max_keys:
-            return f"the room has {bounds.max_keys} keys, which is all it may have"
-        if values.size_bytes + more > bounds.max_bytes:
-            return f"the room's values would have more than {bounds.max_bytes} bytes"
-        if more > 0 and self.size_bytes + more > max_bytes:
-            return "the tenant's rooms have no place for more values"
+    def denial(self, room: str, change: ValueChange) -> ValueDenial | None:
+        """Why it does not happen; None: it can."""
+        values = self.of(room, change.service)
+        entry = values.entries.get(change.key)
+        version = 0 if entry is None else entry.version
+        if change.if_version is not None and change.if_version != version:
+            return ValueDenial(Why.VERSION, version)
+        if change.data is None:
+            return None if version else ValueDenial(Why.UNSET)
+        more = _size_of(change.key, change.data, change.user)
+        if entry is None and len(values.entries) >= change.bounds.max_keys:
+            return ValueDenial(Why.KEYS)
+        if entry is not None:
+            more -= _size_of(change.key, entry.data, entry.user)
+        if values.size_bytes + more > change.bounds.max_bytes:
+            return ValueDenial(Why.BYTES)
+        if more > 0 and self.size_bytes + more > change.max_bytes_together:
+            return ValueDenial(Why.TOGETHER)
         return None
 
     def change(self, room: str, service: str, key: str, data: bytes | None, user: str) -> int:
@@ -118,6 +175,15 @@ class ValueTable:
             values.entries[key] = Value(data, values.version, user)
             self._count(values, 1, _size_of(key, data, user))
         return values.version
+
+    def load(self, room: str, values: Mapping[str, RoomValues]) -> None:
+        """What the room's services keep is this, whatever it was before."""
+        self.drop(room)
+        if values:
+            self._rooms[room] = dict(values)
+            for one in values.values():
+                self.keys += len(one.entries)
+                self.size_bytes += one.size_bytes
 
     def drop(self, room: str) -> None:
         """The room is gone, and what was kept of it."""

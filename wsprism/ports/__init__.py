@@ -9,7 +9,6 @@ from wsprism.ports.broker import (
     Batch,
     Broker,
     Draft,
-    Ordered,
     RoomListener,
     Subscription,
     Window,
@@ -18,6 +17,7 @@ from wsprism.ports.broker import (
 from wsprism.ports.clock import Clock
 from wsprism.ports.hosted_services import HostedService, RoomWatcher, ServiceCounts, ServiceHost, ServiceStatus
 from wsprism.ports.listed import Listed, ListedRoom, ListedSession, RoomCounts, SessionFilter, SessionKey
+from wsprism.ports.ordered import Ordered
 from wsprism.ports.presence import EntryPage, PresenceBroker, PresenceEntry
 from wsprism.ports.registry import (
     Answer,
@@ -38,6 +38,7 @@ from wsprism.ports.tickets import Authenticator, Principal, TicketRefusal, Ticke
 from wsprism.ports.tracer import Tracer
 from wsprism.ports.transport import Transport
 from wsprism.ports.unavailable import Unavailable
+from wsprism.ports.values import Values, ValuesBroker
 
 __all__ = [
     "Answer",
@@ -100,6 +101,8 @@ __all__ = [
     "Transport",
     "Unanswered",
     "Unavailable",
+    "Values",
+    "ValuesBroker",
     "Window",
     "WindowItem",
 ]

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from wsprism.policy.history import HistoryBounds, Position
+from wsprism.ports.ordered import Ordered
 from wsprism.ports.presence import PresenceBroker
 from wsprism.ports.unavailable import Unavailable
+from wsprism.ports.values import ValuesBroker
 
 __all__ = [
     "Batch",
     "Broker",
     "Draft",
-    "Ordered",
     "RoomListener",
     "Subscription",
     "Window",
@@ -35,19 +36,6 @@ class Draft(NamedTuple):
 
     payload: bytes
     id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ordered:
-    """A turn has its places: ``offsets`` in the order of its drafts.
-
-    Those that were published just now are ``first``, ``first`` + 1 … without a gap; one that is not above all before it
-    was known by its id, has the first one's offset and was left out.
-    """
-
-    epoch: str
-    first: int
-    offsets: Sequence[int]
 
 
 class Batch(NamedTuple):
@@ -115,8 +103,9 @@ class Subscription(Protocol):
         ...
 
 
-class Broker(PresenceBroker, Protocol):
-    """What nodes tell each other about one tenant's rooms: their one order, what is kept of it, and who is present.
+class Broker(PresenceBroker, ValuesBroker, Protocol):
+    """What nodes tell each other about one tenant's rooms: their one order, what is kept of it, who is present, and the
+    values that members share.
 
     ``bounds`` are a room's history; None: it counts its publications and keeps none. A room's epoch changes exactly
     when its count cannot go on: it was never seen before, it was purged or evicted, its time was over, or acknowledged

@@ -10,7 +10,19 @@ from typing import ClassVar, Final
 
 import msgspec
 
-__all__ = ["EntryWord", "ExtWord", "HotWord", "RemoteSender", "read_entry", "read_ext", "read_hot", "write_word"]
+__all__ = [
+    "ChangedValue",
+    "EntryWord",
+    "ExtWord",
+    "HotWord",
+    "RemoteSender",
+    "ValueWord",
+    "read_changed",
+    "read_entry",
+    "read_ext",
+    "read_hot",
+    "write_word",
+]
 
 
 class ExtWord(msgspec.Struct, array_like=True, gc=False):
@@ -21,6 +33,22 @@ class ExtWord(msgspec.Struct, array_like=True, gc=False):
     data: bytes
     not_user: str | None = None
     not_sid: str | None = None
+
+
+class ValueWord(ExtWord):
+    """A change of a value: ``data`` lacks its ``version``, which comes last. 0: it is a message like any other."""
+
+    version: int = 0
+
+
+class ChangedValue(msgspec.Struct, rename={"user": "from"}, gc=False):
+    """The data of a change, as members are told it. ``value`` is empty where the key was deleted."""
+
+    version: int
+    key: str
+    user: str
+    value: msgspec.Raw = msgspec.Raw(b"")
+    deleted: bool = False
 
 
 class HotWord(msgspec.Struct, array_like=True, gc=False):
@@ -45,7 +73,8 @@ class EntryWord(msgspec.Struct, array_like=True, gc=False):
 
 
 write_word: Final = msgspec.msgpack.Encoder().encode
-read_ext: Final = msgspec.msgpack.Decoder(ExtWord).decode
+read_ext: Final = msgspec.msgpack.Decoder(ValueWord).decode
+read_changed: Final = msgspec.json.Decoder(ChangedValue).decode
 read_hot: Final = msgspec.msgpack.Decoder(HotWord).decode
 read_entry: Final = msgspec.msgpack.Decoder(EntryWord).decode
 

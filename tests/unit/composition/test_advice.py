@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsprism.composition.advice import METRICS_OF_ONE, NOBODY_MINTS, VALUES_OF_NODES, advise
+from wsprism.composition.advice import METRICS_OF_ONE, NOBODY_MINTS, advise
 from wsprism.config_file import render_path
 from wsprism.settings import Settings
 
@@ -135,22 +135,3 @@ def test_a_server_that_decides_on_tickets_is_asked_in_the_clear_on_this_machine_
 ) -> None:
     assert messages({"kind": "jwt", "algorithms": ["ES256"], "jwks_url": url}) == warned
     assert messages({"kind": "webhook", "url": url, "secret": "whsec_" + "eHh4" * 8}) == warned
-
-
-@pytest.mark.parametrize(
-    ("broker", "rooms", "warns"),
-    [
-        (False, [], False),
-        (True, [], True),
-        (True, [{"match": "match:*", "scope": "node"}], True),
-        (True, [{"match": "chat:*"}, {"match": "*", "scope": "node"}], True),
-        (True, [{"match": "*", "scope": "node"}], False),
-    ],
-)
-def test_values_that_each_node_has_for_itself_are_warned_of(broker: bool, rooms: list[object], warns: bool) -> None:
-    gateway: dict[str, object] = {"broker": {"url": "redis://127.0.0.1:6379"}} if broker else {}
-    services = {"ext": {"values": {"kind": "state"}}}
-    found = [
-        where for where, message, _ in warned(gateway, services=services, rooms=rooms) if message == VALUES_OF_NODES
-    ]
-    assert found == (["tenants[0].services.ext.values"] if warns else [])

@@ -5,15 +5,23 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsprism.policy.values import ValueBounds, ValueTable
+from wsprism.policy.values import ValueBounds, ValueChange, ValueTable
 
 BOUNDS = ValueBounds(max_keys=3, max_bytes=1000)
 UNBOUND = 10**9
 
 
 def put(table: ValueTable, key: str, data: bytes | None, room: str = "r", service: str = "s") -> int | str:
-    refusal = table.refusal(room, service, key, data, "ann", BOUNDS, UNBOUND)
-    return refusal if refusal is not None else table.change(room, service, key, data, "ann")
+    refused = refusal(table, key, data, room, service)
+    return refused if refused is not None else table.change(room, service, key, data, "ann")
+
+
+def refusal(
+    table: ValueTable, key: str, data: bytes | None, room: str, service: str = "s", together: int = UNBOUND
+) -> str | None:
+    change = ValueChange(service, key, data, "ann", None, BOUNDS, together)
+    denial = table.denial(room, change)
+    return None if denial is None else denial.said_of(change)
 
 
 def test_each_change_has_the_next_version_of_its_room_and_service() -> None:
@@ -48,10 +56,10 @@ def test_a_room_has_so_many_bytes_its_users_among_them() -> None:
 def test_a_tenants_rooms_have_so_many_bytes_together() -> None:
     table = ValueTable()
     put(table, "a", b"x" * 500)
-    full = table.refusal("q", "s", "a", b"x" * 500, "ann", BOUNDS, 1000)
+    full = refusal(table, "a", b"x" * 500, "q", together=1000)
     assert full == "the tenant's rooms have no place for more values"
-    assert table.refusal("q", "s", "a", b"x" * 300, "ann", BOUNDS, 1000) is None
-    assert table.refusal("r", "s", "a", b"x" * 400, "ann", BOUNDS, 0) is None  # it becomes less
+    assert refusal(table, "a", b"x" * 300, "q", together=1000) is None
+    assert refusal(table, "a", b"x" * 400, "r", together=0) is None  # it becomes less
 
 
 def test_a_service_that_is_no_more_keeps_nothing() -> None:

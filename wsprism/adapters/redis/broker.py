@@ -11,12 +11,13 @@ from wsprism.adapters.redis.connection import RedisConnection
 from wsprism.adapters.redis.entries import RoomEntries
 from wsprism.adapters.redis.framing import framed
 from wsprism.adapters.redis.protocol import Refused, Unknown, Word
-from wsprism.adapters.redis.room_calls import Purge, Turn
+from wsprism.adapters.redis.room_calls import Change, Purge, Turn
 from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.subscriptions import Hears, RoomSubscription, Subscriptions
 from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls, next_number
 from wsprism.policy.history import HistoryBounds, Position
-from wsprism.ports import Draft, EntryPage, Ordered, RoomListener, Unavailable, Window, WindowItem
+from wsprism.policy.values import RoomValues, Value, ValueChange, ValueDenial
+from wsprism.ports import Draft, EntryPage, Ordered, RoomListener, Unavailable, Values, Window, WindowItem
 
 __all__ = ["BrokerNode", "RedisBroker"]
 
@@ -75,6 +76,41 @@ class RedisBroker(TenantCalls[BrokerNode]):
             size_bytes += len(draft.payload)
             arguments += (draft.id or "", draft.payload)
         self._add(room, Turn(arguments, len(drafts), size_bytes, True, done))
+
+    def change_value(
+        self,
+        room: str,
+        payload: bytes,
+        change: ValueChange,
+        bounds: HistoryBounds | None,
+        done: Callable[[Ordered | ValueDenial | Unavailable], object],
+    ) -> None:
+        arguments: list[Word] = [self._node.incarnation, next_number(), room, self.new_epoch(), self.survives]
+        if bounds is None:
+            arguments += (1, payload)
+        else:
+            arguments += (bounds.max_messages, bounds.max_bytes, int(bounds.ttl_s * 1000))
+            arguments += (self.max_histories, self.max_history_bytes, "", payload)
+        data, expected, of = change.data or b"", change.if_version, change.bounds
+        arguments += (change.service, change.key, change.user, data, "" if expected is None else expected)
+        arguments += (of.max_keys, of.max_bytes, change.max_bytes_together)
+        self._add(room, Change(arguments, len(payload) + len(data), bounds is not None, done))
+
+    def read_values(
+        self, room: str, service: str | None, key: str | None, done: Callable[[Values | Unavailable], object]
+    ) -> None:
+        def answered(answer: Any) -> None:
+            if isinstance(answer, list) and answer[0] == b"OK":
+                done(_values(answer[1:]))
+                return
+            if not isinstance(answer, Unknown):
+                self.strange("values", answer)
+            done(refusal(answer) if isinstance(answer, Refused) else Unavailable.AWAY)
+
+        refused = self.call(script("values"), (room, service or "", key or ""), answered)
+        if refused is not None:
+            why = refusal(refused)
+            self.later(lambda: done(why))
 
     def publish_hot(self, room: str, frames: Sequence[bytes]) -> None:
         if self.connection is not None:
@@ -203,6 +239,23 @@ class RedisBroker(TenantCalls[BrokerNode]):
 def _items(items: Sequence[bytes], now_ms: int) -> list[WindowItem]:
     triples = zip(items[::3], items[1::3], items[2::3], strict=True)
     return [WindowItem(int(offset), max(0, now_ms - int(at)) / 1000, payload) for offset, at, payload in triples]
+
+
+def _values(words: Sequence[bytes]) -> dict[str, RoomValues]:
+    """Keys in the order in which they were set."""
+    found: dict[str, RoomValues] = {}
+    entries: list[tuple[str, str, Value]] = []
+    rest = iter(words)
+    for what in rest:
+        service = next(rest).decode()
+        if what == b"s":
+            found[service] = RoomValues(int(next(rest)))
+        else:
+            key, version, user, data = next(rest), next(rest), next(rest), next(rest)
+            entries.append((service, key.decode(), Value(data, int(version), user.decode())))
+    for service, name, value in sorted(entries, key=lambda one: one[2].version):
+        found.setdefault(service, RoomValues()).add(name, value)
+    return found
 
 
 def _ignored(_: object) -> None:

@@ -1,4 +1,4 @@
-"""What is done to a room in its order: a turn that is published, a purge."""
+"""What is done to a room in its order: a turn that is published, a change of a value, a purge."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 from wsprism.adapters.redis.protocol import Word
 from wsprism.adapters.redis.scripts import Script, script
 from wsprism.policy.history import Position
+from wsprism.policy.values import ValueDenial, Why
 from wsprism.ports import Ordered, Unavailable
 
-__all__ = ["Purge", "Turn"]
+__all__ = ["Change", "Purge", "Turn"]
 
 
 @dataclass(slots=True)
@@ -36,6 +37,32 @@ class Turn:
 
     def deny(self, _: bytes) -> None:
         """Nothing forbids it."""
+
+    def refuse(self, why: Unavailable) -> None:
+        self.done(why)
+
+
+@dataclass(slots=True)
+class Change:
+    """``arguments`` are a turn's of one message, and behind them the change of a value that it tells."""
+
+    arguments: Sequence[Word]
+    size_bytes: int
+    keeps: bool
+    done: Callable[[Ordered | ValueDenial | Unavailable], object]
+
+    @property
+    def script(self) -> Script:
+        return script("change" if self.keeps else "change_only")
+
+    def answer(self, answer: Sequence[Any]) -> None:
+        _, epoch, before, _ = answer
+        first = int(before) + 1
+        self.done(Ordered(epoch.decode(), first, [first]))
+
+    def deny(self, reason: bytes) -> None:
+        why, _, version = reason.decode().partition(" ")
+        self.done(ValueDenial(Why(why), int(version or 0)))
 
     def refuse(self, why: Unavailable) -> None:
         self.done(why)

@@ -25,6 +25,7 @@ from wsprism.realtime.messages.publications import (
     PublishDecided,
     PublishToRoom,
     SampledPublication,
+    ValueWork,
     is_hot,
 )
 from wsprism.realtime.messages.room_questions import (
@@ -105,5 +106,6 @@ __all__ = [
     "SampledPublication",
     "SessionOpened",
     "TransportLost",
+    "ValueWork",
     "is_hot",
 ]

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, final
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wsprism.effects import Effect
-    from wsprism.ports import Unanswered
+    from wsprism.policy.values import ValueChange, ValueDenial
+    from wsprism.ports import Unanswered, Values
     from wsprism.protocol.traces import MessageTrace
     from wsprism.realtime.decision import Decision
     from wsprism.realtime.session import Session
@@ -25,6 +28,7 @@ __all__ = [
     "PublishDecided",
     "PublishToRoom",
     "SampledPublication",
+    "ValueWork",
     "is_hot",
 ]
 
@@ -118,6 +122,32 @@ class SampledPublication:
 
     publication: ExtPublication | HotPublication
     trace: MessageTrace
+
+
+class ValueWork:
+    """To a room over nodes: what a member, ``publication.sender``, does with its values; at its place among what is
+    published there.
+
+    With a ``change`` the publication tells it, once it has happened; without one what ``service`` keeps (of ``key``, or
+    all) is asked for. ``answered`` is told what is neither an acknowledgement nor that Redis is away.
+    """
+
+    __slots__ = ("answered", "change", "key", "publication", "service")
+
+    def __init__(
+        self,
+        publication: ExtPublication,
+        change: ValueChange | None,
+        answered: Callable[[ValueDenial | Values], object],
+        *,
+        service: str = "",
+        key: str | None = None,
+    ) -> None:
+        self.publication = publication
+        self.change = change
+        self.answered = answered
+        self.service = service
+        self.key = key
 
 
 def is_hot(message: object) -> bool:

@@ -1,7 +1,8 @@
 """A room over nodes: the broker gives its publications their order; behind that it is a room like any other.
 
 What members publish goes to the broker and comes back in batches, which go into the line. While the room does not stand
-where the broker's room stands, or does not know who is present, whoever joins waits. ADR 0035, 0041.
+where the broker's room stands, or does not know who is present and what they share, whoever joins waits. ADR 0035,
+0041, 0049.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from wsprism.realtime.messages import (
     PublicationList,
     RoomLeave,
     SampledPublication,
+    ValueWork,
 )
 from wsprism.realtime.room.actor import Room
 from wsprism.realtime.room.counting import asks_registry
@@ -27,6 +29,7 @@ from wsprism.realtime.room.inbox import MAX_WAITING, MAX_WAITING_BYTES
 from wsprism.realtime.room.place import Place, PlaceNews
 from wsprism.realtime.room.roll_call import RollNews
 from wsprism.realtime.room.shared_attendance import SharedAttendance
+from wsprism.realtime.room.shared_values import SharedValues, ValuesNews
 from wsprism.realtime.room.waiting import GiveUp, Held, Waiting
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ __all__ = ["ClusterRoom"]
 
 
 class _ToldAll:
-    """To itself: it knows who is present."""
+    """To itself: it knows who is present, or what their values are."""
 
 
 class ClusterRoom(Room):
@@ -73,6 +76,7 @@ class ClusterRoom(Room):
     ) -> None:
         super().__init__(name, roster, users, inbox, tenant, flusher, history, snapshot)
         self.attendance = self._shared = SharedAttendance(self, broker)
+        self.values = SharedValues(self, broker)
         self._broker = broker
         self._mirror = mirror
         self._outbox = outbox
@@ -98,6 +102,7 @@ class ClusterRoom(Room):
             self._subscription.close()
         self._mirror.drop(self.name)
         self._shared.end()
+        self.values.end()
 
     def receive(self, message: object) -> None:
         kind = message.__class__
@@ -121,6 +126,11 @@ class ClusterRoom(Room):
         elif isinstance(message, PlaceNews):
             self._place.hear_of_read(message)
             self._let_in()
+        elif isinstance(message, ValueWork):
+            self._outbox.add_work(message)
+        elif isinstance(message, ValuesNews):
+            if self.values.hear_of_read(message):
+                self._let_in()
         elif isinstance(message, RollNews):
             self._shared.hear_of_roll(message)
         elif kind is _ToldAll:
@@ -198,12 +208,21 @@ class ClusterRoom(Room):
         """Before everything that waits."""
         self._line.put_first(publication)
 
+    def say_last(self, publication: ExtPublication) -> None:
+        """Behind everything that waits."""
+        self._line.items.append(publication)
+        self.inbox.waiting += 1
+
     # Where the room stands
 
     @property
     def stands(self) -> bool:
-        """Whether it stands where it should, and knows who is present."""
-        return self._place.live and self._shared.known
+        """Whether it stands where it should, and knows who is present and what they share."""
+        return self._place.live and self._shared.known and self.values.known
+
+    def _look_at_rules(self) -> None:
+        super()._look_at_rules()
+        self.values.follow()
 
     def _look_at_history(self) -> None:
         """Whether the room remembers. What became of its history is the broker's to say."""

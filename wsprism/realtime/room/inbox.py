@@ -13,7 +13,7 @@ from wsprism.realtime.messages import ExtPublication, HotPublication, Publicatio
 if TYPE_CHECKING:
     from actors import ActorRef
     from wsprism.protocol.traces import MessageTrace
-    from wsprism.realtime.messages import Publications
+    from wsprism.realtime.messages import Publications, ValueWork
 
 __all__ = ["MAX_WAITING", "MAX_WAITING_BYTES", "Inbox"]
 
@@ -24,13 +24,14 @@ MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
 
 class Inbox:
     """One per room, made just before it; ``ref`` is the room's, ``number`` stands for it from its first
-    member to its last.
+    member to its last. ``over_nodes``: it has its order from the broker.
     """
 
-    __slots__ = ("number", "ref", "waiting", "waiting_bytes")
+    __slots__ = ("number", "over_nodes", "ref", "waiting", "waiting_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, *, over_nodes: bool = False) -> None:
         self.ref: ActorRef
+        self.over_nodes = over_nodes
         self.number = 0
         self.waiting = 0
         self.waiting_bytes = 0
@@ -48,6 +49,14 @@ class Inbox:
             self.waiting += 1
             self.waiting_bytes += size_bytes
         return taken
+
+    def ask(self, work: ValueWork) -> bool:
+        """Put it behind everything published so far, in a room over nodes. False: too much waits."""
+        publications = (work.publication,)
+        if not self.takes(publications) or not self.ref.tell(work):
+            return False
+        self._count(publications)
+        return True
 
     def takes(self, publications: Publications) -> bool:
         """Whether not too much waits for all of them."""

@@ -16,14 +16,15 @@ from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.room.history import id_of
 from wsprism.realtime.room.inbox import size_of
-from wsprism.realtime.room.remote import payload_of_ext
+from wsprism.realtime.room.remote import payload_of_change, payload_of_ext
 from wsprism.realtime.tenant.news import tell_publication
 
 if TYPE_CHECKING:
     from actors import ActorRef
-    from wsprism.ports import Broker
+    from wsprism.policy.values import ValueDenial
+    from wsprism.ports import Broker, Values
     from wsprism.protocol.traces import MessageTrace
-    from wsprism.realtime.messages import ExtPublication
+    from wsprism.realtime.messages import ExtPublication, ValueWork
     from wsprism.realtime.room.inbox import Inbox
     from wsprism.realtime.rules import TenantContext
 
@@ -52,6 +53,7 @@ class Outbox:
         self._inbox = inbox
         self._waiting: deque[_Turn] = deque()
         self._traces: dict[int, MessageTrace] = {}
+        self._works: dict[int, ValueWork] = {}
         self._with_broker: list[ExtPublication] | None = None
         self._handed_at = 0.0
         self.count = 0
@@ -76,6 +78,11 @@ class Outbox:
         self.size_bytes += sum(map(size_of, publications))
         if self._with_broker is not None and self._tenant.now() - self._handed_at > _UNANSWERED_S:
             self.refuse_waiting()
+
+    def add_work(self, work: ValueWork) -> None:
+        """Put what is done with the room's values behind everything that is there; it goes as a turn of its own."""
+        self._works[id(work.publication)] = work
+        self.add_all((work.publication,))
 
     def send(self, room: ActorRef | None = None) -> None:
         """Hand the next turn over, unless one is on its way. What members of ``room`` may say no more is left out."""
@@ -104,10 +111,15 @@ class Outbox:
         size_bytes = 0
         while self._waiting:
             some = self._waiting[0]
+            alone = bool(self._works) and id(some[0]) in self._works
+            if turn and alone:
+                break
             size_bytes += sum(map(size_of, some))
             if turn and (len(turn) + len(some) > _MOST_AT_ONCE or size_bytes > _MOST_BYTES_AT_ONCE):
                 break
             turn.extend(self._waiting.popleft())
+            if alone:
+                break
         if room is not None and any(one.sender is not None and one.sender.muted for one in turn):
             return self._without_the_muted(turn, room)
         return turn
@@ -127,6 +139,10 @@ class Outbox:
         return heard
 
     def _hand_over(self, turn: list[ExtPublication], room: ActorRef | None) -> None:
+        work = self._works.get(id(turn[0])) if self._works else None
+        if work is not None:
+            self._hand_over_work(work, room)
+            return
         bounds = self._tenant.rules.rooms.of(self._room).history
         keeps = bounds is not None
         drafts = [Draft(payload_of_ext(one), id_of(one) if keeps and one.id is not None else None) for one in turn]
@@ -140,12 +156,37 @@ class Outbox:
                 self._refuse(turn)
             else:
                 self._tell(turn, answer, keeps=keeps)
-            self.send(room)
-            if not self.count and self.when_empty is not None:
-                told, self.when_empty = self.when_empty, None
-                told()
+            self._go_on(room)
 
         self._broker.publish(self._room, drafts, bounds, done)
+
+    def _hand_over_work(self, work: ValueWork, room: ActorRef | None) -> None:
+        bounds = self._tenant.rules.rooms.of(self._room).history
+        publication = work.publication
+        turn = self._with_broker = [publication]
+        self._handed_at = self._tenant.now()
+
+        def done(answer: Ordered | ValueDenial | Values | Unavailable) -> None:
+            self._with_broker = None
+            if isinstance(answer, Unavailable):
+                self._refuse(turn)
+            elif isinstance(answer, Ordered):
+                self._tell(turn, answer, keeps=bounds is not None)
+            else:
+                self._gone(publication, "answered")
+                work.answered(answer)
+            self._go_on(room)
+
+        if work.change is None:
+            self._broker.read_values(self._room, work.service, work.key, done)
+        else:
+            self._broker.change_value(self._room, payload_of_change(publication), work.change, bounds, done)
+
+    def _go_on(self, room: ActorRef | None) -> None:
+        self.send(room)
+        if not self.count and self.when_empty is not None:
+            told, self.when_empty = self.when_empty, None
+            told()
 
     def _tell(self, turn: list[ExtPublication], answer: Ordered, *, keeps: bool) -> None:
         backend = self._tenant.backend
@@ -180,6 +221,8 @@ class Outbox:
         self.size_bytes -= size_bytes
         if self._inbox is not None:
             self._inbox.gone(1, size_bytes)
+        if self._works:
+            self._works.pop(id(publication), None)
         trace = self._traces.pop(id(publication), None) if self._traces else None
         if trace is not None:
             trace.mark("room")

@@ -123,6 +123,7 @@ class Place:
     def _take(self, payloads: Sequence[bytes], position: Position) -> bool:
         """Put what comes behind ``position`` into the line. False: not all of it can be heard, and none is."""
         publications: list[ExtPublication] = []
+        changes: list[ExtPublication] | None = None
         size_bytes = 0
         for payload in payloads:
             publication = publication_from(payload)
@@ -131,10 +132,14 @@ class Place:
                 return False
             size_bytes += size_of(publication)
             publications.append(publication)
+            if publication.seq is not None:
+                changes = [publication] if changes is None else [*changes, publication]
         if not self._room.add_ordered(publications, size_bytes):
             self.fall_behind()
             return False
         self._position = Position(position.epoch, position.offset + len(publications))
+        if changes is not None:
+            self._room.values.hear(changes)
         return True
 
     # Reading
@@ -143,6 +148,7 @@ class Place:
         """What comes now is not heard; whoever joins waits for a while."""
         self._standing = standing
         self._question = None
+        self._room.values.lose()
         self._room.wait()
 
     def read(self) -> None:
@@ -180,6 +186,7 @@ class Place:
             if self._room.members.roster or (before is not None and self._room.name in self._room.tenant.tails):
                 self._tell_gap(now)
         self._standing = _Standing.LIVE
+        self._room.values.read()
 
     def _fill(self, window: Window, before: Position, behind: Sequence[bytes]) -> bool:
         """Have the members get what they have missed; False: not all of it can be read."""

@@ -12,7 +12,15 @@ import msgspec
 
 from wsprism.protocol.frames import binary_frame, payload_of
 from wsprism.protocol.hot import HotFault, decode_delivery, renumbered
-from wsprism.protocol.node_words import ExtWord, HotWord, RemoteSender, read_ext, read_hot, write_word
+from wsprism.protocol.node_words import (
+    ExtWord,
+    HotWord,
+    RemoteSender,
+    ValueWord,
+    read_ext,
+    read_hot,
+    write_word,
+)
 from wsprism.realtime.messages import Exclusion, ExtPublication, HotPublication
 
 if TYPE_CHECKING:
@@ -24,6 +32,7 @@ __all__ = [
     "frame_from",
     "frame_to_send",
     "gone_to_send",
+    "payload_of_change",
     "payload_of_ext",
     "publication_from",
 ]
@@ -51,12 +60,21 @@ def payload_of_ext(publication: ExtPublication) -> bytes:
     )
 
 
+def payload_of_change(publication: ExtPublication) -> bytes:
+    """The same for a change of a value that has no version yet: that comes behind it."""
+    return write_word(ValueWord(publication.svc, publication.type, publication.data))[:-1]
+
+
 def publication_from(payload: bytes) -> ExtPublication | None:
-    """As the members of this node get it."""
+    """As the members of this node get it. The ``seq`` of a change of a value is its version."""
     try:
         said = read_ext(payload)
     except msgspec.MsgspecError:
         return None
+    if said.version:
+        return ExtPublication(
+            said.svc, said.type, b'{"version":%d,%b' % (said.version, said.data[1:]), seq=said.version
+        )
     return ExtPublication(said.svc, said.type, said.data, exclude=_exclusion(said.not_user, said.not_sid))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wsprism.policy.values import RoomValues
     from wsprism.realtime.session import Session
 
-__all__ = ["changed_value", "values_frame", "values_message"]
+__all__ = ["changed_value", "values_frame", "values_message", "wanted_value"]
 
 
 def changed_value(svc: str, version: int, key: str, data: bytes | None, user: str) -> ExtPublication:
@@ -23,13 +23,17 @@ def changed_value(svc: str, version: int, key: str, data: bytes | None, user: st
 
     The gateway's own publication: it has happened, also if its sender is put out of the room before it is told.
     """
-    told: dict[str, Any] = {"version": version, "key": key}
-    if data is None:
-        told["deleted"] = True
-    else:
-        told["value"] = msgspec.Raw(data)
-    told["from"] = user
-    return ExtPublication(svc, "changed", JSON.encode(told))
+    return ExtPublication(svc, "changed", JSON.encode({"version": version} | _told(key, data, user)))
+
+
+def wanted_value(svc: str, key: str, data: bytes | None, user: str) -> ExtPublication:
+    """The same for a change that has no version yet: its data begins with the key."""
+    return ExtPublication(svc, "changed", JSON.encode(_told(key, data, user)))
+
+
+def _told(key: str, data: bytes | None, user: str) -> dict[str, Any]:
+    changed = {"deleted": True} if data is None else {"value": msgspec.Raw(data)}
+    return {"key": key, **changed, "from": user}
 
 
 def values_message(

@@ -158,9 +158,9 @@ class TenantRooms:
         actor, tenant = self._tenant, self._tenant.tenant
         roster: Roster = {}
         users: Counter[str] = Counter()
-        inbox = Inbox()
         flusher, snapshot = actor.flusher, RoomSnapshot()
         broker, mirror = tenant.broker_of(name), tenant.mirror
+        inbox = Inbox(over_nodes=broker is not None and mirror is not None)
         make: Callable[[], Room]
         history: RoomHistory | None
         if broker is not None and mirror is not None:
@@ -207,7 +207,8 @@ class TenantRooms:
         if self._tenant.tenant.rules.services.watchers:
             tell_left(self._tenant.tenant, session, room)
         if not entry.sessions:
-            self._tenant.tenant.values.drop(room)
+            if not entry.inbox.over_nodes:
+                self._tenant.tenant.values.drop(room)
             entry.ref.tell_control(CloseRoom())
             self._tenant.news.room_closed(room, entry.number)
             tell_closed(self._tenant.tenant, room)

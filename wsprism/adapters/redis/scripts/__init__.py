@@ -1,6 +1,7 @@
 """The Lua scripts by name, and how one is called: by its hash, and whole where Redis has forgotten it.
 
-``common.lua`` stands before each of them, ``members.lua`` before those that say so. A script's only key is its tenant's
+``common.lua`` stands before each of them, ``members.lua`` before those that say so; a change of a value is a turn with
+``changing.lua`` before it. A script's only key is its tenant's
 prefix, whose hash tag puts everything of a tenant into one slot; the names of all other keys are made of it.
 """
 
@@ -19,6 +20,8 @@ from wsprism.adapters.redis.protocol import Answered, Refused, Word
 __all__ = ["Script", "call", "names", "script"]
 
 _WITH_MEMBERS: Final = "-- with members\n"
+_CHANGES: Final = {"change": "publish", "change_only": "publish_only"}
+"""Those that are turns with something before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,11 @@ def script(name: str) -> Script:
     def text(of: str) -> str:
         return files(__name__).joinpath(f"{of}.lua").read_text("utf-8")
 
-    shebang, rest = text(name).split("\n", 1)
-    members = text("members") if rest.startswith(_WITH_MEMBERS) else ""
-    source = f"{shebang}\n{text('common')}{members}{rest}".encode()
+    shebang, rest = text(_CHANGES.get(name, name)).split("\n", 1)
+    before = text("members") if rest.startswith(_WITH_MEMBERS) else ""
+    if name in _CHANGES:
+        before = text("changing")
+    source = f"{shebang}\n{text('common')}{before}{rest}".encode()
     return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
 
 
@@ -47,7 +52,7 @@ def script(name: str) -> Script:
 def names() -> tuple[str, ...]:
     """Of all of them."""
     found = (one.name.removesuffix(".lua") for one in files(__name__).iterdir() if one.name.endswith(".lua"))
-    return tuple(sorted(set(found) - {"common", "members"}))
+    return tuple(sorted({*found, *_CHANGES} - {"common", "members", "changing"}))
 
 
 def call(

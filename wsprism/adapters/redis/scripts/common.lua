@@ -154,7 +154,7 @@ local function enter(node, room)
   end
 end
 
--- It has none any more. Where nobody has, what the room remembers has a time to live from now on.
+-- It has none any more. Where nobody has, what the room remembers has a time to live from now on, and its values are gone.
 local function exit(node, room, now)
   redis.call('SREM', T .. 'nr:' .. node, room)
   if redis.call('SREM', T .. 'rn:' .. room, node) == 0 then
@@ -163,7 +163,14 @@ local function exit(node, room, now)
   local m, left = T .. 'm:' .. room, listeners(room)
   if left > 0 then
     tell(room, {'N', number(left)})
-  elseif redis.call('ZSCORE', T .. 'hx', room) then
+    return
+  end
+  local bytes_of_values = redis.call('HGET', T .. 'v:' .. room, '')
+  if bytes_of_values then
+    redis.call('UNLINK', T .. 'v:' .. room)
+    redis.call('DECRBY', T .. 'vb', bytes_of_values)
+  end
+  if redis.call('ZSCORE', T .. 'hx', room) then
     redis.call('ZADD', T .. 'hz', now + (redis.call('HGET', m, 'w') or 0), room)
   else
     redis.call('DEL', m)
