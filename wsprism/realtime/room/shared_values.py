@@ -67,8 +67,10 @@ class SharedValues:
 
     def follow(self) -> None:
         """The tenant's services may be others."""
-        if self.known and self._services != frozenset(self._room.tenant.rules.values):
-            self._room.wait()
+        services = frozenset(self._room.tenant.rules.values)
+        if self.known and self._services != services:
+            if services:
+                self._room.wait()
             self.read()
 
     def hear(self, changes: Sequence[ExtPublication]) -> None:

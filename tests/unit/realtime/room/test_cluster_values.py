@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.cluster_model import Cluster
 from tests.cluster_model import MakeCluster as Make
 from tests.realtime_support import Peer
 from wsprism.policy.decisions import Reason
+from wsprism.realtime.messages import RulesChanged
 from wsprism.realtime.room.waiting import JOINS_WAIT_S
 from wsprism.services import StateService
 
@@ -330,3 +332,33 @@ async def test_a_room_of_one_node_has_its_values_there(make: Make) -> None:
     cluster.settle()
     assert heard(bob) == []
     assert cluster.redis.values.keys == 0
+
+
+async def test_a_service_that_comes_with_a_reload_is_known_with_the_rooms_next_turn(make: Make) -> None:
+    cluster = make()
+    ann, bob = await members(cluster)
+    tenant = cluster.worlds[1].tenant
+    before = tenant.rules
+    tenant.apply(replace(before, values={}))
+    tenant.ref.tell_control(RulesChanged())
+    say(ann, "set", key="k", value=1)
+    cluster.settle()
+    assert heard(bob) == [(1, "k", 1)]
+    assert tenant.values.keys == 0
+    cluster.scheduler.advance(JOINS_WAIT_S + 1)
+    carl = await cluster.connect(1, "carl")
+    cluster.brokers[1].lose()
+    cluster.settle()
+    cluster.join(carl, "r")
+    assert heard(carl) == [], "it waits for what has only just been lost"
+    cluster.brokers[1].come_again()
+    cluster.settle()
+    assert heard(carl) == ["joined"]
+    heard(bob)
+    tenant.apply(before)
+    tenant.ref.tell_control(RulesChanged())
+    ann.chat("x", room="r")
+    cluster.settle()
+    assert heard(bob) == ["msg", (1, {"k": 1})]
+    cluster.scheduler.advance(JOINS_WAIT_S + 1)
+    assert heard(await cluster.member(1, "dora", "r")) == ["joined", (1, {"k": 1})]
