@@ -317,7 +317,7 @@ class BrokerContract:
                 await self.hears(ear, "subscribed")
             first = await self.change(one, "k", b"[1]", bounds=bounds, room=room)
             assert isinstance(first, Ordered)
-            assert (first.first, list(first.offsets)) == (1, [1])
+            assert (first.first, list(first.offsets), first.version) == (1, [1], 1)
             assert (await self.ask(two.publish, room, [Draft(b"x")], bounds)).offsets == [2]
             assert (await self.change(two, "k", None, bounds=bounds, room=room, user="bob")).offsets == [3]
             assert (await self.change(two, "l", b'"\xc3\xa9"', bounds=bounds, room=room)).offsets == [4]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -118,7 +118,8 @@ class ModelRedis:
         if denial is not None:
             return denial
         version = self.values.change(name, change.service, change.key, change.data, change.user)
-        return self.publish(name, [Draft(payload + msgspec.msgpack.encode(version))], bounds)
+        ordered = self.publish(name, [Draft(payload + msgspec.msgpack.encode(version))], bounds)
+        return replace(ordered, version=version)
 
     def read_values(self, name: str, service: str | None, key: str | None) -> Values:
         answer: dict[str, RoomValues] = {}

@@ -56,9 +56,9 @@ class Change:
         return script("change" if self.keeps else "change_only")
 
     def answer(self, answer: Sequence[Any]) -> None:
-        _, epoch, before, _ = answer
+        _, epoch, before, given = answer
         first = int(before) + 1
-        self.done(Ordered(epoch.decode(), first, [first]))
+        self.done(Ordered(epoch.decode(), first, [first], int(given.rpartition(b",")[2])))
 
     def deny(self, reason: bytes) -> None:
         why, _, version = reason.decode().partition(" ")

@@ -16,7 +16,7 @@ from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.room.history import id_of
 from wsprism.realtime.room.inbox import size_of
-from wsprism.realtime.room.remote import payload_of_change, payload_of_ext
+from wsprism.realtime.room.remote import payload_of_change, payload_of_ext, with_version
 from wsprism.realtime.tenant.news import tell_publication
 
 if TYPE_CHECKING:
@@ -197,6 +197,8 @@ class Outbox:
             self._gone(publication, "ordered")
             sender, shown = publication.sender, offset if keeps else None
             publication.offset = shown
+            if answer.version:
+                publication.data = with_version(publication.data, answer.version)
             if news is not None and (sender or publication.author) is not None and not again:
                 tell_publication(news, self._room, publication)
             if publication.ack and sender is not None:

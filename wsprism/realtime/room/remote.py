@@ -35,6 +35,7 @@ __all__ = [
     "payload_of_change",
     "payload_of_ext",
     "publication_from",
+    "with_version",
 ]
 
 
@@ -65,6 +66,11 @@ def payload_of_change(publication: ExtPublication) -> bytes:
     return write_word(ValueWord(publication.svc, publication.type, publication.data))[:-1]
 
 
+def with_version(data: bytes, version: int) -> bytes:
+    """The data of a change of a value, once it has its version."""
+    return b'{"version":%d,%b' % (version, data[1:])
+
+
 def publication_from(payload: bytes) -> ExtPublication | None:
     """As the members of this node get it. The ``seq`` of a change of a value is its version."""
     try:
@@ -72,9 +78,7 @@ def publication_from(payload: bytes) -> ExtPublication | None:
     except msgspec.MsgspecError:
         return None
     if said.version:
-        return ExtPublication(
-            said.svc, said.type, b'{"version":%d,%b' % (said.version, said.data[1:]), seq=said.version
-        )
+        return ExtPublication(said.svc, said.type, with_version(said.data, said.version), seq=said.version)
     return ExtPublication(said.svc, said.type, said.data, exclude=_exclusion(said.not_user, said.not_sid))
 
 

@@ -47,7 +47,7 @@ async def test_a_change_that_is_asked_again_has_its_first_answer_and_happened_on
     scripts: Scripts, kept: bool
 ) -> None:
     first = await change(scripts, 5, "k", "1", kept=kept, expected=0)
-    assert (first[0], first[2]) == ("OK", "0")
+    assert (first[0], first[2], first[3]) == ("OK", "0", "1,1" if kept else ",1")
     assert await change(scripts, 5, "k", "1", kept=kept, expected=0) == first
     assert await change(scripts, 6, "k", "2", kept=kept, expected=0) == ["DENIED", "version 1"]
     assert (await change(scripts, 7, "k", "2", kept=kept, expected=1))[2] == "1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.cluster_model import Cluster
@@ -362,3 +363,39 @@ async def test_a_service_that_comes_with_a_reload_is_known_with_the_rooms_next_t
     assert heard(bob) == ["msg", (1, {"k": 1})]
     cluster.scheduler.advance(JOINS_WAIT_S + 1)
     assert heard(await cluster.member(1, "dora", "r")) == ["joined", (1, {"k": 1})]
+
+
+class _Told:
+    """What a node tells its backend."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def tells(self, event: str, room: str | None = None) -> bool:  # noqa: ARG002
+        return event == "publication"
+
+    def tell(self, event: str, about: Any, fields: Any) -> None:  # noqa: ARG002
+        self.told.append(msgspec.json.decode(msgspec.json.encode(fields["message"]["data"])))
+
+
+async def test_the_backend_is_told_of_a_change_once_with_its_version(make: Make) -> None:
+    cluster = make()
+    ann, _ = await members(cluster)
+    backends = [_Told(), _Told()]
+    for world, backend in zip(cluster.worlds, backends, strict=True):
+        world.tenant.backend = backend  # type: ignore[assignment]
+    say(ann, "set", key="k", value=1)
+    say(ann, "set", key="k", value=2, if_version=0)
+    say(ann, "delete", key="k")
+    cluster.settle()
+    assert [one.told for one in backends] == [
+        [
+            {"version": 1, "key": "k", "value": 1, "from": "ann"},
+            {"version": 2, "key": "k", "deleted": True, "from": "ann"},
+        ],
+        [],
+    ]
+    inbox = cluster.worlds[0].tenant.registry.rooms["r"].inbox
+    assert (inbox.waiting, inbox.waiting_bytes) == (0, 0)
+    for world in cluster.worlds:
+        world.tenant.backend = None

@@ -57,6 +57,7 @@ do
     end
     redis.call('HINCRBY', v, '', number(more))
     redis.call('INCRBY', T .. 'vb', number(more))
+    changed = ',' .. number(version)
     local body = ARGV[last_of_turn] .. cmsgpack.pack(version)
     ARGV[last_of_turn] = last_of_turn == 7 and framed({body}) or body
   end

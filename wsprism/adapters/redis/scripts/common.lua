@@ -13,6 +13,9 @@
 --     H incarnation, hot frames: handed on
 local T = KEYS[1]
 
+-- Of a turn that is a change of a value: a comma and its version, which its answer ends with.
+local changed = ''
+
 local function number(value)
   return string.format('%.0f', value)
 end

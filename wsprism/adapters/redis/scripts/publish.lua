@@ -105,6 +105,6 @@ if #bodies > 0 then
   end
   tell(room, fields)
 end
-local given = table.concat(offsets, ',')
+local given = table.concat(offsets, ',') .. changed
 done_now(node, room, batch, at.epoch, number(was_top), given)
 return {'OK', at.epoch, number(was_top), given}

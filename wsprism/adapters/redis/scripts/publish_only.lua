@@ -2,7 +2,7 @@
 -- Give a turn of a room that keeps nothing its offsets, and tell every node that has members. Asked again with the same
 -- number of the same incarnation it gives the first answer, and does nothing.
 --   node, batch, room, epoch to begin with, survives, how many bodies, the bodies as they are told: framed
--- FENCED | OK, epoch, top before, '': the offsets are those behind it
+-- FENCED | OK, epoch, top before, '' (of a change its version): the offsets are those behind it
 local node, batch, room, candidate, survives = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local before, last = done_before(node, room, batch)
@@ -46,5 +46,5 @@ end
 local first = number(was_top + 1)
 local head = struct.pack('>I4c0I4c0I4c0I4c0I4c0', 1, 'T', #epoch, epoch, #node, node, #batch, batch, #first, first)
 redis.call('SPUBLISH', T .. 'c:' .. room, head .. ARGV[7])
-done_now(node, room, batch, epoch, was_top, '')
-return {'OK', epoch, was_top, ''}
+done_now(node, room, batch, epoch, was_top, changed)
+return {'OK', epoch, was_top, changed}
