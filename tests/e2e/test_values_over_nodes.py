@@ -35,7 +35,10 @@ async def bases(start_gateway: StartGateway, redis: RedisServer) -> list[str]:
         await start_with_api(
             start_gateway,
             acme=acme,
-            gateway={"broker": {"url": redis.url}, "node": {"name": f"n{number}", "lease_ms": 3000}},
+            gateway={
+                "broker": {"url": redis.url},
+                "node": {"name": f"n{number}", "lease_ms": 3000, "on_isolation": "keep"},
+            },
         )
         for number in range(2)
     ]
