@@ -1,8 +1,10 @@
 # One environment for everything: make VENV=/elsewhere uses another one.
 VENV ?= .venv
 BIN = $(VENV)/bin
-# Tests at the same time: most wait more than they work. Those marked `alone` measure the machine, and come one by one.
+# Tests at the same time: most wait more than they work, above all those with processes of their own. Those marked
+# `alone` measure the machine, and come one by one.
 JOBS ?= $(shell expr $$(nproc) \* 3 / 2)
+JOBS_OF_PROCESSES ?= $(shell expr $$(nproc) \* 2)
 PYTEST = $(BIN)/python -m pytest
 SIDE_BY_SIDE = $(PYTEST) -n $(JOBS) --dist worksteal -m "not alone"
 
@@ -32,7 +34,7 @@ static: $(BIN)/pytest
 # measures.
 covered: $(BIN)/pytest
 	$(SIDE_BY_SIDE) --cov --cov-report= tests/unit tests/property
-	$(SIDE_BY_SIDE) tests --ignore=tests/unit --ignore=tests/property
+	$(SIDE_BY_SIDE) -n $(JOBS_OF_PROCESSES) tests --ignore=tests/unit --ignore=tests/property
 	$(PYTEST) -m alone
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='actors/*,qos/*,wsprism/protocol/*,wsprism/policy/*' --fail-under=95
