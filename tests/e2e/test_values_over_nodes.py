@@ -37,7 +37,7 @@ async def bases(start_gateway: StartGateway, redis: RedisServer) -> list[str]:
             acme=acme,
             gateway={
                 "broker": {"url": redis.url},
-                "node": {"name": f"n{number}", "lease_ms": 3000, "on_isolation": "keep"},
+                "node": {"name": f"n{number}", "lease_ms": 6000, "on_isolation": "keep"},
             },
         )
         for number in range(2)
