@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,20 @@ async def read_question(reader: asyncio.StreamReader) -> bytes:
 
 def answer_of(body: bytes, extra: bytes = b"") -> bytes:
     return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (extra, len(body), body)
+
+
+@contextmanager
+def silent_address() -> Iterator[tuple[str, int]]:
+    """Where a connection is neither made nor refused: whoever listens there has no place for one more."""
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            one = sockets.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()
 
 
 class Server:
@@ -189,6 +204,22 @@ async def test_half_an_answer_and_then_silence_costs_its_time_and_its_connection
         assert isinstance(got, HttpFailure)
         assert got.kind is Trouble.TIMEOUT
         await asyncio.wait_for(gone.wait(), WAIT_S)
+
+
+async def test_an_address_of_a_host_that_does_not_answer_does_not_keep_the_others_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Server()
+    with silent_address() as silent:
+        async with raw_backend(server.conduct) as url, opened() as posts:
+            port = Address(url).port
+
+            async def both(*_: object) -> list[object]:
+                return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", at) for at in (silent, ("127.0.0.1", port))]
+
+            monkeypatch.setattr(module, "addresses_of", both)
+            got = await ask(posts, f"http://backend.test:{port}/", b"7")
+    assert got == HttpAnswer(200, b"7")
 
 
 async def test_an_unused_connection_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,13 @@ compression. Trouble is a value, never an exception.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, cast
+from typing import Any, Final, cast
 
+from aiohappyeyeballs import start_connection
 from yarl import URL
 
 from actors import Cancellable, Scheduler
@@ -25,6 +27,9 @@ __all__ = ["Address", "Post", "Posts"]
 _SWEEP_S: Final = 0.025
 _IDLE_S: Final = 15.0
 """So long an unused connection is kept; most servers keep theirs longer."""
+
+_NEXT_ADDRESS_S: Final = 0.25
+"""So long one address of a host has for itself before the next one is tried beside it."""
 
 _CLOSE_S: Final = 1.0
 _ATTEMPTS: Final = 2
@@ -189,13 +194,15 @@ class Posts:
     async def _ask_on_new(self, post: Post) -> None:
         address = post.address
         try:
+            found = await addresses_of(address.host, address.port)
+            sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
             _, connection = await asyncio.get_running_loop().create_connection(
                 lambda: _Connection(self, address.origin),
-                address.host,
-                address.port,
+                sock=sock,
                 ssl=_tls_context() if address.tls else None,
+                server_hostname=address.host if address.tls else None,
             )
-        except (OSError, ValueError) as exc:  # ValueError: a host name that cannot be looked up
+        except (OSError, ValueError, RuntimeError) as exc:  # ValueError: a host name that cannot be looked up
             post.connecting = None
             self.end(post, HttpFailure(type(exc).__name__, Trouble.UNREACHABLE))
             return
@@ -292,6 +299,14 @@ class _Connection(asyncio.Protocol):
             self._posts.end(post, HttpAnswer(reader.status, reader.body, reader.retry_after))
         else:
             self._posts.lost(self, post, began=reader is not None and reader.began)
+
+
+async def addresses_of(host: str, port: int) -> list[Any]:
+    """All of them, as ``socket.getaddrinfo`` has them. A host that is one waits for nobody who looks up names."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 @lru_cache(1)
