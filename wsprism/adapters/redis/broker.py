@@ -15,8 +15,9 @@ from wsprism.adapters.redis.room_calls import Change, Purge, Turn
 from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.subscriptions import Hears, RoomSubscription, Subscriptions
 from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls, next_number
+from wsprism.adapters.redis.value_reads import ValueReads
 from wsprism.policy.history import HistoryBounds, Position
-from wsprism.policy.values import RoomValues, Value, ValueChange, ValueDenial
+from wsprism.policy.values import ValueChange, ValueDenial
 from wsprism.ports import Draft, EntryPage, Ordered, RoomListener, Unavailable, Values, Window, WindowItem
 
 __all__ = ["BrokerNode", "RedisBroker"]
@@ -44,6 +45,7 @@ class RedisBroker(TenantCalls[BrokerNode]):
         """Where the stream of what every node is to hear stood when it took that lease."""
         self.subscriptions = Subscriptions(self)
         self.presence = RoomEntries(self)
+        self._reads = ValueReads(self)
         self.max_histories = 10_000
         self.max_history_bytes = 67_108_864
         self._turns = 0
@@ -99,18 +101,7 @@ class RedisBroker(TenantCalls[BrokerNode]):
     def read_values(
         self, room: str, service: str | None, key: str | None, done: Callable[[Values | Unavailable], object]
     ) -> None:
-        def answered(answer: Any) -> None:
-            if isinstance(answer, list) and answer[0] == b"OK":
-                done(_values(answer[1:]))
-                return
-            if not isinstance(answer, Unknown):
-                self.strange("values", answer)
-            done(refusal(answer) if isinstance(answer, Refused) else Unavailable.AWAY)
-
-        refused = self.call(script("values"), (room, service or "", key or ""), answered)
-        if refused is not None:
-            why = refusal(refused)
-            self.later(lambda: done(why))
+        self._reads.read(room, service, key, done)
 
     def publish_hot(self, room: str, frames: Sequence[bytes]) -> None:
         if self.connection is not None:
@@ -239,23 +230,6 @@ class RedisBroker(TenantCalls[BrokerNode]):
 def _items(items: Sequence[bytes], now_ms: int) -> list[WindowItem]:
     triples = zip(items[::3], items[1::3], items[2::3], strict=True)
     return [WindowItem(int(offset), max(0, now_ms - int(at)) / 1000, payload) for offset, at, payload in triples]
-
-
-def _values(words: Sequence[bytes]) -> dict[str, RoomValues]:
-    """Keys in the order in which they were set."""
-    found: dict[str, RoomValues] = {}
-    entries: list[tuple[str, str, Value]] = []
-    rest = iter(words)
-    for what in rest:
-        service = next(rest).decode()
-        if what == b"s":
-            found[service] = RoomValues(int(next(rest)))
-        else:
-            key, version, user, data = next(rest), next(rest), next(rest), next(rest)
-            entries.append((service, key.decode(), Value(data, int(version), user.decode())))
-    for service, name, value in sorted(entries, key=lambda one: one[2].version):
-        found.setdefault(service, RoomValues()).add(name, value)
-    return found
 
 
 def _ignored(_: object) -> None:
