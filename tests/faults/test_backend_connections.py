@@ -222,6 +222,20 @@ async def test_an_address_of_a_host_that_does_not_answer_does_not_keep_the_other
     assert got == HttpAnswer(200, b"7")
 
 
+async def test_a_handshake_that_never_ends_costs_its_question_its_time() -> None:
+    ended = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+        ended.set()
+
+    async with raw_backend(silent) as url, opened() as posts:
+        got = await ask(posts, url.replace("http:", "https:"), timeout_s=0.2)
+        assert isinstance(got, HttpFailure)
+        assert got.kind is Trouble.TIMEOUT
+        await asyncio.wait_for(ended.wait(), WAIT_S)
+
+
 async def test_an_unused_connection_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_IDLE_S", 0.0)
     server = Server()

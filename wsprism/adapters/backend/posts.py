@@ -31,6 +31,9 @@ _IDLE_S: Final = 15.0
 _NEXT_ADDRESS_S: Final = 0.25
 """So long one address of a host has for itself before the next one is tried beside it."""
 
+_LEFT_S: Final = 1.0
+"""So long a handshake of TLS goes on behind the time of its question, which is told in time."""
+
 _CLOSE_S: Final = 1.0
 _ATTEMPTS: Final = 2
 
@@ -139,6 +142,8 @@ class Posts:
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
+        for task in self._tasks:
+            task.cancel()
         for connection in self._connections:
             connection.abort()
         waits = [*self._tasks, *(one.lost for one in self._connections)]
@@ -196,11 +201,15 @@ class Posts:
         try:
             found = await addresses_of(address.host, address.port)
             sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+            post.connecting = None  # from here on it ends by itself: uvloop would close the socket twice
             _, connection = await asyncio.get_running_loop().create_connection(
                 lambda: _Connection(self, address.origin),
                 sock=sock,
                 ssl=_tls_context() if address.tls else None,
                 server_hostname=address.host if address.tls else None,
+                ssl_handshake_timeout=_LEFT_S + max(0.0, post.deadline - self._scheduler.now())
+                if address.tls
+                else None,
             )
         except (OSError, ValueError, RuntimeError) as exc:  # ValueError: a host name that cannot be looked up
             post.connecting = None
