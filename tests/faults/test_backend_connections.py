@@ -8,8 +8,10 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohappyeyeballs import start_connection
 
 from actors import LoopScheduler
 from tests.backends import raw_backend
@@ -234,6 +236,24 @@ async def test_a_handshake_that_never_ends_costs_its_question_its_time() -> None
         assert isinstance(got, HttpFailure)
         assert got.kind is Trouble.TIMEOUT
         await asyncio.wait_for(ended.wait(), WAIT_S)
+
+
+async def test_a_connection_that_is_made_too_late_for_its_question_is_kept_for_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, loop = Server(), asyncio.get_running_loop()
+
+    async def withdrawn_then(found: Any, **others: Any) -> socket.socket:
+        sock = await start_connection(found, **others)
+        loop.call_soon(post.withdraw)
+        return sock
+
+    monkeypatch.setattr(module, "_IDLE_S", 600.0)
+    monkeypatch.setattr(module, "start_connection", withdrawn_then)
+    async with raw_backend(server.conduct) as url, opened() as posts:
+        post = posts.post(Address(url), "", b"{}", WAIT_S, lambda answer: pytest.fail(f"told {answer}"))
+        await asyncio.wait_for(server.gone.wait(), WAIT_S)
+    assert server.connections == 1
 
 
 async def test_an_unused_connection_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,7 +217,7 @@ class Posts:
             return
         post.connecting = None
         if post not in self._under_way:
-            self.is_free(connection)
+            connection.abort()
         elif connection.is_open:
             connection.ask(post)
         else:
