@@ -115,6 +115,23 @@ async def test_more_than_may_be_under_way_is_told_at_once() -> None:
             one.cancel()
 
 
+async def test_who_fails_on_hearing_that_it_was_late_keeps_nobody_else_waiting() -> None:
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    def fails(_: object) -> None:
+        raise RuntimeError("on hearing it")
+
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    async with raw_backend(silent) as url, opened() as posts:
+        posts.post(Address(url), "", b"{}", 0.05, fails)
+        got = await ask(posts, url, timeout_s=0.3)
+    assert isinstance(got, HttpFailure)
+    assert got.kind is Trouble.TIMEOUT
+    assert [str(one["exception"]) for one in told] == ["on hearing it"]
+
+
 @pytest.mark.parametrize(("extra", "behind"), [(b"Connection: close\r\n", b""), (b"", b"HTTP/1.1 200 OK\r\n")])
 async def test_a_connection_that_cannot_be_used_again_is_not(extra: bytes, behind: bytes) -> None:
     server = Server(extra, behind)

@@ -130,6 +130,7 @@ class AnswerReader:
     def _read_headers(self, status: int, lines: list[bytes], *, keeps_alive: bool) -> None:
         length: bytes | None = None
         coding = b""
+        closes = False
         for line in lines:
             found = _header(line)
             if found is None:
@@ -143,13 +144,14 @@ class AnswerReader:
                 coding = coding + b"," + value.lower() if coding else value.lower()
             elif name == b"connection":
                 words = [word.strip() for word in value.lower().split(b",")]
-                keeps_alive = b"close" not in words and (keeps_alive or b"keep-alive" in words)
+                closes = closes or b"close" in words
+                keeps_alive = keeps_alive or b"keep-alive" in words
             elif name == b"content-encoding":
                 if value.lower() not in (b"", b"identity"):
                     raise AnswerFault("the answer is compressed")
             elif name == b"retry-after":
                 self.retry_after = value.decode("latin-1")
-        self.keeps_alive = keeps_alive
+        self.keeps_alive = keeps_alive and not closes
         if status in _BODILESS:
             self._left = 0
         elif coding:

@@ -16,6 +16,7 @@ BODILESS = b"HTTP/1.1 204 No Content\r\nContent-Length: 14\r\n\r\n"
 WITHOUT_REASON = b"HTTP/1.1 400\r\nConnection: keep-alive, close\r\ncontent-length:0\r\n\r\n"
 OLD = b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"
 OLD_KEPT = b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 0\r\n\r\n"
+CLOSED = b"HTTP/1.1 200 OK\r\nConnection: close\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n"
 WHOLE = b'{"effects":[]}'
 
 
@@ -38,6 +39,7 @@ def read(*pieces: bytes, max_bytes: int = 100) -> AnswerReader:
         (WITHOUT_REASON, 400, b"", False),
         (OLD, 200, b"", False),
         (OLD_KEPT, 200, b"", True),
+        (CLOSED, 200, b"", False),
     ],
 )
 def test_an_answer_is_the_same_in_pieces_of_any_size(

@@ -230,15 +230,17 @@ class Posts:
     def _sweep(self) -> None:
         self._sweeping = None
         now = self._scheduler.now()
-        for post in [one for one in self._under_way if one.deadline <= now]:
-            self.end(post, _LATE)
-        for idle in self._idle.values():
-            while idle and idle[0].idle_since + _IDLE_S <= now:
-                idle.pop(0).abort()
-                self._idle_count -= 1
-        self._idle = {origin: idle for origin, idle in self._idle.items() if idle}
-        if self._under_way or self._idle_count:
-            self._sweep_later()
+        try:
+            for post in [one for one in self._under_way if one.deadline <= now]:
+                self.end(post, _LATE)
+            for idle in self._idle.values():
+                while idle and idle[0].idle_since + _IDLE_S <= now:
+                    idle.pop(0).abort()
+                    self._idle_count -= 1
+            self._idle = {origin: idle for origin, idle in self._idle.items() if idle}
+        finally:
+            if self._under_way or self._idle_count:
+                self._sweep_later()
 
 
 class _Connection(asyncio.Protocol):
