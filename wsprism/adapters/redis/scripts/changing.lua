@@ -12,8 +12,7 @@ do
   for i = #ARGV, last_of_turn + 1, -1 do
     ARGV[i] = nil
   end
-  local before, last = done_before(node, room, batch)
-  if not before and not fenced(node) and tonumber(last or '0') <= tonumber(batch) then
+  if not told_at_once(node, room, batch) then
     if redis.call('SISMEMBER', T .. 'rn:' .. room, node) == 0 then
       return {'GONE'}
     end

@@ -142,6 +142,21 @@ local function done_before(node, room, number_of_it)
   return {epoch, top, offsets}, last
 end
 
+-- What a turn is told without being done: the first answer when it is asked again, that its node may write no more, that
+-- a later one was published. Nothing: it is to be done.
+local function told_at_once(node, room, number_of_it)
+  local before, last = done_before(node, room, number_of_it)
+  if before then
+    return {'OK', before[1], before[2], before[3]}
+  end
+  if fenced(node) then
+    return {'FENCED'}
+  end
+  if last and tonumber(last) > tonumber(number_of_it) then
+    return redis.error_reply('STALE a later turn of this room was published')
+  end
+end
+
 local function done_now(node, room, number_of_it, epoch, top, offsets)
   local done = number_of_it .. ' ' .. top .. ' ' .. offsets .. ' ' .. epoch
   redis.call('SET', T .. 'b:' .. node .. ':' .. room, done, 'PX', 3600000)

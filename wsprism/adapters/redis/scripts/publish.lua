@@ -8,15 +8,9 @@ local node, batch, room, candidate, survives = ARGV[1], ARGV[2], ARGV[3], ARGV[4
 local most, most_bytes, ttl = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local BODIES = 11
 
-local before, last = done_before(node, room, batch)
-if before then
-  return {'OK', before[1], before[2], before[3]}
-end
-if fenced(node) then
-  return {'FENCED'}
-end
-if last and tonumber(last) > tonumber(batch) then
-  return redis.error_reply('STALE a later turn of this room was published')
+local told = told_at_once(node, room, batch)
+if told then
+  return told
 end
 
 local heard = listeners(room) > 0

@@ -5,15 +5,9 @@
 -- FENCED | OK, epoch, top before, '' (of a change its version): the offsets are those behind it
 local node, batch, room, candidate, survives = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
-local before, last = done_before(node, room, batch)
-if before then
-  return {'OK', before[1], before[2], before[3]}
-end
-if fenced(node) then
-  return {'FENCED'}
-end
-if last and tonumber(last) > tonumber(batch) then
-  return redis.error_reply('STALE a later turn of this room was published')
+local told = told_at_once(node, room, batch)
+if told then
+  return told
 end
 
 local heard, m, replid = listeners(room) > 0, T .. 'm:' .. room, replication_id()
