@@ -6,7 +6,8 @@ import asyncio
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -128,28 +129,34 @@ async def test_every_metric_of_the_runbook_exists(start_gateway: StartGateway, n
         assert named - exposed.keys() - histograms - OF_GUESTS == set(), page
 
 
+@asynccontextmanager
+async def _prometheus(config: dict[str, Any], directory: Path) -> AsyncIterator[aiohttp.ClientSession]:
+    """One that is so configured, and works in ``directory``."""
+    (directory / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    command = [
+        program("prometheus"),
+        f"--config.file={directory}/prometheus.yaml",
+        f"--storage.tsdb.path={directory}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    async with (
+        running(*command, port=port, output=directory / "prometheus.log"),
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        yield session
+
+
 async def test_prometheus_answers_every_query_of_the_dashboard_and_evaluates_every_alert(
     start_gateway: StartGateway, node: dict[str, object], tmp_path: Path
 ) -> None:
-    prometheus = program("prometheus")
     gateway = await start_gateway(acme=BACKEND, gateway=node)
     await _converse(gateway)
     shutil.copytree(CONFIG / "prometheus", tmp_path, dirs_exist_ok=True)
     config = yaml.safe_load((tmp_path / "prometheus.yaml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{gateway.port}"]}]
-    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    port = free_port()
-    command = [
-        prometheus,
-        f"--config.file={tmp_path}/prometheus.yaml",
-        f"--storage.tsdb.path={tmp_path}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    async with (
-        running(*command, port=port, output=tmp_path / "prometheus.log"),
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
-    ):
+    async with _prometheus(config, tmp_path) as session:
 
         async def ask(query: str) -> list[Any]:
             async with session.get("/api/v1/query", params={"query": query}) as response:
@@ -172,23 +179,12 @@ async def test_prometheus_answers_every_query_of_the_dashboard_and_evaluates_eve
 
 
 async def test_prometheus_has_the_workers_of_a_parent_in_every_panel_about_them(tmp_path: Path) -> None:
-    executable, port = program("prometheus"), free_port()
     async with workers(tmp_path, 2) as gateway:
         config = yaml.safe_load((CONFIG / "prometheus" / "prometheus.nodes.yaml").read_text())
         config["global"] = {"scrape_interval": "1s"}
         config["rule_files"] = []
         config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{gateway.internal_port}"]}]
-        (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
-        command = [
-            executable,
-            f"--config.file={tmp_path}/prometheus.yaml",
-            f"--storage.tsdb.path={tmp_path}/data",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ]
-        async with (
-            running(*command, port=port, output=tmp_path / "prometheus.log"),
-            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
-        ):
+        async with _prometheus(config, tmp_path) as session:
 
             async def ask(query: str) -> list[Any]:
                 async with session.get("/api/v1/query", params={"query": query}) as response:
