@@ -38,6 +38,7 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         self._server.close()
+        self.refuse()
         self.cut()
         for link in list(self._links):
             link.cancel()
@@ -91,6 +92,7 @@ class Proxy:
             pass
         finally:
             self._links.discard(task)
+            writer.transport.abort()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self.to_port)
@@ -100,8 +102,7 @@ class Proxy:
             await asyncio.gather(self._pump(reader, to_writer), self._pump(to_reader, writer, answers=True))
         finally:
             self._writers.remove(pair)
-            for end in pair:
-                end.transport.abort()
+            to_writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False) -> None:
         while chunk := await reader.read(_CHUNK_BYTES):

@@ -367,6 +367,22 @@ async def test_hot_frames_reach_other_nodes_once_a_tick_and_only_the_newest_of_e
     assert ann.heard() == []
 
 
+async def test_who_is_put_out_is_not_heard_and_what_another_node_says_beside_it_is(make: Make) -> None:
+    cluster = make()
+    ann, bob = await cluster.member(0, "ann", "a"), await cluster.member(1, "bob", "a")
+    near = await cluster.member(0, "near", "a")
+    ann.heard(), near.heard()
+    bob.say(encode_hot(2, 1, b"far"))
+    cluster.scheduler.advance(HOT_TICK_S)
+    cluster.settle(but=[cluster.brokers[0]])
+    ann.session.connection.deliver([encode_hot(2, 1, b"mute")])
+    assert cluster.brokers[0].node_hears()
+    ann.session.put_out(cluster.worlds[0].tenant.registry.rooms["a"].ref)
+    cluster.settle()
+    assert near.heard() == [encode_hot(2, 1, b"far")]
+    assert not cluster.worlds[0].failures
+
+
 async def test_a_hot_frame_that_is_sampled_reaches_other_nodes_once(make: Make) -> None:
     cluster = make(sampler=Sampler(chance=lambda: 0.0))
     ann, bob = await cluster.member(0, "ann", "a"), await cluster.member(1, "bob", "a")
