@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import aiohttp
 
 from tests.process import GatewayCommand
 from tests.redis_server import running_redis
+from wsprism.process.workers.invitation import VARIABLE
 
-__all__ = ["KEY", "answer", "children", "until_all_are_up", "workers"]
+__all__ = ["KEY", "answer", "children", "new_child", "until_all_are_up", "workers"]
 
 KEY = "0123456789abcdef"
 
@@ -38,7 +39,7 @@ tenants:
 """
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def workers(
     directory: Path,
     count: int,
@@ -92,3 +93,22 @@ def children(pid: int) -> list[int]:
             if stat.rpartition(")")[2].split()[1] == str(pid):
                 found.append(int(entry))
     return sorted(found)
+
+
+async def new_child(gateway: GatewayCommand, before: list[int]) -> int:
+    """The process that is started beside those, or in place of one of them; long before it serves.
+
+    Its program has begun: until then its parent waits for it, and one that is stopped would stop both.
+    """
+    found: list[int] = []
+    async with asyncio.timeout(60):
+        while not found:
+            await asyncio.sleep(0.001)
+            found = [pid for pid in set(children(gateway.pid)) - set(before) if _is_worker(pid)]
+    return found[0]
+
+
+def _is_worker(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return f"{VARIABLE}=".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    return False

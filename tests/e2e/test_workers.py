@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
-import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -22,33 +22,36 @@ from tests.e2e.test_tail import Tail
 from tests.process import GatewayCommand
 from tests.redis_server import running_redis
 from tests.streams import Stream
-from tests.workers import KEY, answer, children, until_all_are_up, workers
+from tests.workers import KEY, answer, children, new_child, until_all_are_up, workers
 from wsprism.composition.advice import METRICS_OF_ONE
 
 pytestmark = pytest.mark.alone
 
 
-async def seen_workers(gateway: GatewayCommand) -> set[object]:
+def serving(gateway: GatewayCommand) -> set[object]:
+    """The workers that clients came to, as far as the log has been read."""
     return {one["worker"] for one in gateway.messages() if one["message"] == "connection opened"}
 
 
 async def test_clients_of_all_workers_are_in_one_room_and_one_listener_answers_for_all(tmp_path: Path) -> None:
     async with workers(tmp_path, 2) as gateway, contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(Client(gateway.base, ticket=f"dev:u{n}")) for n in range(12)]
-        assert await seen_workers(gateway) == {1, 2}
+        clients: list[Client] = []
+        async with asyncio.timeout(60):
+            while serving(gateway) != {1, 2}:  # which of them has a client, the kernel draws lots for
+                clients.append(await stack.enter_async_context(Client(gateway.base, ticket=f"dev:u{len(clients)}")))
         for client in clients:
             await client.send("room", "join", {}, room="r")
             while (await client.receive())["type"] != "joined":
                 pass
         await clients[0].send("chat", "send", {"msg": "hello"}, room="r", seq=1)
         for client in clients:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while (said := await client.receive())["svc"] != "chat":
                     pass
             assert said["data"]["msg"] == "hello"
-        assert json.loads((await answer(gateway, "/v1/info"))[1])["connections"] == 12
+        assert json.loads((await answer(gateway, "/v1/info"))[1])["connections"] == len(clients)
         points = json.loads((await answer(gateway, "/v1/stats"))[1])["points"]
-        assert points["connections"][-1] in range(13)
+        assert points["connections"][-1] in range(len(clients) + 1)
         text = (await answer(gateway, "/metrics"))[1]
         for number in (1, 2):
             assert f'wsprism_connections{{worker="{number}"' in text
@@ -58,7 +61,7 @@ async def test_clients_of_all_workers_are_in_one_room_and_one_listener_answers_f
         )
         assert status == 202, body
         for client in clients:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while (await client.receive())["type"] != "said":
                     pass
 
@@ -77,7 +80,7 @@ async def test_the_page_and_a_rooms_tail_come_through_the_parent(tmp_path: Path)
             session.ws_connect(url, headers=headers, protocols=["wsprism.tail.v1"]) as other,
         ):
             hearing = [asyncio.create_task(tail.receive()) for tail in (one, other)]
-            async with asyncio.timeout(10):  # the worker without members listens from some moment on
+            async with asyncio.timeout(60):  # the worker without members listens from some moment on
                 while not all(one.done() for one in hearing):
                     await ann.send("chat", "send", {"msg": "hello"}, room="r")
                     await asyncio.wait(hearing, timeout=0.05)
@@ -90,15 +93,17 @@ async def test_the_page_and_a_rooms_tail_come_through_the_parent(tmp_path: Path)
 
 async def test_a_worker_that_dies_is_started_anew_and_nobody_waits_for_it_meanwhile(tmp_path: Path) -> None:
     async with workers(tmp_path, 2) as gateway:
-        victim = children(gateway.pid)[0]
+        before = children(gateway.pid)
+        victim = before[0]
         os.kill(victim, signal.SIGKILL)
-        slowest_s = 0.0
-        for number in range(30):  # the slot of the dead one has a stand-in
-            began = time.monotonic()
-            async with Client(gateway.base, ticket=f"dev:v{number}"):
-                slowest_s = max(slowest_s, time.monotonic() - began)
-        assert slowest_s < 3
         await gateway.logged("a worker has ended, and is started anew")
+        new = await new_child(gateway, before)
+        os.kill(new, signal.SIGSTOP)  # as one that takes long to come up
+        async with asyncio.timeout(60):
+            for number in range(30):  # the slot of the dead one has a stand-in
+                async with Client(gateway.base, ticket=f"dev:v{number}"):
+                    pass
+        os.kill(new, signal.SIGCONT)
         await until_all_are_up(gateway, 2)
         assert victim not in children(gateway.pid)
         text = (await answer(gateway, "/metrics"))[1]
@@ -132,7 +137,7 @@ async def streams_of_workers(gateway: GatewayCommand) -> dict[int, int]:
 
 
 async def until_streams(gateway: GatewayCommand, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while sum((await streams_of_workers(gateway)).values()) != count:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -170,7 +175,7 @@ async def test_a_worker_that_starts_during_a_reload_has_what_the_others_have(tmp
     async with workers(tmp_path, 2) as gateway:
         os.kill(children(gateway.pid)[0], signal.SIGKILL)
         await gateway.logged("a worker has ended, and is started anew")
-        await until(lambda: len(children(gateway.pid)) == 2, 10)  # and it has been given the old one
+        await until(lambda: len(children(gateway.pid)) == 2, 60)  # and it has been given the old one
         text = gateway.path.read_text()
         gateway.path.write_text(text.replace("max_sessions_per_user: 100", "max_sessions_per_user: 50"))
         gateway.signal(signal.SIGHUP)
@@ -180,13 +185,13 @@ async def test_a_worker_that_starts_during_a_reload_has_what_the_others_have(tmp
 
 
 async def test_a_worker_that_dies_in_a_reload_ends_it_for_all_and_the_next_one_succeeds(tmp_path: Path) -> None:
-    async with workers(tmp_path, 2) as gateway:
+    async with service_manager(tmp_path) as (notify, heard), workers(tmp_path, 2, NOTIFY_SOCKET=notify) as gateway:
         victim = children(gateway.pid)[0]
         os.kill(victim, signal.SIGSTOP)  # it will not have looked at the file
         text = gateway.path.read_text()
         gateway.path.write_text(text.replace("max_sessions_per_user: 100", "max_sessions_per_user: 50"))
         gateway.signal(signal.SIGHUP)
-        await asyncio.sleep(0.2)
+        await until(lambda: "RELOADING=1" in heard, 60)
         os.kill(victim, signal.SIGKILL)
         await gateway.logged("configuration rejected, all workers keep the old one")
         await until_all_are_up(gateway, 2)
@@ -218,7 +223,7 @@ async def test_what_a_killed_parent_has_left_goes_with_the_next_start(tmp_path: 
         async with workers(tmp_path, 2, TMPDIR=place) as gateway:
             pids = children(gateway.pid)
             os.kill(gateway.pid, signal.SIGKILL)
-            await until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10)
+            await until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 60)
         left = os.listdir(place)
         assert len(left) == 1
         async with workers(tmp_path, 2, TMPDIR=place) as gateway:
@@ -263,7 +268,7 @@ async def test_workers_whose_parent_was_killed_drain(tmp_path: Path) -> None:
         pids = children(gateway.pid)
         os.kill(gateway.pid, signal.SIGKILL)
         assert (await client.receive())["type"] == "draining"
-        await until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10)
+        await until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 60)
 
 
 async def test_they_share_a_unix_socket(tmp_path: Path) -> None:
@@ -279,9 +284,11 @@ async def test_they_share_a_unix_socket(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-async def test_systemd_hears_of_the_parent_alone(tmp_path: Path) -> None:
+@contextlib.asynccontextmanager
+async def service_manager(directory: Path) -> AsyncIterator[tuple[str, list[str]]]:
+    """Where to notify it, and the first line of each datagram that it was told."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
-        manager.bind(str(tmp_path / "notify"))
+        manager.bind(str(directory / "notify"))
         heard: list[str] = []
 
         async def hear() -> None:
@@ -290,24 +297,32 @@ async def test_systemd_hears_of_the_parent_alone(tmp_path: Path) -> None:
                 heard.append(datagram.decode().split("\n")[0])
 
         hearing = asyncio.create_task(hear())
-        async with workers(tmp_path, 2, NOTIFY_SOCKET=str(tmp_path / "notify")) as gateway:
+        try:
+            yield str(directory / "notify"), heard
+        finally:
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def test_systemd_hears_of_the_parent_alone(tmp_path: Path) -> None:
+    async with service_manager(tmp_path) as (notify, heard):
+        async with workers(tmp_path, 2, NOTIFY_SOCKET=notify) as gateway:
             assert heard[0] == "READY=1"
             gateway.signal(signal.SIGHUP)
-            await until(lambda: "RELOADING=1" in heard and heard[-1] == "READY=1", 10)
+            await until(lambda: "RELOADING=1" in heard and heard[-1] == "READY=1", 60)
             gateway.signal(signal.SIGTERM)
             assert await gateway.wait(60) == 0
         await until(lambda: heard.count("STOPPING=1") == 1)
-        hearing.cancel()
 
 
 async def test_a_worker_that_hangs_is_killed_when_the_service_manager_watches(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        notify = str(tmp_path / "notify")
-        async with workers(tmp_path, 2, NOTIFY_SOCKET=notify, WATCHDOG_USEC="3000000") as gateway:
-            os.kill(children(gateway.pid)[0], signal.SIGSTOP)
-            await gateway.logged("a worker says nothing, and is killed")
-            await until_all_are_up(gateway, 2)
+    async with (
+        service_manager(tmp_path) as (notify, _),
+        workers(tmp_path, 2, NOTIFY_SOCKET=notify, WATCHDOG_USEC="3000000") as gateway,
+    ):
+        os.kill(children(gateway.pid)[0], signal.SIGSTOP)
+        await gateway.logged("a worker says nothing, and is killed")
+        await until_all_are_up(gateway, 2)
 
 
 @pytest.mark.parametrize("workers_wanted", ["2", "0"])
@@ -374,7 +389,7 @@ async def _run(*arguments: str, **environment: str) -> tuple[int, str]:
         stderr=asyncio.subprocess.STDOUT,
         env=os.environ | environment,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         said, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode()
