@@ -1,4 +1,4 @@
-"""What is noted of a sampled message or connection on its way: plain records, turned into spans by an adapter.
+"""What is noted of a sampled message or connection on its way: plain records; `otlp_spans` writes them as spans.
 
 The actors mark where a message has been; nothing here knows a telemetry library or exports anything. Times are
 nanoseconds of a monotonic clock; ``wall_ns`` is the Unix time of ``started_ns``.

@@ -24,8 +24,6 @@ def build_telemetry(
     endpoint = settings.endpoint
     if endpoint is not None:
         headers = {name: secret.get_secret_value() for name, secret in settings.headers.items()}
-        tracing = Tracing(
-            lambda on_taken: span_exporter(endpoint, settings.protocol, headers, failures, on_taken), counters, node
-        )
+        tracing = Tracing(span_exporter(endpoint, settings.protocol, headers, failures), counters, node)
     to = gateway.metrics.otlp_endpoint
     return tracing, metric_exporter(to, failures) if to is not None else None

@@ -60,23 +60,18 @@ class Failures:
         )
 
 
-def span_exporter(
-    endpoint: str, protocol: str, headers: Mapping[str, str], failures: Failures, on_taken: Callable[[int], None]
-) -> SpanExporter:
-    """For traces. ``endpoint``: for ``http`` a base URL, for ``grpc`` a host:port (or a URL: https means TLS).
-
-    ``on_taken`` is told how many spans an export takes off the queue.
-    """
+def span_exporter(endpoint: str, protocol: str, headers: Mapping[str, str], failures: Failures) -> SpanExporter:
+    """For traces. ``endpoint``: for ``http`` a base URL, for ``grpc`` a host:port (or a URL: https means TLS)."""
     inner: SpanExporter
     if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
+        from wsprism.adapters.telemetry.encoded_grpc import GrpcExporter
 
-        inner = Grpc(**_grpc(endpoint, headers))
+        inner = GrpcExporter(**_grpc(endpoint, headers))
     else:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Http
+        from wsprism.adapters.telemetry.encoded_http import HttpExporter
 
-        inner = Http(_url(endpoint, "traces"), headers=dict(headers), timeout=EXPORT_TIMEOUT_S)
-    return _Spans(inner, lambda: failures.note("traces", endpoint), on_taken)
+        inner = HttpExporter(_url(endpoint, "traces"), dict(headers), EXPORT_TIMEOUT_S)
+    return _Spans(inner, lambda: failures.note("traces", endpoint))
 
 
 def metric_exporter(endpoint: str, failures: Failures) -> MetricExporter:
@@ -107,16 +102,17 @@ def _grpc(endpoint: str, headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 class _Spans(SpanExporter):
-    def __init__(self, inner: SpanExporter, on_failure: Callable[[], None], on_taken: Callable[[int], None]) -> None:
+    def __init__(self, inner: SpanExporter, on_failure: Callable[[], None]) -> None:
         self._inner = inner
         self._on_failure = on_failure
-        self._on_taken = on_taken
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self._on_taken(len(spans))
-        result = self._inner.export(spans)
-        if result is not SpanExportResult.SUCCESS:
-            self._on_failure()
+        result = SpanExportResult.FAILURE
+        try:
+            result = self._inner.export(spans)
+        finally:
+            if result is not SpanExportResult.SUCCESS:
+                self._on_failure()
         return result
 
     def shutdown(self) -> None:

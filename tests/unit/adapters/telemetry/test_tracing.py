@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from tests.client import until
 from wsprism.adapters.telemetry import tracing
 from wsprism.adapters.telemetry.otlp import QUIET_S, Failures
 from wsprism.adapters.telemetry.tracing import Tracing
+from wsprism.protocol.otlp_spans import message_spans
 from wsprism.protocol.traces import MessageTrace
 from wsprism.realtime.counters import GatewayCounters
 
@@ -21,63 +23,111 @@ class Slow(SpanExporter):
 
     def __init__(self) -> None:
         self.release = threading.Event()
-        self.names: list[str] = []
+        self.begun = threading.Semaphore(0)
+        self.batches: list[list[str]] = []
+        self.ended = threading.Event()
+
+    @property
+    def names(self) -> list[str]:
+        return [name for batch in self.batches for name in batch]
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.begun.release()
         self.release.wait(60)
-        self.names += [span.name for span in spans]
+        self.batches.append([span.name for span in spans])
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        pass
+        self.ended.set()
 
 
-def message() -> MessageTrace:
-    return MessageTrace(
+class Quick(Slow):
+    def __init__(self) -> None:
+        super().__init__()
+        self.release.set()
+
+
+def message(*stages: str) -> MessageTrace:
+    trace = MessageTrace(
         "t", "f" * 32, None, clock_ns=lambda: 1, wall_ns=1, on_dispatched=lambda _: None, on_done=lambda _: None
     )
+    for stage in stages:
+        trace.mark(stage)
+    return trace
 
 
-def keep(exporter: SpanExporter) -> Callable[[Callable[[int], None]], SpanExporter]:
-    return lambda _: exporter
-
-
-async def test_what_waits_is_bounded_and_what_does_not_fit_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "MOST_TRACES", 10)
-    exporter, counters = Slow(), GatewayCounters()
-    exporter.release.set()
-    traces = Tracing(keep(exporter), counters)
-    for _ in range(25):
-        traces.message_done(message())
-    assert counters.traces_dropped == 15
-    await traces.close()
-    assert exporter.names == ["message"] * 10
-
-
-async def test_a_trace_that_finds_no_room_as_spans_is_dropped_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    exporter, counters = Slow(), GatewayCounters()
-    traces = Tracing(keep(exporter), counters)
+async def test_spans_that_wait_are_bounded_and_a_trace_that_does_not_fit_is_dropped_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(tracing, "MOST_SPANS", 5)
-    long = message()
-    for stage in ("policy", "service"):
-        long.mark(stage)
-    traces.message_done(long)
-    traces.message_done(long)
-    await traces._hand_over()
+    exporter, counters = Quick(), GatewayCounters()
+    traces = Tracing(exporter, counters)
+    for _ in range(3):
+        traces.message_done(message("policy", "service"))
+    traces.message_done(message())
+    assert counters.traces_dropped == 2
+    await traces.close()
+    assert exporter.names == ["policy", "service", "message", "message"]
+    assert exporter.ended.is_set()
+
+
+async def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "MOST_BYTES", 1)
+    exporter, counters = Quick(), GatewayCounters()
+    traces = Tracing(exporter, counters)
+    for _ in range(3):
+        traces.message_done(message())
+    assert counters.traces_dropped == 2
+    await traces.close()
+    assert exporter.names == ["message"]
+
+
+async def test_what_is_being_exported_waits_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "MOST_SPANS", 2)
+    exporter, counters = Slow(), GatewayCounters()
+    traces = Tracing(exporter, counters)
+    for _ in range(3):
+        traces.message_done(message())
     assert counters.traces_dropped == 1
+    await until(lambda: exporter.begun.acquire(blocking=False))
+    for _ in range(3):
+        traces.message_done(message())
+    assert counters.traces_dropped == 2
     exporter.release.set()
     await traces.close()
-    assert sorted(exporter.names) == ["message", "policy", "service"]
+    assert [len(batch) for batch in exporter.batches] == [2, 2]
+
+
+ONE_BYTES = len(message_spans(message("policy")))
+
+
+@pytest.mark.parametrize(("bound", "value"), [("MOST_SPANS_IN_EXPORT", 4), ("MOST_BYTES_IN_EXPORT", ONE_BYTES + 1)])
+async def test_a_batch_leaves_as_soon_as_it_is_large(monkeypatch: pytest.MonkeyPatch, bound: str, value: int) -> None:
+    monkeypatch.setattr(tracing, bound, value)
+    monkeypatch.setattr(tracing, "HAND_OVER_S", 3600)
+    exporter = Quick()
+    traces = Tracing(exporter, GatewayCounters())
+    for _ in range(5):
+        traces.message_done(message("policy"))
+    await until(lambda: len(exporter.batches) == 2)
+    assert [len(batch) for batch in exporter.batches] == [4, 4]
+    await traces.close()
+    assert [len(batch) for batch in exporter.batches] == [4, 4, 2]
 
 
 async def test_an_exporter_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "SHUTDOWN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(tracing, "MOST_SPANS_IN_EXPORT", 1)
     exporter = Slow()
-    traces = Tracing(keep(exporter), GatewayCounters())
+    traces = Tracing(exporter, GatewayCounters())
     traces.message_done(message())
+    traces.message_done(message())
+    await until(lambda: exporter.begun.acquire(blocking=False))
     await traces.close()
     assert not exporter.names
     exporter.release.set()
+    await until(exporter.ended.is_set)
+    assert exporter.names == ["message"]  # what had begun; the rest is given up
 
 
 def test_failures_are_counted_and_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
@@ -94,36 +144,29 @@ def test_failures_are_counted_and_said_once_a_minute(caplog: pytest.LogCaptureFi
 
 
 async def test_a_trace_that_cannot_be_told_is_lost_alone(caplog: pytest.LogCaptureFixture) -> None:
-    exporter, counters = Slow(), GatewayCounters()
-    exporter.release.set()
-    traces = Tracing(keep(exporter), counters)
+    exporter, counters = Quick(), GatewayCounters()
+    traces = Tracing(exporter, counters)
     odd = message()
     odd.parent = object()  # type: ignore[assignment]
-    for trace in (message(), odd, message()):
+    for trace in (message(), odd, odd, message()):
         traces.message_done(trace)
-    await traces._hand_over()
-    assert counters.traces_dropped == 1
-    traces.message_done(message())
+    assert counters.traces_dropped == 2
     await traces.close()
-    assert exporter.names == ["message"] * 3
+    assert exporter.names == ["message"] * 2
     assert "a trace could not be made" in caplog.text
 
 
-async def test_tracing_goes_on_after_no_thread_could_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    exporter, counters = Slow(), GatewayCounters()
-    exporter.release.set()
-    traces = Tracing(keep(exporter), counters)
+async def test_an_exporter_that_raises_is_asked_again() -> None:
+    class Broken(Quick):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            super().export(spans)
+            raise RuntimeError("broken")
 
-    async def none(*_: object) -> int:
-        counters.traces_dropped += 5  # somebody else counts meanwhile
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(tracing, "in_thread", none)
-        traces.message_done(message())
-        await traces._hand_over()
-    assert counters.traces_dropped == 6
+    exporter = Broken()
+    traces = Tracing(exporter, GatewayCounters())
     traces.message_done(message())
-    await traces._hand_over()
+    await until(lambda: len(exporter.batches) == 1)
+    traces.message_done(message())
     await traces.close()
-    assert exporter.names == ["message"]
+    assert exporter.names == ["message"] * 2
+    assert exporter.ended.is_set()
