@@ -9,32 +9,32 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
-from wasmtime import Engine, FuncType, InstancePre, MemoryType, Module, WasmtimeError
+from wasmtime import Engine, InstancePre, Module, WasmtimeError
 
 from wsprism.adapters.wasm.bounds import MAX_MODULE_BYTES, Bounds, GuestFault, ModuleRefused
 from wsprism.adapters.wasm.engine import engine, linker
 from wsprism.adapters.wasm.imports import IMPORTS
 from wsprism.adapters.wasm.instance import Instance
+from wsprism.adapters.wasm.shape import MEMORY, Shape, read_shape
 
 __all__ = ["GuestModule", "Modules", "prove"]
 
 _VERSION_LENGTH: Final = 12
-_LETTERS: Final = {"i32": "i", "i64": "I"}
+_LONGEST_NAME: Final = 100
 
 _EXPORTS: Final = {
-    "wsprism_abi": ("", "i"),
-    "wsprism_alloc": ("i", "i"),
-    "wsprism_handle": ("ii", "I"),
+    "wsprism_abi": ">i",
+    "wsprism_alloc": "i>i",
+    "wsprism_handle": "ii>I",
 }
 _OPTIONAL: Final = {
-    "wsprism_hot": ("ii", "I"),
-    "wsprism_init": ("ii", "i"),
-    "_initialize": ("", ""),
+    "wsprism_hot": "ii>I",
+    "wsprism_init": "ii>i",
+    "_initialize": ">",
 }
-_CANNOT_SAY: Final = "(other types)"
 
 
 class GuestModule:
@@ -45,21 +45,22 @@ class GuestModule:
 
     def __init__(self, content: bytes) -> None:
         if len(content) > MAX_MODULE_BYTES:
-            raise ModuleRefused(f"the module has {len(content)} bytes; {MAX_MODULE_BYTES} are allowed")
+            raise ModuleRefused(f"the module has more than {MAX_MODULE_BYTES} bytes, which is all it may have")
         self.version = hashlib.sha256(content).hexdigest()[:_VERSION_LENGTH]
         self.engine: Engine = engine()
         if content[:4] != b"\0asm":
             raise ModuleRefused("this is no WebAssembly module: it does not begin with \\0asm")
+        shape = read_shape(content)
         try:
             module = Module(self.engine, content)
         except WasmtimeError as error:
             raise ModuleRefused(f"the module cannot be compiled: {_why(str(error))}") from error
-        _check_imports(module)
-        exports = {one.name: one.type for one in module.exports}
-        _check_exports(exports)
-        self.is_hot = "wsprism_hot" in exports
-        self.takes_options = "wsprism_init" in exports
-        self.initializes = "_initialize" in exports
+        if shape is None:
+            raise ModuleRefused("the module cannot be read: it has types or imports of a kind that no module may have")
+        _check(shape)
+        self.is_hot = "wsprism_hot" in shape.exports
+        self.takes_options = "wsprism_init" in shape.exports
+        self.initializes = "_initialize" in shape.exports
         self.linked: InstancePre = linker().instantiate_pre(module)
 
 
@@ -74,7 +75,8 @@ class Modules:
         """The module in ``file``: compiled unless its content is known. Raises ModuleRefused. Belongs into a thread."""
         try:
             stamp = _stamp(file)
-            content = Path(file).read_bytes()[: MAX_MODULE_BYTES + 1]
+            with Path(file).open("rb") as opened:
+                content = opened.read(MAX_MODULE_BYTES + 1)
         except OSError as error:
             raise ModuleRefused(f"the module {file} cannot be read: {error.strerror}") from error
         key = hashlib.sha256(content).digest()
@@ -116,42 +118,30 @@ def _stamp(file: str) -> tuple[int, int, int]:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _check_imports(module: Module) -> None:
-    for one in module.imports:
-        name = one.name or ""
-        allowed = IMPORTS.get((one.module, name))
+def _check(shape: Shape) -> None:
+    for module, name, kind in shape.imports:
+        allowed = IMPORTS.get((module, name))
+        shown = "".join(one if one.isprintable() else "?" for one in f"{module}.{name}"[:_LONGEST_NAME])
         if allowed is None:
-            raise ModuleRefused(f"the module imports {one.module}.{name}, which no module is given")
-        if _signature(one.type) != (allowed.parameters, allowed.results):
-            raise ModuleRefused(f"the module imports {one.module}.{name} with another signature than it has")
-
-
-def _check_exports(exports: dict[str, Any]) -> None:
-    memory = exports.get("memory")
-    if not isinstance(memory, MemoryType):
+            raise ModuleRefused(f"the module imports {shown}, which no module is given")
+        if kind != f"{allowed.parameters}>{allowed.results}":
+            raise ModuleRefused(f"the module imports {shown} with another signature than it has")
+    if shape.exports.get("memory") != MEMORY:
         raise ModuleRefused("the module does not export its memory as `memory`")
-    for name, (parameters, results) in (_EXPORTS | _OPTIONAL).items():
-        kind = exports.get(name)
-        if kind is None:
+    for name, wanted in (_EXPORTS | _OPTIONAL).items():
+        has = shape.exports.get(name)
+        if has is None:
             if name in _EXPORTS:
                 raise ModuleRefused(f"the module does not export `{name}`")
-        elif _signature(kind) != (parameters, results):
-            shown = f"({_shown(parameters)}) -> ({_shown(results)})"
-            raise ModuleRefused(f"the module exports `{name}` as something else than a function {shown}")
+        elif has != wanted:
+            raise ModuleRefused(f"the module exports `{name}` as something else than a function {_shown(wanted)}")
 
 
-def _signature(kind: Any) -> tuple[str, str]:
-    if not isinstance(kind, FuncType):
-        return _CANNOT_SAY, _CANNOT_SAY
-    return _letters(kind.params), _letters(kind.results)
-
-
-def _letters(types: Any) -> str:
-    return "".join(_LETTERS.get(str(one), "?") for one in types)
-
-
-def _shown(letters: str) -> str:
-    return ", ".join("i32" if letter == "i" else "i64" for letter in letters)
+def _shown(signature: str) -> str:
+    parameters, results = (
+        ", ".join("i32" if letter == "i" else "i64" for letter in letters) for letters in signature.split(">")
+    )
+    return f"({parameters}) -> ({results})"
 
 
 def _why(text: str) -> str:
