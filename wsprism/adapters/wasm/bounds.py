@@ -38,6 +38,8 @@ class Cause(StrEnum):
     START = "start"
     """No instance could be made, or it refused to start."""
     FUEL = "fuel"
+    TIME = "time"
+    """It took much longer than its fuel says."""
     TRAP = "trap"
     MEMORY = "memory"
     """It named memory that it does not have."""

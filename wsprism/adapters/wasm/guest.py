@@ -9,13 +9,14 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from wsprism.adapters.wasm.bounds import Cause, GuestFault
 from wsprism.adapters.wasm.instance import Instance
 from wsprism.policy.ratelimit import TokenBucket
 from wsprism.policy.suspension import Suspension
 from wsprism.services.conduct import LONGEST_HOLD_S, Conduct
 
 if TYPE_CHECKING:
-    from wsprism.adapters.wasm.bounds import Bounds, GuestFault
+    from wsprism.adapters.wasm.bounds import Bounds
     from wsprism.adapters.wasm.module import GuestModule
     from wsprism.ports import ServiceHost, ServiceStatus
 
@@ -26,6 +27,11 @@ WITHIN_S: Final = 60.0
 _LINES_PER_S: Final = 10
 _LOOKS_SELDOM: Final = 63
 """At how much memory it has: once in so many calls, and one."""
+_SLOWEST_FUEL_S: Final = 2.5e-9
+"""A unit of fuel, several times what it takes. Some instructions are much dearer than their fuel: those that go into
+the engine, as to grow by nothing or to name a function."""
+_WATCHED_CALLS: Final = 64
+"""To know what the processor has done takes as long as a short call: asked only of who has held the loop lately."""
 _LEVELS: Final = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 
 _log = logging.getLogger("wsprism.services")
@@ -63,6 +69,9 @@ class Guest:
         self._calls = 0
         self._lines = TokenBucket(_LINES_PER_S, _LINES_PER_S, time.monotonic())
         self._left_out = 0
+        self._watched = 0
+        self._began_s = 0.0
+        self._longest_s = LONGEST_HOLD_S + terms.bounds.fuel * _SLOWEST_FUEL_S
 
     @property
     def status(self) -> ServiceStatus:
@@ -88,6 +97,22 @@ class Guest:
             instance = self._instance = Instance(terms.module, terms.bounds, terms.options, self._say)
         return instance
 
+    def begin(self) -> None:
+        """A call begins now."""
+        if self._watched:
+            self._began_s = time.thread_time()
+
+    def end(self) -> None:
+        """It has ended, with an answer. Raises GuestFault: it took much longer than its fuel says."""
+        if not self._watched:
+            return
+        self._watched -= 1
+        took_s = time.thread_time() - self._began_s
+        if took_s > self._longest_s:
+            self._watched = _WATCHED_CALLS
+            words = f"it has computed for {took_s * 1000:.1f} ms; {self._longest_s * 1000:.1f} are allowed for its fuel"
+            raise GuestFault(Cause.TIME, words)
+
     def worked(self, pass_: int, instance: Instance, effects: int, took_s: float) -> None:
         """A call gave so many effects."""
         if not self._calls & _LOOKS_SELDOM:
@@ -95,6 +120,7 @@ class Guest:
         self._calls += 1
         self.conduct.worked(pass_, effects, took_s, instance.fuel_used())
         if took_s > LONGEST_HOLD_S:
+            self._watched = _WATCHED_CALLS
             self.conduct.held(took_s, "wsprism_handle" if self.conduct.lane == "ext" else "wsprism_hot")
 
     def failed(self, pass_: int, fault: GuestFault) -> None:

@@ -91,7 +91,10 @@ class WasmExtService(_Hosted):
         began = perf_counter()
         try:
             instance = guest.instance()
-            effects = effects_of(instance.handle(message), self.terms.bounds, host.framing, host.max_bytes)
+            guest.begin()
+            answer = instance.handle(message)
+            guest.end()
+            effects = effects_of(answer, self.terms.bounds, host.framing, host.max_bytes)
         except GuestFault as fault:
             guest.failed(pass_, fault)
             return FAULT
@@ -122,7 +125,10 @@ class WasmHotService(_Hosted):
         began = perf_counter()
         try:
             instance = guest.instance()
-            verdict = _verdict(instance.judge(frame.raw), host)
+            guest.begin()
+            gave = instance.judge(frame.raw)
+            guest.end()
+            verdict = _verdict(gave, host)
         except GuestFault as fault:
             guest.failed(pass_, fault)
             return HotVerdict.FAILED

@@ -176,6 +176,39 @@ async def test_faults_that_come_seldom_suspend_nothing() -> None:
         world.scheduler.advance(7)
 
 
+def looping(body: str, turns: int) -> str:
+    return f"""(local $left i32) (local.set $left (i32.const {turns}))
+      (loop {body} (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))"""
+
+
+NAMES_A_FUNCTION = {"more": "(func $g) (elem declare func $g)"}
+FUEL = Bounds(fuel=10_000_000)
+
+
+@pytest.mark.parametrize("lane", ["ext", "hot"])
+async def test_who_computes_for_much_longer_than_its_fuel_says_is_at_fault(lane: str) -> None:
+    """To name a function is one instruction, and takes as long as a hundred."""
+    body = looping("(drop (ref.func $g))", 1_600_000)
+    handle = {"handle": f"{body} i64.const 0"} if lane == "ext" else {"hot": f"{body} i64.const -1"}
+    world = world_with(guest(**handle, **NAMES_A_FUNCTION), lane=lane, bounds=FUEL)
+    name = "rules" if lane == "ext" else "3"
+    ann = await member(world)
+    for _ in range(3):
+        ask(ann) if lane == "ext" else ann.say(FRAME)
+    counts = counts_of(world, lane, name)
+    assert (counts.calls, counts.slow, dict(counts.faults)) == (3, 1, {"time": 2}), (
+        "the first one it is only watched for"
+    )
+
+
+async def test_who_takes_as_long_as_its_fuel_says_may() -> None:
+    world = world_with(guest(looping("", 2_200_000) + "i64.const 0"), bounds=Bounds(fuel=20_000_000))
+    ann = await member(world)
+    for _ in range(3):
+        assert ask(ann) == []
+    assert counts_of(world).fuel > 3 * 10_000_000
+
+
 async def test_others_go_on_while_one_loops_for_ever() -> None:
     world = world_with(guest("(loop (br 0)) i64.const 0"))
     ann, bob = await member(world, "ann"), await member(world, "bob")
