@@ -36,8 +36,12 @@ class Client:
 
     async def __aenter__(self) -> Self:
         await self.open()
-        self.authed = await self.receive()
-        assert self.authed["type"] == "authed", self.authed
+        try:
+            self.authed = await self.receive()
+            assert self.authed["type"] == "authed", self.authed
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
@@ -53,8 +57,10 @@ class Client:
             raise
 
     async def close(self) -> None:
-        await self.ws.close()
-        await self._session.close()
+        try:
+            await self.ws.close()
+        finally:
+            await self._session.close()
 
     async def send(self, svc: str, type: str, data: Any = None, **fields: Any) -> None:
         """Send one ext message."""

@@ -102,6 +102,5 @@ async def _accepts(port: int) -> bool:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return False
-    writer.close()
-    await writer.wait_closed()
+    writer.transport.abort()
     return True

@@ -81,9 +81,12 @@ class Page:
     async def gone(self, role: str, name: str | None = None) -> None:
         """Wait until there is none."""
         until_s = time.monotonic() + WAIT_S
-        while await self.all(role, name):
-            assert time.monotonic() < until_s, f"still a {role} {name!r}"
+        while time.monotonic() < until_s:
+            with contextlib.suppress(DevToolsError):
+                if not await self.all(role, name):
+                    return
             await asyncio.sleep(0.05)
+        raise AssertionError(f"still a {role} {name!r}\n{await self.text()}")
 
     async def row(self, text: str, within: Node | None = None) -> Node:
         """The row of a table that shows ``text`` as one of its words."""
@@ -100,11 +103,12 @@ class Page:
 
     async def click(self, role: str, name: str | None = None, within: Node | None = None, at: int = 0) -> None:
         """With the mouse, in the middle of it; it may be drawn anew meanwhile."""
-        for _ in range(5):
+        until_s = time.monotonic() + WAIT_S
+        while time.monotonic() < until_s:
             try:
                 return await self.click_on(await self.find(role, name, within, at))
             except DevToolsError:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.05)
         raise AssertionError(f"{role} {name!r} does not keep still")
 
     async def click_in_row(self, name: str, text: str) -> None:
@@ -167,8 +171,12 @@ class Page:
         await self.tab.until(f"document.body.innerText.includes({text!r})")
 
     async def alert(self) -> str:
-        """What an alert says, once there is one."""
-        return await self.text_of(await self.find("alert"))
+        """What an alert says, once there is one; it may be drawn anew meanwhile."""
+        until_s = time.monotonic() + WAIT_S
+        while time.monotonic() < until_s:
+            with contextlib.suppress(DevToolsError):
+                return await self.text_of(await self.find("alert"))
+        raise AssertionError("no alert keeps still")
 
     async def focused(self) -> str:
         """The name of what has the focus."""

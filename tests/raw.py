@@ -47,7 +47,11 @@ class RawClient:
     async def connect(cls, port: int, ticket: str = "dev", behind: bytes = b"") -> Self:
         """``behind`` is sent in one piece with the handshake."""
         client = await cls.upgrade(port, ticket=ticket, behind=behind)
-        assert b'"authed"' in (await client.frame())[1]
+        try:
+            assert b'"authed"' in (await client.frame())[1]
+        except BaseException:
+            client.abort()
+            raise
         return client
 
     @classmethod
@@ -57,10 +61,15 @@ class RawClient:
         """Upgraded, with nothing read yet. ``deflate`` offers compression."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         more = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if deflate else ""
-        writer.write(handshake(ticket, path=path, more=more).encode() + behind)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT_S)
-        assert head.startswith(b"HTTP/1.1 101 "), head
-        return cls(reader, writer)
+        client = cls(reader, writer)
+        client.send(handshake(ticket, path=path, more=more).encode() + behind)
+        try:
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT_S)
+            assert head.startswith(b"HTTP/1.1 101 "), head
+        except BaseException:
+            client.abort()
+            raise
+        return client
 
     async def frame(self, timeout_s: float = TIMEOUT_S) -> tuple[int, bytes]:
         """The next server frame: opcode and payload; pings are passed over."""

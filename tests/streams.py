@@ -53,8 +53,10 @@ class Stream:
         await self.close()
 
     async def close(self) -> None:
-        await self.ws.close()
-        await self._session.close()
+        try:
+            await self.ws.close()
+        finally:
+            await self._session.close()
 
     def drop(self) -> None:
         """Go without a word."""

@@ -43,16 +43,21 @@ async def test_a_ping_is_asked_verified_printed_and_answered(tmp_path: Path) -> 
         stdout=asyncio.subprocess.PIPE,
     )
     assert listener.stdout is not None
-    async with asyncio.timeout(60):
-        assert b"listening on" in await listener.stdout.readline()
-        async with aiohttp.ClientSession() as http:
-            stranger = await http.post(f"http://127.0.0.1:{port}/x", data=b"{}")
-            assert stranger.status == 401
-        code, out, err = await run("test", "--config", str(config))
-        assert (code, err) == (0, "")
-        assert ": 200 in " in out
-        printed = (await listener.stdout.read()).decode().splitlines()
-        assert await listener.wait() == 0
+    try:
+        async with asyncio.timeout(60):
+            assert b"listening on" in await listener.stdout.readline()
+            url = f"http://127.0.0.1:{port}/x"
+            async with aiohttp.ClientSession() as http, http.post(url, data=b"{}") as stranger:
+                assert stranger.status == 401
+            code, out, err = await run("test", "--config", str(config))
+            assert (code, err) == (0, "")
+            assert ": 200 in " in out
+            printed = (await listener.stdout.read()).decode().splitlines()
+            assert await listener.wait() == 0
+    finally:
+        if listener.returncode is None:
+            listener.kill()
+            await listener.wait()
     assert printed[0].startswith("refused: ")
     assert json.loads(printed[1])["kind"] == "ping"
 

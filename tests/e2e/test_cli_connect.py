@@ -22,8 +22,12 @@ CONNECT = (sys.executable, "-m", "wsprism", "connect")
 
 
 async def script(lines: str, *arguments: str) -> tuple[int | None, list[dict[str, Any]], str]:
-    """The exit code, the records printed, and what was complained about."""
-    process = await asyncio.create_subprocess_exec(*CONNECT, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    """The exit code, the records printed, and what was complained about.
+
+    Whatever the machine does, answers come within what it waits for them unless ``arguments`` say otherwise.
+    """
+    command = (*CONNECT, "--wait-ms", "2000", *arguments)
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
     async with asyncio.timeout(60):
         out, errors = await process.communicate(lines.encode())
     return process.returncode, [json.loads(line) for line in out.splitlines()], errors.decode()
@@ -75,7 +79,7 @@ async def test_a_line_that_means_nothing_is_told_and_the_rest_is_done(start_gate
 
 async def test_wait_holds_a_script_back_and_quit_ends_it(start_gateway: StartGateway) -> None:
     gateway = await start_gateway()
-    lines = "/join r\n/wait 50\n/leave r\n/wait 50\n/quit\n/never read\n"
+    lines = "/join r\n/wait 1000\n/leave r\n/wait 1000\n/quit\n/never read\n"
     code, records, errors = await script(lines, gateway.base, "--tenant", "acme", "--ticket", "dev")
     assert (code, names(records), errors) == (0, ["authed", "joined", "left"], "")
 

@@ -67,7 +67,7 @@ async def test_metrics_are_exported_with_their_histograms(start_gateway: StartGa
     async with RECEIVERS[protocol]() as received:
         gateway = await start_gateway(gateway={"metrics": {"otlp_endpoint": received.endpoint, "interval_s": 1}})
         async with Client(gateway.base):
-            await until(lambda: bool(received.metrics))
+            await until(lambda: "wsprism_handshake_duration" in received.metrics_by_name())  # not so in an earlier one
             exported = received.metrics_by_name()
             (sessions,) = exported["wsprism_sessions"].gauge.data_points
             assert (sessions.as_int, attributes(sessions)) == (1, {"tenant": "acme"})

@@ -56,11 +56,11 @@ async def test_a_draining_gateway_takes_nobody_new(start_gateway: StartGateway) 
 
 
 async def test_too_many_handshakes_are_told_when_to_come_back(start_gateway: StartGateway) -> None:
-    limit = {"enabled": True, "per_ip_rps": 0.5, "per_ip_burst": 2}
+    limit = {"enabled": True, "per_ip_rps": 0.1, "per_ip_burst": 2}
     gateway = await start_gateway(gateway={"handshake_limit": limit})
     statuses = [await handshake(gateway, "/v1/ws?tenant=acme&ticket=wrong") for _ in range(3)]
     assert [status for status, _, _ in statuses] == [401, 401, 429]
-    assert 1 <= int(statuses[2][2]["Retry-After"]) <= 2
+    assert 1 <= int(statuses[2][2]["Retry-After"]) <= 10
 
 
 async def test_a_full_tenant_answers_503_until_a_session_ends(start_gateway: StartGateway) -> None:

@@ -21,7 +21,7 @@ gateway: {listen: "127.0.0.1:%d", drain_grace_ms: 0}
 logging: {format: %s}
 tenants: [{id: acme, auth: {kind: dev}}]
 """
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 
 
 async def serve_through_the_shell(directory: Path, redirection: str, format: str = "json") -> tuple[int, bytes, bytes]:

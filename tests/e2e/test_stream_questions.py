@@ -46,7 +46,7 @@ async def test_a_message_is_asked_and_its_effects_are_carried_out(start_gateway:
         assert next(one for one in heard if one["type"] == "move")["data"] == {"ok": True}
 
 
-async def test_no_answer_in_time_and_one_that_cannot_be_used(start_gateway: StartGateway) -> None:
+async def test_no_answer_in_time_is_told_and_the_late_one_is_counted(start_gateway: StartGateway) -> None:
     gateway, internal = await start(start_gateway, timeout_ms=100)
     async with Stream(internal) as stream, Client(gateway.base) as client:
         await client.send("game", "x", seq=1)
@@ -54,6 +54,12 @@ async def test_no_answer_in_time_and_one_that_cannot_be_used(start_gateway: Star
         assert (await client.expect_error("TIMEOUT"))["seq"] == 1
         await stream.say({"id": late["id"], "effects": [{"reply": "late"}]})
         await until(lambda: counters(gateway).unknown == 1)
+        await client.expect_silence()
+
+
+async def test_an_answer_that_cannot_be_used_is_told(start_gateway: StartGateway) -> None:
+    gateway, internal = await start(start_gateway)
+    async with Stream(internal) as stream, Client(gateway.base) as client:
         await client.send("game", "x", seq=2)
         question = await stream.question("message")
         await stream.say({"id": question["id"], "effects": [], "surprise": 1})

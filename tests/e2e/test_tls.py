@@ -173,7 +173,7 @@ async def test_an_older_version_than_configured_is_not_spoken(start_gateway: Sta
 
 async def test_half_open_tls_sockets_are_timed_out_and_counted(start_gateway: StartGateway, tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
-    limits = {"handshake_timeout_ms": 1000, "max_half_open": 2}
+    limits = {"handshake_timeout_ms": 2000, "max_half_open": 2}
     gateway = await start_gateway(gateway=settings(certificate) | {"limits": limits})
     sockets = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(3)]
     refused = gateway.process.counters.handshakes_refused

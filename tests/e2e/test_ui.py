@@ -147,8 +147,11 @@ async def test_sessions_are_found_ended_and_kept_out(tmp_path: Path) -> None:
             await page.confirm()
             assert (await web.expect_close())[0] == 4502
             await page.shows("There are no sessions.")
-            async with Client(base, ticket="dev:carl"), aiohttp.ClientSession() as http:
-                refused = await http.get(f"{base}/v1/ws?tenant=acme&ticket=dev:ann")
+            async with (
+                Client(base, ticket="dev:carl"),
+                aiohttp.ClientSession() as http,
+                http.get(f"{base}/v1/ws?tenant=acme&ticket=dev:ann") as refused,
+            ):
                 assert refused.status in (400, 401, 426)
 
 

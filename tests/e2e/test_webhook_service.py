@@ -151,7 +151,7 @@ async def test_no_usable_answer_is_told_with_its_code(
         return web.Response(status=answer or 200)
 
     async with backend() as there:
-        gateway = await start(start_gateway, there, timeout_ms=100)
+        gateway = await start(start_gateway, there, timeout_ms=100 if answer is None else 30_000)
         there.answer = conduct
         async with Client(gateway.base) as client:
             await client.send("game", "x", seq=1)

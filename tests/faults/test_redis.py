@@ -189,14 +189,15 @@ async def test_a_failover_by_sentinel_is_a_new_epoch_unless_it_survives(survives
 async def _knows_replica(sentinel: RedisServer) -> None:
     """Until the sentinel has seen the replica, it cannot fail over to it."""
     reader, writer = await asyncio.open_unix_connection(sentinel.path)
-    async with asyncio.timeout(60):
-        while True:
-            writer.write(b"SENTINEL REPLICAS mine\r\n")
-            if b"master-link-status" in await reader.read(65536):
-                break
-            await asyncio.sleep(0.1)
-    writer.close()
-    await writer.wait_closed()
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                writer.write(b"SENTINEL REPLICAS mine\r\n")
+                if b"master-link-status" in await reader.read(65536):
+                    return
+                await asyncio.sleep(0.1)
+    finally:
+        writer.transport.abort()
 
 
 @pytest.mark.alone

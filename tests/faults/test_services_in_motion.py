@@ -184,13 +184,19 @@ async def test_ticks_that_are_always_late_neither_pile_up_nor_keep_the_others_fr
     assert tenant is not None
     counters = tenant.counters.services["ext", "game"]
     async with Client(gateway.base) as client:
-        for room in "abcde":
-            await client.join(room)
         reached = 0
+
+        async def until_told(answer: str) -> None:
+            nonlocal reached
+            while (heard := (await client.receive())["type"]) != answer:
+                reached += heard == "twentieth"
+
+        for room in "abcde":
+            await client.send("room", "join", room=room)
+            await until_told("joined")
         for _ in range(10):
             await client.send("sys", "ping")
-            while (heard := (await client.receive())["type"]) != "pong":
-                reached += heard == "twentieth"
+            await until_told("pong")
         await answers(client, 5 - reached, "twentieth")
         began, before = time.perf_counter(), counters.calls
         await asyncio.sleep(0.3)

@@ -62,7 +62,7 @@ async def test_a_reader_that_makes_no_progress_is_closed_even_below_its_bounds(s
 
 async def test_a_reader_of_hot_frames_that_pauses_sees_the_newest_when_it_resumes(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(
-        gateway={"writer_send_timeout_ms": 10_000}, acme={"qos": {"hot_max_frames": 16, "conflate": "sender"}}
+        gateway={"writer_send_timeout_ms": PATIENT_MS}, acme={"qos": {"hot_max_frames": 16, "conflate": "sender"}}
     )
     tenant = next(iter(gateway.process.tenants()))
     slow = await slow_client(gateway.process.address.port)

@@ -173,7 +173,7 @@ async def test_a_slow_network_is_no_dead_one(sdk: Sdk, proxy: Proxy) -> None:
     for number in range(3):
         await room.call("publish", "send", {"msg": str(number)})
         assert (await room.event("message"))["data"]["msg"] == str(number)
-    assert await client.get("round_trip_s") >= 0.3
+    assert await client.get("round_trip_s") >= 0.3 - TIMER_S
     assert proxy.accepted == 1
 
 
@@ -325,8 +325,8 @@ async def test_retry_after_ms_is_obeyed(sdk: Sdk, fake: FakeGateway) -> None:
     client = await sdk.client(fake.url)
     connecting = client.calling("connect")
     peer = await fake.client()
-    await peer.say("sys", "error", data={"code": "RESOURCE_EXHAUSTED", "msg": "full", "retry_after_ms": 500})
     said_at = time.monotonic()
+    await peer.say("sys", "error", data={"code": "RESOURCE_EXHAUSTED", "msg": "full", "retry_after_ms": 500})
     await peer.close(4004)
     await fake.authed()
     await connecting
