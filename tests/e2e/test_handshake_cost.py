@@ -9,6 +9,7 @@ from statistics import median
 import pytest
 
 from tests.process import GatewayCommand
+from tests.scheduled import Scheduled
 
 pytestmark = pytest.mark.alone
 
@@ -31,21 +32,16 @@ def request(query: str, origin: str | None = "https://game.example") -> bytes:
     ).encode()
 
 
-def cpu_ns(pid: int) -> int:
-    """Time on a CPU, of the process's only busy thread."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
-
-
-async def cost_ns(gateway: GatewayCommand, data: bytes, status: bytes) -> int:
+async def cost_s(gateway: GatewayCommand, data: bytes, status: bytes) -> float:
     """CPU of a batch of handshakes, each from its connect to its end."""
-    before = cpu_ns(gateway.pid)
+    before = Scheduled.of(gateway.pid)
     for _ in range(HANDSHAKES):
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(data)
         assert (await reader.readline()).startswith(b"HTTP/1.1 " + status)
         writer.transport.abort()
     await asyncio.sleep(0.05)
-    return cpu_ns(gateway.pid) - before
+    return Scheduled.of(gateway.pid).since(before).ran_s
 
 
 ACCEPTED = (request("tenant=acme&ticket=good"), b"101")
@@ -64,16 +60,16 @@ async def test_every_refusal_is_cheaper_than_a_connection(tmp_path: Path) -> Non
         GatewayCommand(CONFIG.replace("LIMIT", ""), tmp_path) as gateway,
         GatewayCommand(CONFIG.replace("LIMIT", LIMIT), tmp_path / "limited") as limited,
     ):
-        await cost_ns(gateway, *ACCEPTED)
+        await cost_s(gateway, *ACCEPTED)
         reader, writer = await asyncio.open_connection("127.0.0.1", limited.port)
         writer.write(ACCEPTED[0])
         await reader.readline()
         costs: dict[str, list[float]] = {name: [] for name in (*REFUSED, "limiter")}
         for _ in range(ROUNDS):
-            accepted = await cost_ns(gateway, *ACCEPTED)
+            accepted = await cost_s(gateway, *ACCEPTED)
             for name, (data, status) in REFUSED.items():
-                costs[name].append(await cost_ns(gateway, data, status) / accepted)
-            costs["limiter"].append(await cost_ns(limited, ACCEPTED[0], b"429") / accepted)
+                costs[name].append(await cost_s(gateway, data, status) / accepted)
+            costs["limiter"].append(await cost_s(limited, ACCEPTED[0], b"429") / accepted)
         writer.transport.abort()
     ratios = {name: round(median(ratio), 2) for name, ratio in costs.items()}
     print("refused to accepted:", ratios)

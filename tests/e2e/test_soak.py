@@ -114,7 +114,7 @@ async def test_both_lanes_under_load_lose_nothing_and_end_cleanly(tmp_path: Path
             if round_number % ROUNDS_PER_S == 0:
                 sizes_kib.append(rss_kib(gateway.pid))
         expected = 2 * SECONDS * ROUNDS_PER_S
-        await until(lambda: all((peer.chats, peer.hots) == (expected, expected) for peer in peers), 20)
+        await until(lambda: all((peer.chats, peer.hots) == (expected, expected) for peer in peers), 60)
         figures = await metrics(gateway.base)
         check_account(figures)
         assert figures['wsprism_queue_sent_total{class="hot",tenant="acme"}'] == expected * len(peers)

@@ -228,8 +228,8 @@ async def test_whatever_happens_the_log_has_once_what_was_acknowledged_and_nobod
             for _, proxy in nodes:
                 proxy.flow()
                 proxy.keep_answers(False)
-            await asyncio.wait_for(asyncio.gather(*(done for _, done in said.values()), *purges), 30)
-            await until(lambda: all(ear.live for ear in ears) and not any(one.away for one, _ in nodes), within_s=30)
+            await asyncio.wait_for(asyncio.gather(*(done for _, done in said.values()), *purges), 60)
+            await until(lambda: all(ear.live for ear in ears) and not any(one.away for one, _ in nodes), within_s=60)
             windows = {room: await read(nodes[2][0].broker("acme"), room) for room in rooms}
             kept = {
                 (room, window.epoch, item.offset): item.payload

@@ -16,6 +16,7 @@ from tests.raw import RawClient, client_frame
 
 pytestmark = pytest.mark.alone
 
+TRIES = 5
 JOIN = client_frame(b'{"v":1,"svc":"room","type":"join","room":"r"}')
 
 
@@ -75,7 +76,7 @@ async def test_the_account_is_exact_after_chaos(start_gateway: StartGateway) -> 
 
 async def test_neither_lane_starves_on_a_throttled_socket(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(
-        gateway={"writer_send_timeout_ms": 20_000},
+        gateway={"writer_send_timeout_ms": 60_000},
         acme={"qos": {"reliable_max_bytes": 50_000_000, "hot_max_frames": 64}},
     )
     tenant = next(iter(gateway.process.tenants()))
@@ -105,7 +106,7 @@ async def test_neither_lane_starves_on_a_throttled_socket(start_gateway: StartGa
 
 
 async def test_a_reader_at_zero_bytes_a_second_does_not_slow_the_others(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(gateway={"writer_send_timeout_ms": 30_000}, acme={"qos": {"hot_max_frames": 64}})
+    gateway = await start_gateway(gateway={"writer_send_timeout_ms": 60_000}, acme={"qos": {"hot_max_frames": 64}})
     tenant = next(iter(gateway.process.tenants()))
 
     async def round_trips(client: Client) -> float:
@@ -123,10 +124,13 @@ async def test_a_reader_at_zero_bytes_a_second_does_not_slow_the_others(start_ga
 
     async with Client(gateway.base, ticket="dev:ann") as ann:
         await ann.join("r")
-        alone_s = await round_trips(ann)
-        slow = await slow_client(gateway.process.address.port)
-        beside_s = await round_trips(ann)
-        assert beside_s < 5 * alone_s
-    assert tenant.counters.lanes.queued[2] <= 64
-    assert tenant.counters.closed[4000] == 0
-    slow.abort()
+        tries: list[tuple[float, float]] = []
+        while not tries or tries[-1][1] >= 5 * tries[-1][0]:
+            assert len(tries) < TRIES, tries
+            alone_s = await round_trips(ann)
+            slow = await slow_client(gateway.process.address.port)
+            tries.append((alone_s, await round_trips(ann)))
+            assert tenant.counters.lanes.queued[2] <= 64
+            assert tenant.counters.closed[4000] == 0
+            slow.abort()
+            await until(lambda: tenant.sessions == 1)
