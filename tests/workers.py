@@ -24,6 +24,7 @@ version: 1
 gateway:
   listen: "{listen}"
   drain_grace_ms: {grace_ms}
+  limits: {{handshake_timeout_ms: 60000}}
   workers: {workers}
   node: {{name: eu, lease_ms: 3000}}
   broker: {{url: "${{REDIS}}"}}
