@@ -6,16 +6,17 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from wsprism.adapters.redis.call_line import Call, refusal
+from wsprism.adapters.redis.call_line import Call
 from wsprism.adapters.redis.connection import RedisConnection
 from wsprism.adapters.redis.entries import RoomEntries
 from wsprism.adapters.redis.framing import framed
-from wsprism.adapters.redis.protocol import Refused, Unknown, Word
+from wsprism.adapters.redis.large_reads import LargeReads, why_not
+from wsprism.adapters.redis.protocol import Word
 from wsprism.adapters.redis.room_calls import Change, Purge, Turn
 from wsprism.adapters.redis.scripts import script
 from wsprism.adapters.redis.subscriptions import Hears, RoomSubscription, Subscriptions
 from wsprism.adapters.redis.tenant_calls import CallsNode, TenantCalls, next_number
-from wsprism.adapters.redis.value_reads import ValueReads
+from wsprism.adapters.redis.value_reads import read_values
 from wsprism.policy.history import HistoryBounds, Position
 from wsprism.policy.values import ValueChange, ValueDenial
 from wsprism.ports import Draft, EntryPage, Ordered, RoomListener, Unavailable, Values, Window, WindowItem
@@ -32,6 +33,7 @@ class BrokerNode(CallsNode, Protocol):
     survives: int
     channels: dict[bytes, Hears]
     """Who listens to which, over all tenants."""
+    reads: LargeReads
 
 
 class RedisBroker(TenantCalls[BrokerNode]):
@@ -45,7 +47,7 @@ class RedisBroker(TenantCalls[BrokerNode]):
         """Where the stream of what every node is to hear stood when it took that lease."""
         self.subscriptions = Subscriptions(self)
         self.presence = RoomEntries(self)
-        self._reads = ValueReads(self)
+        self.reads = node.reads
         self.max_histories = 10_000
         self.max_history_bytes = 67_108_864
         self._turns = 0
@@ -101,7 +103,7 @@ class RedisBroker(TenantCalls[BrokerNode]):
     def read_values(
         self, room: str, service: str | None, key: str | None, done: Callable[[Values | Unavailable], object]
     ) -> None:
-        self._reads.read(room, service, key, done)
+        read_values(self, room, service, key, done)
 
     def publish_hot(self, room: str, frames: Sequence[bytes]) -> None:
         if self.connection is not None:
@@ -119,43 +121,39 @@ class RedisBroker(TenantCalls[BrokerNode]):
         done: Callable[[Window | Unavailable], object],
     ) -> None:
         items: list[WindowItem] = []
-        ttl_ms = 0 if bounds is None else int(bounds.ttl_s * 1000)
+        which, ttl_ms = script("read"), 0 if bounds is None else int(bounds.ttl_s * 1000)
         limit = 0 if bounds is None else _EVERYTHING
 
         def answered(answer: Any) -> None:
             if not (isinstance(answer, list) and answer[0] == b"OK"):
-                if not isinstance(answer, Unknown):
-                    self.strange("read", answer)
-                done(refusal(answer) if isinstance(answer, Refused) else Unavailable.AWAY)
+                done(why_not(self, which, answer))
                 return
             _, epoch, top, _, now_ms, *words = answer
             page = _items(words, int(now_ms))
             if items and not (page and page[0].offset == items[-1].offset + 1):
                 items.clear()  # what stands before is kept no more
             items.extend(page)
-            if items and items[-1].offset < int(top):
-                self._read_on(lambda: ask(epoch, items[-1].offset), done)
+            if items and items[-1].offset < int(top):  # a history comes in pages
+                ask(epoch, items[-1].offset)
                 return
             subscription = self.subscriptions.by_room.get(room)
             if subscription is not None and subscription.live:
                 subscription.last = epoch, int(top)
             done(Window(epoch.decode(), int(top), items))
 
-        def ask(epoch: Word, offset: Word) -> Refused | None:
+        def ask(epoch: Word, offset: Word) -> None:
             arguments = (room, self.survives, ttl_ms, offset, limit, 0, self.new_epoch(), epoch)
-            return self.call(script("read"), arguments, answered)
+            if limit:
+                self.reads.ask(self, which, arguments, answered)
+                return
+            refused = self.call(which, arguments, answered)
+            if refused is not None:
+                self.later(lambda: answered(refused))
 
-        refused = ask("", "") if since is None else ask(since.epoch, since.offset)
-        if refused is not None:
-            why = refusal(refused)
-            self.later(lambda: done(why))
-
-    @staticmethod
-    def _read_on(ask: Callable[[], Refused | None], done: Callable[[Window | Unavailable], object]) -> None:
-        """A history comes in pages: the answer is the last one's, with all before it."""
-        refused = ask()
-        if refused is not None:
-            done(refusal(refused))
+        if since is None:
+            ask("", "")
+        else:
+            ask(since.epoch, since.offset)
 
     def purge(self, room: str, bounds: HistoryBounds | None, done: Callable[[Position | Unavailable], object]) -> None:  # noqa: ARG002
         self._turns = next_number()

@@ -22,6 +22,7 @@ from wsprism.adapters.redis.address import Address
 from wsprism.adapters.redis.broker import RedisBroker
 from wsprism.adapters.redis.connection import Bounds, RedisConnection
 from wsprism.adapters.redis.errors import RedisUnreachable
+from wsprism.adapters.redis.large_reads import LargeReads
 from wsprism.adapters.redis.leases import Lease
 from wsprism.adapters.redis.opening import Opener
 from wsprism.adapters.redis.protocol import Refused
@@ -103,6 +104,7 @@ class RedisNode:
         self.about: Callable[[], bytes] = lambda: b"{}"
         """What it says of itself to those who list nodes, as JSON."""
         self.channels: dict[bytes, Hears] = {}
+        self.reads = LargeReads()
         self._opener = Opener(options.address, bounds)
         self._own_prefix = f"{options.prefix}:".encode()
         self._limited = LimitedLog(_log, time.monotonic)
