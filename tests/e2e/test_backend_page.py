@@ -50,8 +50,9 @@ async def test_a_backend_of_the_page_decides_answers_and_hears(name: str, file: 
 
             async def answers() -> bool:
                 try:
-                    async with aiohttp.ClientSession() as http:
-                        return (await http.post(f"http://127.0.0.1:{port}/wsprism", data=b"{}")).status == 401
+                    url = f"http://127.0.0.1:{port}/wsprism"
+                    async with aiohttp.ClientSession() as http, http.post(url, data=b"{}") as answer:
+                        return answer.status == 401
                 except aiohttp.ClientError:
                     return False
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api import Backend, start_with_api
-from tests.client import Client
+from tests.client import Client, until
 from tests.conftest import Running, StartGateway
 
 ACME = "/v1/tenants/acme"
@@ -41,6 +41,9 @@ async def test_a_client_that_was_away_has_everything_once(gateway: tuple[Running
         place = await join(ann, room)
         await backend.post(publish, {"svc": "a", "type": "b", "data": 1})
         assert (await ann.receive())["offset"] == 1
+    tenant = gateway[0].process.tenant("acme")
+    assert tenant is not None
+    await until(lambda: (tenant.sessions, tenant.rooms) == (0, 0))
     answer = await backend.post(publish, [{"svc": "a", "type": "b", "data": n} for n in (2, 3)])
     assert (answer.status, answer.json) == (202, {"members": 0, "offset": 3})
     async with Client(base, ticket="dev:ann") as ann:
