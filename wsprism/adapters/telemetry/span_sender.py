@@ -7,12 +7,14 @@ import contextlib
 import threading
 from queue import SimpleQueue
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
+from opentelemetry import context
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from wsprism.adapters.telemetry.encoded import EncodedSpans
 
 __all__ = ["SpanSender"]
+
+_SUPPRESS = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
 
 
 class SpanSender:
@@ -41,7 +43,8 @@ class SpanSender:
     # In the thread
 
     def _run(self) -> None:
-        attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))  # whoever traces HTTP calls would trace ours for ever
+        if _SUPPRESS is not None:  # whoever traces HTTP calls would trace ours for ever
+            context.attach(context.set_value(_SUPPRESS, True))
         while not self._abandoned and (spans := self._batches.get()) is not None:
             self.spans += len(spans)
             self.bytes += spans.size_bytes

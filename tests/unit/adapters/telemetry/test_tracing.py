@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from opentelemetry import context
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -170,3 +171,17 @@ async def test_an_exporter_that_raises_is_asked_again() -> None:
     await traces.close()
     assert exporter.names == ["message"] * 2
     assert exporter.ended.is_set()
+
+
+async def test_whoever_traces_http_calls_leaves_exports_alone() -> None:
+    suppressed = []
+
+    class Looking(Quick):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            suppressed.append(context.get_value(context._SUPPRESS_INSTRUMENTATION_KEY))
+            return super().export(spans)
+
+    traces = Tracing(Looking(), GatewayCounters())
+    traces.message_done(message())
+    await traces.close()
+    assert suppressed == [True]
