@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.certificates import Certificate, make_certificate
 from tests.client import Client, connect_url, until
 from tests.conftest import Running, StartGateway
 from tests.proxies import PROXIES, run_proxy
+from wsprism.transport.http.probes import Probes
 
 every_proxy = pytest.mark.parametrize("name", list(PROXIES))
 
@@ -82,8 +85,20 @@ async def test_the_gateway_sees_the_clients_address_and_not_what_the_client_says
 
 @every_proxy
 async def test_a_tenant_meets_at_one_gateway_until_that_drains_and_then_at_the_other(
-    name: str, start_gateway: StartGateway, tmp_path: Path, certificate: Certificate
+    name: str,
+    start_gateway: StartGateway,
+    tmp_path: Path,
+    certificate: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    checks: Counter[int] = Counter()
+    readiness = Probes._readyz
+
+    async def counted(self: Probes, request: web.BaseRequest) -> web.StreamResponse:
+        checks[id(self)] += 1
+        return await readiness(self, request)
+
+    monkeypatch.setattr(Probes, "_readyz", counted)
     gateways = [await start_gateway() for _ in range(2)]
     tls = certificate.client_context()
     async with (
@@ -91,6 +106,8 @@ async def test_a_tenant_meets_at_one_gateway_until_that_drains_and_then_at_the_o
         contextlib.AsyncExitStack() as stack,
     ):
         await _until_healthy(proxy.base, certificate)
+        if name != "nginx":  # who is asked again has been found healthy before; until both are, nobody has a place
+            await until(lambda: [count > 1 for count in checks.values()] == [True, True])
         clients = [await stack.enter_async_context(Client(proxy.base, ssl=tls)) for _ in range(4)]
         first, second = sorted(gateways, key=lambda gateway: -gateway.process.connections())
         assert (first.process.connections(), second.process.connections()) == (4, 0)

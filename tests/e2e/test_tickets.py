@@ -220,7 +220,7 @@ async def test_the_backend_decides_and_is_told_who_asks(start_gateway: StartGate
 
 async def test_a_slow_backend_refuses_in_time_and_nobody_else_waits_for_it(start_gateway: StartGateway) -> None:
     async with Site() as site:
-        gateway = await start_gateway(acme={"auth": [{"kind": "dev"}, site.webhook(timeout_ms=3000)]})
+        gateway = await start_gateway(acme={"auth": [{"kind": "dev"}, site.webhook(timeout_ms=6000)]})
         release = asyncio.Event()
 
         async def slow(_: dict[str, Any]) -> web.Response:

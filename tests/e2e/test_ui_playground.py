@@ -94,9 +94,9 @@ async def test_a_link_brings_the_scenario_back_and_holds_no_secret(tmp_path: Pat
         await ui.sign_in()
         await ui.look_at("Playground")
         page = ui.page
-        for ticket, room in (("dev:ann", "match:\U0001f984"), ("a-secret", "match:2")):
+        for at, (ticket, room) in enumerate((("dev:ann", "match:\U0001f984"), ("a-secret", "match:2"))):
             await page.click("button", "Add client")
-            client = (await page.all("region"))[-1]
+            client = await page.find("region", at=at)
             await page.fill("Ticket", ticket, client)
             await page.fill("Room", room, client)
             await page.fill("Data", '["<b>"]', client)
