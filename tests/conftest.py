@@ -13,12 +13,13 @@ import uvloop
 import yaml
 from hypothesis import settings
 
+from tests.examples import examples
 from tests.sdk.table import print_behaviours
 from wsprism.composition.app import GatewayProcess
 from wsprism.composition.reload import ReloadReport
 from wsprism.settings import load_settings
 
-settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=examples(100))
 settings.register_profile("searching", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 

@@ -23,7 +23,12 @@ _AT_ONCE: Final = 4
 _SLACK_S: Final = 15.0
 """Beside others nothing is quick; how long ghosts are there is judged by the tool, which does one after the other."""
 
-pytestmark = [pytest.mark.alone, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.any_python,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(600),
+]
 
 Outcomes = dict[str, asyncio.Task[Outcome]]
 

@@ -8,7 +8,7 @@ from load.hostile_services import SUSPENDED_WITHIN_S, HostileServices, measure
 from load.servers import serve
 from wsprism.adapters.wasm.guest import FAULTS
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.any_python]
 
 SCENE_S = 2.0
 TRIES = 6

@@ -201,6 +201,7 @@ async def _knows_replica(sentinel: RedisServer) -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.any_python
 async def test_whatever_happens_the_log_has_once_what_was_acknowledged_and_nobody_misses_it_in_silence() -> None:
     seed = int(os.environ.get("WSPRISM_CHAOS_SEED", "0")) or random.randrange(1, 10**9)
     print(f"WSPRISM_CHAOS_SEED={seed}")

@@ -102,6 +102,7 @@ class Tenant:
 
 
 @pytest.mark.alone
+@pytest.mark.any_python
 async def test_whatever_happens_no_limit_is_exceeded_and_what_is_counted_is_what_is_there() -> None:
     seed = int(os.environ.get("WSPRISM_CHAOS_SEED", "0")) or random.randrange(1, 10**9)
     print(f"WSPRISM_CHAOS_SEED={seed}")

@@ -14,8 +14,6 @@ from tests.conftest import StartGateway
 from tests.faults.test_slow_reader import slow_client
 from tests.raw import RawClient, client_frame
 
-pytestmark = pytest.mark.alone
-
 TRIES = 5
 JOIN = client_frame(b'{"v":1,"svc":"room","type":"join","room":"r"}')
 
@@ -105,6 +103,7 @@ async def test_neither_lane_starves_on_a_throttled_socket(start_gateway: StartGa
     slow.abort()
 
 
+@pytest.mark.alone
 async def test_a_reader_at_zero_bytes_a_second_does_not_slow_the_others(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(gateway={"writer_send_timeout_ms": 60_000}, acme={"qos": {"hot_max_frames": 64}})
     tenant = next(iter(gateway.process.tenants()))

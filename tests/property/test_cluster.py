@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from tests.cluster_model import Cluster
+from tests.examples import examples
 from tests.property.cluster_rules import PICK, NodesMachine
 from tests.realtime_support import Peer
 from wsprism.policy.decisions import Denied
@@ -281,5 +282,5 @@ class ClusterMachine(NodesMachine):
 
 TestCluster = ClusterMachine.TestCase
 TestCluster.settings = settings(
-    max_examples=int(os.environ.get("CLUSTER_EXAMPLES", "120")), stateful_step_count=60, deadline=None
+    max_examples=int(os.environ.get("CLUSTER_EXAMPLES", examples(120))), stateful_step_count=60, deadline=None
 )

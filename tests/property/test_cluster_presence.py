@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from tests.cluster_model import Cluster
+from tests.examples import examples
 from tests.property.cluster_rules import PICK, NodesMachine
 from tests.property.test_presence_room import Picture, apply, by_sid
 from tests.realtime_support import Peer
@@ -225,5 +226,5 @@ class PresenceMachine(NodesMachine):
 
 TestClusterPresence = PresenceMachine.TestCase
 TestClusterPresence.settings = settings(
-    max_examples=int(os.environ.get("CLUSTER_EXAMPLES", "80")), stateful_step_count=50, deadline=None
+    max_examples=int(os.environ.get("CLUSTER_EXAMPLES", examples(80))), stateful_step_count=50, deadline=None
 )

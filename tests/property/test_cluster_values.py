@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from tests.cluster_model import Cluster
+from tests.examples import examples
 from tests.property.cluster_rules import PICK, NodesMachine
 from tests.realtime_support import Peer
 from wsprism.services import StateService
@@ -208,5 +209,5 @@ class ValuesMachine(NodesMachine):
 
 TestClusterValues = ValuesMachine.TestCase
 TestClusterValues.settings = settings(
-    max_examples=int(os.environ.get("CLUSTER_EXAMPLES", "60")), stateful_step_count=50, deadline=None
+    max_examples=int(os.environ.get("CLUSTER_EXAMPLES", examples(60))), stateful_step_count=50, deadline=None
 )

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.native import replace_constant
 from tests.realtime_support import Peer, World
 from wsprism.protocol.codes import CloseCode
@@ -138,7 +139,7 @@ def limited(world: World) -> TenantRules:
 
 @pytest.mark.parametrize("heard_at_once", [64, 1])
 @given(script=st.lists(saying | turns, max_size=40), closing=ends)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_others_hear_what_was_said_before_the_end_whatever_the_turns(
     heard_at_once: int, script: list[tuple[str, Any]], closing: list[str]
 ) -> None:
@@ -149,7 +150,7 @@ def test_others_hear_what_was_said_before_the_end_whatever_the_turns(
 
 
 @given(script=st.lists(saying | turns, max_size=40), closing=ends, kicked_at=st.integers(0, 40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_who_is_put_out_is_heard_up_to_that_moment_and_no_further(
     script: list[tuple[str, Any]], closing: list[str], kicked_at: int
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.realtime_support import Peer, World
 from wsprism.policy.decisions import Denied
 from wsprism.realtime.messages import TransportLost
@@ -103,7 +104,7 @@ steps = st.lists(
 
 
 @given(steps, st.sampled_from(["deny", "kick_oldest"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_order_of_steps_exceeds_a_limit(script: list[tuple[str, str, str, int]], on_exceed: str) -> None:
     async def run() -> None:
         driver = Driver(on_exceed)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qos import Pacer
+from tests.examples import examples
 from tests.realtime_support import Holding, Peer, World
 from wsprism.realtime.room import actor as room
 
@@ -49,7 +50,7 @@ def texts(peer: Peer) -> list[str]:
 
 @pytest.mark.parametrize(("fan_out_size", "pacer"), [(512, None), (2, None), (512, Holding()), (2, Holding())])
 @given(script=steps)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_all_members_see_one_order_whatever_interleaves(
     fan_out_size: int, pacer: Pacer | None, script: list[tuple[int, int, str]]
 ) -> None:
@@ -123,7 +124,7 @@ def check_stays(heard: list[dict[str, Any] | bytes], ext: list[str], inside: boo
 
 @pytest.mark.parametrize(("work", "pacer"), [(512, None), (2, None), (512, Holding()), (2, Holding())])
 @given(script=moves)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_whoever_relays_joins_leaves_or_asks_sees_its_own_part_of_one_order(
     work: int, pacer: Pacer | None, script: list[tuple[int, str, int, str]]
 ) -> None:

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qos import DirtyLists, Pacer
+from tests.examples import examples
 
 GRAIN_S = 0.001
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     share=st.floats(0.3, 0.95),
     durations=st.lists(st.floats(0.0001, 0.003), min_size=50, max_size=200),
@@ -28,7 +29,7 @@ def test_a_busy_process_sends_for_its_share_of_the_time(share: float, durations:
     assert now <= busy / share + 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     share=st.floats(0.01, 1.0),
     max_delay_s=st.floats(0.0, 0.1),
@@ -47,7 +48,7 @@ def test_no_hold_is_longer_than_the_cap_whatever_the_clock_does(
         now += duration
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     slice_size=st.integers(1, 6),
     steps=st.lists(st.one_of(st.booleans(), st.none()), max_size=80),
@@ -74,7 +75,7 @@ def test_every_marked_item_leaves_once_in_full_slices(slice_size: int, steps: li
     assert sorted(taken) == list(range(marked))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     slice_size=st.integers(1, 9),
     waiting=st.integers(0, 60),
@@ -98,7 +99,7 @@ def test_nobody_waits_for_more_than_those_ahead_in_half_slices(
     raise AssertionError("not taken in time")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(slice_size=st.integers(2, 9), crowd=st.integers(0, 500), small=st.integers(1, 4))
 def test_a_small_rooms_members_do_not_wait_for_a_crowd(slice_size: int, crowd: int, small: int) -> None:
     lists: DirtyLists[int] = DirtyLists(slice_size)

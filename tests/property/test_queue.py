@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from qos import Block, Frame, Lane, LaneCounters, OutboundQueue, QueueLimits, Verdict
 from qos.backlog import QUANTUM_BYTES
+from tests.examples import examples
 
 Item = tuple[Hashable | None, bytes]
 
@@ -224,7 +225,7 @@ class Run:
         check_account(self.counters, [model])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(hold_hot=st.booleans(), steps=st.lists(STEPS, max_size=40), ending=st.sampled_from(["seal", "close"]))
 def test_queue_keeps_every_promise_of_the_model(hold_hot: bool, steps: list[tuple[str, object]], ending: str) -> None:
     run = Run(hold_hot)
@@ -253,7 +254,7 @@ MEMBER_STEPS = st.one_of(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(steps=st.lists(MEMBER_STEPS, max_size=40))
 def test_members_share_blocks_and_an_account_and_nothing_else(steps: list[tuple[str, object]]) -> None:
     counters = LaneCounters()
@@ -290,7 +291,7 @@ def test_members_share_blocks_and_an_account_and_nothing_else(steps: list[tuple[
         assert block.data == b"".join(data)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     weights=st.tuples(st.integers(1, 8), st.integers(1, 8)),
     sizes=st.tuples(st.lists(st.integers(2, 3000), min_size=1), st.lists(st.integers(2, 3000), min_size=1)),

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.client import until
+from tests.examples import examples
 from tests.realtime_support import FakeTransport, frames_in
 from wsprism.composition.app import GatewayProcess
 from wsprism.ports import Principal
@@ -186,7 +187,7 @@ async def settle(process: GatewayProcess, model: Model) -> None:
     await until(lambda: all(any(opcode == 8 for opcode, _ in frames_in(one.written)) for one in model.removed))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(good, st.lists(step, max_size=8))
 def test_whatever_comes_the_last_good_configuration_is_in_force_entirely(
     first: dict[str, Any], steps: list[Any]

@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.examples import examples
 from tests.realtime_support import Peer, World
 from wsprism.adapters.memory.room_store import MemoryRoomStore
 from wsprism.adapters.memory.saved_histories import give_back, saved
@@ -457,4 +458,4 @@ def in_order(heard: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> b
 
 
 TestRoomsThatRemember = RoomsThatRemember.TestCase
-TestRoomsThatRemember.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestRoomsThatRemember.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)

@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from wsprism.settings import SettingsError, configuration_hash, load_settings, masked
 
 KEYS = [
@@ -179,13 +180,13 @@ def test_any_bytes(path: Path, content: bytes) -> None:
 
 
 @given(fragments)
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_anything_that_looks_like_yaml(path: Path, text: str) -> None:
     read(path, text.encode())
 
 
 @given(trees)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_any_tree(path: Path, tree: Any) -> None:
     read(path, yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "replace"))
 
@@ -204,7 +205,7 @@ def replaced(tree: Any, place: tuple[Any, ...], value: Any) -> Any:
 
 
 @given(st.sampled_from(places(GOOD)), trees)
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_a_good_file_with_one_thing_replaced(path: Path, place: tuple[Any, ...], value: Any) -> None:
     read(path, yaml.safe_dump(replaced(GOOD, place, value), allow_unicode=True).encode("utf-8", "replace"))
 

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.examples import examples
 from tests.realtime_support import Peer, World
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.ratelimit import TokenBucket
@@ -383,4 +384,4 @@ def shortened(opcode: int, payload: bytes) -> Heard:
 
 
 TestTenantModel = TenantModel.TestCase
-TestTenantModel.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestTenantModel.settings = settings(max_examples=examples(100), stateful_step_count=50, deadline=None)

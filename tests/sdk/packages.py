@@ -33,10 +33,14 @@ def run(*command: str, cwd: Path) -> str:
     return done.stdout
 
 
+_LOCK = JS_CLIENT / ".test.lock"
+"""Of all processes that test this checkout."""
+
+
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Among all processes that test this checkout."""
-    with (JS_CLIENT / ".test.lock").open("w") as file:
+def _one_at_a_time(lock: Path = _LOCK) -> Iterator[None]:
+    """Among all processes that share the file."""
+    with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -75,20 +79,36 @@ def runtime(name: str) -> str:
     return str(folder / "node_modules" / ".bin" / name)
 
 
+def _of_this_run(name: str) -> Path:
+    """A directory that all processes of this run of tests share."""
+    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    directory = Path(tempfile.gettempdir()) / f"wsprism-client-{run_id}" / name
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
 @functools.cache
 def build_wheel() -> Path:
     """The wheel of ``clients/python``, built from a copy."""
-    directory = Path(tempfile.mkdtemp(prefix="wsprism-client-"))
-    source = directory / "source"
-    shutil.copytree(PYTHON_CLIENT, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
-    pip = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
-    run(*pip, "-w", str(directory), str(source), cwd=directory)
-    return next(directory.glob("*.whl"))
+    directory = _of_this_run("wheel")
+    with _one_at_a_time(directory / "lock"):
+        if not (directory / "dist").exists():
+            source, built = directory / "source", directory / "built"
+            shutil.copytree(
+                PYTHON_CLIENT,
+                source,
+                ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"),
+                dirs_exist_ok=True,
+            )
+            pip = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
+            run(*pip, "-w", str(built), str(source), cwd=directory)
+            built.rename(directory / "dist")
+    return next((directory / "dist").glob("*.whl"))
 
 
 @functools.cache
 def python_with_client(name: str) -> Path:
-    """The interpreter of a new environment of ``python3.N`` that has the wheel and what it needs."""
+    """The interpreter of an environment of ``python3.N``, made by this run, that has the wheel and what it needs."""
     minor = name.removeprefix("python3.")
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for candidate in [shutil.which(name), *map(str, versions.glob(f"3.{minor}.*/bin/python"))]:
@@ -97,8 +117,13 @@ def python_with_client(name: str) -> Path:
             break
     else:
         skip_unless_required(f"{name} is not installed")
-    directory = Path(tempfile.mkdtemp(prefix=f"wsprism-client-{name}-"))
-    run(candidate, "-m", "venv", str(directory), cwd=directory)
-    python = directory / "bin" / "python"
-    run(str(python), "-m", "pip", "install", "-q", f"{build_wheel()}[msgpack]", cwd=directory)
+    directory = _of_this_run(name)
+    python, done = directory / "bin" / "python", directory / "done"
+    wheel = build_wheel()
+    with _one_at_a_time(directory / "lock"):
+        if not done.exists():
+            run(candidate, "-m", "venv", "--without-pip", str(directory), cwd=directory)
+            pip = (sys.executable, "-m", "pip", "--python", str(python))
+            run(*pip, "install", "-q", f"{wheel}[msgpack]", cwd=directory)
+            done.touch()
     return python
