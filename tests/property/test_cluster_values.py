@@ -7,7 +7,7 @@ whoever follows the protocol knows in the end what the broker has, and so does e
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -20,6 +20,8 @@ from tests.cluster_model import Cluster
 from tests.examples import examples
 from tests.property.cluster_rules import PICK, NodesMachine
 from tests.realtime_support import Peer
+from wsprism.realtime.messages import RulesChanged
+from wsprism.realtime.rules import TenantRules
 from wsprism.services import StateService
 
 ACK = 4
@@ -51,6 +53,7 @@ class ValuesMachine(NodesMachine):
         self.clients: list[Client] = []
         self.acked: set[str] = set()
         self.refused: set[str] = set()
+        self.whole: dict[int, TenantRules] = {}
 
     @initialize(nodes=st.integers(2, 3))
     def start(self, nodes: int) -> None:
@@ -129,6 +132,20 @@ class ValuesMachine(NodesMachine):
             self.clients.remove(client)
         self.kill(node, executed)
 
+    @rule(pick=PICK, has=st.booleans())
+    def reload(self, pick: int, has: bool) -> None:
+        """A configuration with the service, or without it; nodes may have different ones for a while."""
+        self.configure(self.node(pick), has)
+
+    def configure(self, node: int, has: bool) -> None:
+        tenant = self.cluster.worlds[node].tenant
+        whole = self.whole.setdefault(node, tenant.rules)
+        ext = {name: one for name, one in whole.services.ext.items() if name != "board"}
+        without = replace(whole, values={}, services=replace(whole.services, ext=ext))
+        tenant.apply(whole if has else without)
+        tenant.ref.tell_control(RulesChanged())
+        self.cluster.scheduler.run_until_idle()
+
     @rule(seconds=st.sampled_from([0.05, 0.3, 2.5]))
     def pass_time(self, seconds: float) -> None:
         self.cluster.scheduler.advance(seconds)
@@ -167,7 +184,7 @@ class ValuesMachine(NodesMachine):
         elif kind == "ack":
             self.acked.add(client.said.pop(message["seq"]))
         elif kind == "error" and message.get("seq") in client.said:
-            assert data["code"] in ("UNAVAILABLE", "NOT_ALLOWED", "RESOURCE_EXHAUSTED")
+            assert data["code"] in ("UNAVAILABLE", "NOT_ALLOWED", "RESOURCE_EXHAUSTED", "UNKNOWN_SERVICE")
             self.refused.add(client.said.pop(message["seq"]))
 
     def teardown(self) -> None:
@@ -189,6 +206,12 @@ class ValuesMachine(NodesMachine):
             cluster.scheduler.advance(3.0)
             for node in self.alive:
                 cluster.brokers[node].check_positions()
+        for node in self.alive:
+            self.configure(node, has=True)
+        self.settle()
+        for client in self.clients:
+            for room in list(client.views):
+                client.peer.chat("a turn of the room", room=room)
         self.settle()
         for client in self.clients:
             assert not client.said, "every change was acknowledged or refused"

@@ -6,7 +6,7 @@ service. A table belongs to one tenant; everything in it of a room goes with the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -126,9 +126,10 @@ NO_VALUES: Final[Mapping[str, RoomValues]] = {}
 class ValueTable:
     """By room and service. ``size_bytes`` and ``keys`` are of all rooms together."""
 
-    __slots__ = ("_rooms", "keys", "size_bytes")
+    __slots__ = ("_forgotten", "_rooms", "keys", "size_bytes")
 
     def __init__(self) -> None:
+        self._forgotten: dict[str, set[str]] = {}
         self._rooms: dict[str, dict[str, RoomValues]] = {}
         self.keys = 0
         self.size_bytes = 0
@@ -178,7 +179,7 @@ class ValueTable:
 
     def load(self, room: str, values: Mapping[str, RoomValues]) -> None:
         """What the room's services keep is this, whatever it was before."""
-        self.drop(room)
+        self._empty(room)
         if values:
             self._rooms[room] = dict(values)
             for one in values.values():
@@ -187,8 +188,8 @@ class ValueTable:
 
     def drop(self, room: str) -> None:
         """The room is gone, and what was kept of it."""
-        for values in self._rooms.pop(room, {}).values():
-            self._count(values, -len(values.entries), -values.size_bytes)
+        self._forgotten.pop(room, None)
+        self._empty(room)
 
     def retain(self, services: Mapping[str, ValueBounds]) -> None:
         """Forget what is kept for services that are no more."""
@@ -196,8 +197,17 @@ class ValueTable:
             for name in [one for one in kept if one not in services]:
                 values = kept.pop(name)
                 self._count(values, -len(values.entries), -values.size_bytes)
+                self._forgotten.setdefault(room, set()).add(name)
             if not kept:
                 del self._rooms[room]
+
+    def take_forgotten(self, room: str) -> Collection[str]:
+        """Services of which the room's members know what is kept no more; to be told once."""
+        return self._forgotten.pop(room, ())
+
+    def _empty(self, room: str) -> None:
+        for values in self._rooms.pop(room, {}).values():
+            self._count(values, -len(values.entries), -values.size_bytes)
 
     def _count(self, values: RoomValues, keys: int, size_bytes: int) -> None:
         values.size_bytes += size_bytes

@@ -56,6 +56,7 @@ from wsprism.realtime.room.samples import Samples
 from wsprism.realtime.room.snapshot import RoomSnapshot
 from wsprism.realtime.room.step import Step
 from wsprism.realtime.room.turn import Turn
+from wsprism.realtime.room.values import values_publication
 from wsprism.realtime.rules import TenantContext, TenantRules
 from wsprism.realtime.session import Session
 from wsprism.realtime.tail.telling import tell_tails
@@ -316,6 +317,13 @@ class Room(Actor):
         own = rules.rooms.of(self.name)
         self.snapshot.follow(own.snapshot if rules.conflation.active else None)
         self.attendance.follow(own.presence)
+        self._look_at_values()
+
+    def _look_at_values(self) -> None:
+        """What services keep that a reload has taken away, members know no more."""
+        table = self.tenant.values
+        for name in sorted(table.take_forgotten(self.name)):
+            self._line.put_first(values_publication(name, self.name, table.of(self.name, name)))
 
     def _number_hot(self, publications: Sequence[Publication]) -> None:
         """What a backend published names no room yet; what clients said does, where frames are to have it."""

@@ -220,8 +220,7 @@ class ClusterRoom(Room):
         """Whether it stands where it should, and knows who is present and what they share."""
         return self._place.live and self._shared.known and self.values.known
 
-    def _look_at_rules(self) -> None:
-        super()._look_at_rules()
+    def _look_at_values(self) -> None:
         self.values.follow()
 
     def _look_at_history(self) -> None:

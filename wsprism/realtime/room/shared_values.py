@@ -13,17 +13,14 @@ import msgspec
 
 from wsprism.policy.values import RoomValues
 from wsprism.ports import Unavailable
-from wsprism.protocol.envelope import JSON
-from wsprism.protocol.frames import text_frame
 from wsprism.protocol.node_words import read_changed
-from wsprism.realtime.messages import ExtPublication
-from wsprism.realtime.room.kept_publication import KeptPublication
-from wsprism.realtime.room.values import values_message
+from wsprism.realtime.room.values import values_publication
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wsprism.ports import Values, ValuesBroker
+    from wsprism.realtime.messages import ExtPublication
     from wsprism.realtime.room.cluster import ClusterRoom
 
 __all__ = ["SharedValues", "ValuesNews"]
@@ -47,6 +44,7 @@ class SharedValues:
         self._room = room
         self._broker = broker
         self._fresh = True
+        self._untold: set[str] = set()
         self._services: frozenset[str] = frozenset()
         self._question: object = None
         self._heard: dict[str, int] = {}
@@ -58,7 +56,9 @@ class SharedValues:
 
     def read(self) -> None:
         """The room stands where it should: from here on it hears every change. Without such services there are none."""
-        self._services = frozenset(self._room.tenant.rules.values)
+        services = frozenset(self._room.tenant.rules.values)
+        self._untold |= services - self._services  # members may have heard changes that were not followed here
+        self._services = services
         self.lose()
         if self._services:
             self._ask()
@@ -67,10 +67,16 @@ class SharedValues:
 
     def follow(self) -> None:
         """The tenant's services may be others."""
-        services = frozenset(self._room.tenant.rules.values)
-        if self.known and self._services != services:
+        room = self._room
+        services, forgotten = frozenset(room.tenant.rules.values), room.tenant.values.take_forgotten(room.name)
+        if room.members.roster:
+            for name in sorted(one for one in forgotten if one not in services):
+                room.say_last(values_publication(name, room.name, RoomValues()))
+        back = services.intersection(forgotten)
+        self._untold |= back
+        if self.known and (back or self._services != services):
             if services:
-                self._room.wait()
+                room.wait()
             self.read()
 
     def hear(self, changes: Sequence[ExtPublication]) -> None:
@@ -138,15 +144,18 @@ class SharedValues:
         table = room.tenant.values
         fresh, self._fresh = self._fresh and bool(room.members.roster), False
         # Of a room that was restarted nobody knows which of its changes members have heard.
-        stale = [one for one in self._services if fresh or not table.of(room.name, one).is_same(_of(answer, one))]
+        stale = [
+            one
+            for one in self._services
+            if fresh or one in self._untold or not table.of(room.name, one).is_same(_of(answer, one))
+        ]
+        self._untold.clear()
         if not stale:
             return
         table.load(room.name, {name: values for name, values in answer.items() if name in self._services})
         if room.members.roster:
             for name in sorted(stale):
-                message = values_message(name, room.name, table.of(room.name, name).listing(), binary=False)
-                frame = KeptPublication(text_frame(JSON.encode(message)))
-                room.say_last(ExtPublication("sys", "state", b"", kept=frame))
+                room.say_last(values_publication(name, room.name, table.of(room.name, name)))
 
 
 def _of(values: Values, service: str) -> RoomValues:

@@ -9,13 +9,15 @@ import msgspec
 from qos import Frame, Lane
 from wsprism.protocol import sysmsg
 from wsprism.protocol.envelope import JSON
+from wsprism.protocol.frames import text_frame
 from wsprism.realtime.messages import ExtPublication
+from wsprism.realtime.room.kept_publication import KeptPublication
 
 if TYPE_CHECKING:
     from wsprism.policy.values import RoomValues
     from wsprism.realtime.session import Session
 
-__all__ = ["changed_value", "values_frame", "values_message", "wanted_value"]
+__all__ = ["changed_value", "values_frame", "values_message", "values_publication", "wanted_value"]
 
 
 def changed_value(svc: str, version: int, key: str, data: bytes | None, user: str) -> ExtPublication:
@@ -46,6 +48,12 @@ def values_message(
     message["room"] = room
     message["data"] = msgspec.json.decode(msgspec.json.encode(listing)) if binary else listing
     return message
+
+
+def values_publication(svc: str, room: str, values: RoomValues) -> ExtPublication:
+    """All of it for every member: the whole from there on, whatever they knew."""
+    message = values_message(svc, room, values.listing(), binary=False)
+    return ExtPublication("sys", "state", b"", kept=KeptPublication(text_frame(JSON.encode(message))))
 
 
 def values_frame(svc: str, room: str, values: RoomValues, session: Session) -> Frame:

@@ -365,6 +365,29 @@ async def test_a_service_that_comes_with_a_reload_is_known_with_the_rooms_next_t
     assert heard(await cluster.member(1, "dora", "r")) == ["joined", (1, {"k": 1})]
 
 
+async def test_members_go_on_from_what_redis_has_when_a_service_comes_back(make: Make) -> None:
+    """They hear other nodes' changes while their own has no such service."""
+    cluster = make()
+    ann, bob = await members(cluster)
+    tenant = cluster.worlds[1].tenant
+    before = tenant.rules
+    tenant.apply(replace(before, values={}))
+    tenant.ref.tell_control(RulesChanged())
+    say(ann, "set", key="k", value=1)
+    cluster.settle()
+    assert heard(bob) == [(1, "k", 1)]
+    cluster.redis.flush_all()
+    tenant.apply(before)
+    tenant.ref.tell_control(RulesChanged())
+    bob.chat("x", room="r")
+    for _ in range(2):
+        cluster.settle()
+        cluster.scheduler.advance(3.0)
+        cluster.brokers[1].check_positions()
+    cluster.settle()
+    assert heard(bob)[-1] == (0, {})
+
+
 class _Told:
     """What a node tells its backend."""
 

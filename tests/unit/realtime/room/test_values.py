@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.realtime_support import Peer, World
 from wsprism.policy.decisions import Reason
 from wsprism.ports import ExtService
 from wsprism.protocol.envelope import JSON, MSGPACK
+from wsprism.realtime.messages import RulesChanged
 from wsprism.realtime.outbound.wire import wire_format
 from wsprism.services import RelayExtService, StateService
 
@@ -157,3 +159,32 @@ async def test_relay_tells_everybody_or_everybody_else() -> None:
         assert bob.heard() == again.heard() == [wave]
     ann.say({"v": 1, "svc": "fx", "type": "wave", "flags": 4, "seq": 1, "data": {"data": 1, "exclude_self": True}})
     assert ann.types() == ["ack"]
+
+
+@pytest.mark.parametrize("turn_between", [False, True])
+async def test_members_know_no_more_what_a_reload_has_taken_away(turn_between: bool) -> None:
+    """Else they would leave out the changes of a service that comes back: versions begin with 1 again."""
+    w = world()
+    ann, _ = await member(w, "ann")
+    bob, _ = await member(w, "bob", wire=wire_format(MSGPACK, deflated=False))
+    ask(ann, "set", key="a", value=1)
+    ask(ann, "set", key="b", value=2)
+    before = w.tenant.rules
+    for peer in (ann, bob):
+        peer.heard()
+    for values in ({}, before.values):
+        w.tenant.apply(replace(before, values=values))
+        w.tenant.ref.tell_control(RulesChanged())
+        w.settle()
+        if turn_between:
+            ann.chat("x")
+    ann.say({"v": 1, "svc": "board", "type": "set", "data": {"key": "a", "value": 3}})
+    for peer in (ann, bob):
+        told = [one for one in peer.heard() if isinstance(one, dict) and one["svc"] == "board"]
+        assert [(one["type"], one["data"]["version"]) for one in told] == [
+            ("state", 0 if turn_between else 1),
+            ("changed", 1),
+        ]
+    late, told = await member(w, "late")
+    assert told == [state(1, {"a": {"value": 3, "version": 1, "from": "ann"}})]
+    assert ask(late, "delete", key="a") == [changed(version=2, key="a", deleted=True, **{"from": "late"})]
