@@ -176,6 +176,16 @@ HOSTILE = """
     @service.on("unsaid")
     def unsaid(context): raise Unsaid
 
+    class Masked(BaseException):
+        __class__ = property(lambda self: sys.exit(3))
+        __traceback__ = property(lambda self: sys.exit(3))
+
+    @service.on("masked")
+    def masked(context): raise Masked
+
+    @service.on("slow-masked")
+    async def slow_masked(context): raise Masked
+
     @service.on("half")
     def half(context): raise ValueError("\\ud800")
 
@@ -213,7 +223,7 @@ FAULTS = (
     *("raises", "rude", "exits", "cancels", "recurses", "state", "number", "effect", "object", "circular"),
     *("huge", "many", "coroutine", "slow-raises", "slow-garbage"),
     *("interrupts", "base", "closes", "slow-interrupts", "slow-base", "slow-cancels"),
-    *("called", "unsaid", "returns-coroutine"),
+    *("called", "unsaid", "returns-coroutine", "masked", "slow-masked"),
 )
 PAST_THE_FACE = (
     *("past-type", "past-room", "past-svc", "past-reply", "past-refuse", "past-refuse-msg", "past-disconnect"),

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from wsprism.errors import OperatorError
 from wsprism.plugin import Service
@@ -33,6 +33,8 @@ __all__ = ["ENTRY_POINTS", "LoadFault", "LoadedService", "Source", "load"]
 ENTRY_POINTS: Final = "wsprism.services"
 """The group in which packages offer services."""
 
+_SYNTAX: Final = (SyntaxError, IndentationError, TabError)
+_traceback_of: Final = BaseException.__dict__["__traceback__"].__get__
 _numbers = count(1)
 
 
@@ -196,13 +198,19 @@ def _ready(service: Service, file: str | None = None) -> Service:
 
 def _explained(error: BaseException, file: str | None) -> LoadFault:
     """Where in the author's own file it happened, else in which file it did. Raises Ctrl-C as it is."""
-    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+    kind = type(error)  # its author may have a say in what it is an instance of
+    if issubclass(kind, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
         raise error
-    if isinstance(error, LoadFault):
-        return error
-    if isinstance(error, SyntaxError) and error.filename is not None and (file is None or error.filename == file):
+    if kind is LoadFault:
+        return cast(LoadFault, error)
+    if (
+        kind in _SYNTAX
+        and isinstance(error, SyntaxError)
+        and error.filename
+        and (file is None or error.filename == file)
+    ):
         return LoadFault(f"{type(error).__name__}: {error.msg}", error.filename, error.lineno or 0)
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(_traceback_of(error))
     own = [one for one in frames if one.filename == file]
     if file is None:
         ours = (__file__, importlib.__file__, importlib.metadata.__file__)
