@@ -8,7 +8,7 @@ import itertools
 import json
 import select
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,9 @@ _LINES_AROUND = 6
 
 _MOST_ASKED = 50
 """Tenants of a key for some tenants, whose backends are asked for one by one."""
+
+_NO_NODES = (404, 503)
+"""An older gateway has no list of them; while Redis is away nobody knows them."""
 
 _KEYS = {name[0]: name for name in _SORTS}
 
@@ -61,9 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     snapshot = _ask(api, arguments.tenant)
     if arguments.json:
         backends = {"backends": snapshot.backends} if snapshot.backends else {}
-        print(json.dumps({"info": snapshot.info, snapshot.of: snapshot.items} | backends))
+        nodes = {"nodes": snapshot.nodes} if len(snapshot.nodes) > 1 else {}
+        print(json.dumps({"info": snapshot.info, snapshot.of: snapshot.items} | backends | nodes))
     elif arguments.once or not (sys.stdout.isatty() and sys.stdin.isatty()):
-        print(heading(snapshot.info))
+        print(heading(snapshot.info, snapshot.nodes))
         print(plain(_view(snapshot, arguments.sort, most_tenants=None, most_rooms=arguments.rows)))
         if snapshot.backends:
             print("\n" + plain(backends_view(snapshot.backends)))
@@ -77,13 +81,15 @@ def run(arguments: argparse.Namespace) -> int:
 class Snapshot:
     """What the API said: about the process (None: the key may not ask), and ``items`` that are tenants or rooms.
 
-    ``backends`` are the states of those that there are, of all tenants or of the one.
+    ``backends`` are the states of those that there are, of all tenants or of the one. ``nodes`` are the processes that
+    share a broker, as far as they are known.
     """
 
     info: dict[str, Any] | None
     of: str
     items: list[dict[str, Any]]
     backends: list[dict[str, Any]]
+    nodes: list[dict[str, Any]]
 
 
 def _ask(api: Api, tenant: str | None) -> Snapshot:
@@ -95,13 +101,16 @@ def _ask(api: Api, tenant: str | None) -> Snapshot:
     except ApiError as error:
         if error.status != 403:
             raise
+    nodes = [] if info is None else (_if_there(api, "/v1/nodes", _NO_NODES) or {}).get("items", [])
     if tenant is not None:
         rooms = list(itertools.islice(api.pages(tenant_path(tenant, "rooms")), _MOST_ROOMS))
-        return Snapshot(info, "rooms", rooms, _backends(api, [tenant]))
+        return Snapshot(info, "rooms", rooms, _backends(api, [tenant]), nodes)
     tenants = list(api.pages("/v1/tenants"))
     if info is None:
-        return Snapshot(info, "tenants", tenants, _backends(api, [one["tenant"] for one in tenants[:_MOST_ASKED]]))
-    return Snapshot(info, "tenants", tenants, (_if_there(api, "/v1/stats") or {}).get("backends", []))
+        backends = _backends(api, [one["tenant"] for one in tenants[:_MOST_ASKED]])
+    else:
+        backends = (_if_there(api, "/v1/stats") or {}).get("backends", [])
+    return Snapshot(info, "tenants", tenants, backends, nodes)
 
 
 def _backends(api: Api, tenants: Iterable[str]) -> list[dict[str, Any]]:
@@ -117,14 +126,14 @@ def _backends(api: Api, tenants: Iterable[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _if_there(api: Api, path: str) -> Any:
-    """None: there is no such thing."""
+def _if_there(api: Api, path: str, absent: Container[int] = (404,)) -> Any:
+    """None: there is no such thing, as a status of ``absent`` says."""
     from wsprism.cli.internal_api import ApiError
 
     try:
         return api.call("GET", path)
     except ApiError as error:
-        if error.status == 404:
+        if error.status in absent:
             return None
         raise
 
@@ -173,7 +182,7 @@ def _drawn(snapshot: Snapshot, view: View, backends: int, sort: str, trouble: st
     below = [_table(backends_view(snapshot.backends, backends)), Text()] if backends else []
     keys = "q ends" if snapshot.of == "rooms" else f"q ends; sorted by {sort} (keys s r i o t)"
     last = Text(trouble, style="bold red") if trouble else Text(keys, style="dim")
-    return Group(Text(heading(snapshot.info), style="bold"), Text(), _table(view), Text(), *below, last)
+    return Group(Text(heading(snapshot.info, snapshot.nodes), style="bold"), Text(), _table(view), Text(), *below, last)
 
 
 def _table(view: View) -> RenderableType:

@@ -10,6 +10,9 @@ from wsprism.cli.console import visible
 
 __all__ = ["View", "backends_view", "heading", "plain", "rooms_view", "tenants_view"]
 
+_MOST_NAMES = 8
+"""Of nodes, on the one line."""
+
 _RATES = {
     "in": "messages_in_per_s",
     "out": "messages_out_per_s",
@@ -27,8 +30,8 @@ class View:
     total: Sequence[str] = ()
 
 
-def heading(info: Mapping[str, Any] | None) -> str:
-    """One line about the process; ``info`` is None when the key may not ask."""
+def heading(info: Mapping[str, Any] | None, nodes: Sequence[Mapping[str, Any]] = ()) -> str:
+    """One line about the process, and those of ``nodes`` that end; ``info`` is None when the key may not ask."""
     if info is None:
         return "wsPrism (the API key is scoped to tenants: nothing about the process)"
     parts = [
@@ -37,7 +40,15 @@ def heading(info: Mapping[str, Any] | None) -> str:
         f"{info['connections']} connections",
         f"configuration {info['configuration_hash']} (generation {info['configuration_generation']})",
     ]
-    return visible(", ".join(parts)) + (", DRAINING" if info["draining"] else "")
+    if len(nodes) > 1:
+        parts.append(f"{len(nodes)} nodes")
+    line = visible(", ".join(parts)) + (", DRAINING" if info["draining"] else "")
+    for what in ("draining", "silent"):
+        names = [one["name"] for one in nodes if one.get(what)] if len(nodes) > 1 else []
+        if names:
+            more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+            line += visible(f"; {what}: {', '.join(names[:_MOST_NAMES])}{more}")
+    return line
 
 
 def tenants_view(tenants: Iterable[Mapping[str, Any]], sort: str, most: int | None = None) -> View:

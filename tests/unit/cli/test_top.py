@@ -153,6 +153,32 @@ def test_the_heading_tells_of_the_process() -> None:
     assert "scoped" in heading(None)
 
 
+def node(name: str, **fields: bool) -> dict[str, Any]:
+    return {"name": name, "draining": False, "silent": False, **fields}
+
+
+def test_the_heading_names_the_nodes_that_end() -> None:
+    whole = heading(INFO)
+    assert heading(INFO, [node("eu-1", draining=True)]) == whole
+    assert heading(INFO, [node("eu-1"), node("eu-2")]) == f"{whole}, 2 nodes"
+    told = heading(INFO | {"draining": True}, [node("eu\x1b1", draining=True), node("eu-2", silent=True)])
+    assert told == f"{whole}, 2 nodes, DRAINING; draining: eu\\x1b1; silent: eu-2"
+    many = heading(INFO, [node(f"eu-{number}", draining=True) for number in range(20)])
+    assert many.endswith("; draining: eu-0, eu-1, eu-2, eu-3, eu-4, eu-5, eu-6, eu-7 and 12 more")
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+def test_it_asks_for_the_nodes_and_shows_what_it_can_without_them(
+    api: FakeApi, capsys: pytest.CaptureFixture[str], status: int
+) -> None:
+    nodes = [node("eu-1"), node("eu-2", draining=True)]
+    api.answers["GET /v1/nodes"] = (status, {"items": nodes} if status == 200 else {"detail": "not now"})
+    assert main(["top", "--url", api.url]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("; draining: eu-2") is (status == 200)
+    assert main(["top", "--url", api.url, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out).get("nodes") == (nodes if status == 200 else None)
+
+
 def test_on_a_pipe_it_prints_one_table(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["top", "--url", api.url, "--api-key", "k"]) == 0
     out = capsys.readouterr().out.splitlines()
