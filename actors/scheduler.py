@@ -57,6 +57,8 @@ class LoopScheduler:
         self.now: Callable[[], float] = time.monotonic  # uvloop's own clock has steps of a millisecond
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> object:
+        if not args:  # as with every message: nothing to be gathered for the call
+            return self._loop.call_soon(callback, context=self._context)
         return self._loop.call_soon(callback, *args, context=self._context)
 
     def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> Cancellable:

@@ -52,6 +52,7 @@ class ActorSystem:
         self._draining = False
         self._in_turns = False
         self._afterwards: list[Callable[[], object]] = []
+        self._drain_ready: Callable[[], None] = self._drain  # made once, not with every message
         self._names = 0
         self._on_dead_letter = on_dead_letter
         self._on_failure = on_failure
@@ -119,7 +120,7 @@ class ActorSystem:
         """Have the ready queue drained soon. For cells, before they enter it while it is empty."""
         if not self._draining:
             self._draining = True
-            self.scheduler.call_soon(self._drain)
+            self.scheduler.call_soon(self._drain_ready)
 
     def after_turns(self, callback: Callable[[], object]) -> None:
         """Run `callback` once the turns that are due now are over, in the same turn of the loop; soon if none is."""

@@ -45,7 +45,7 @@ from wsprism.protocol import (
     with_sender,
 )
 from wsprism.realtime.rules import ServiceRegistry, compile_rules
-from wsprism.services.chat import ChatSend
+from wsprism.services.data import ChatSend
 from wsprism.settings import Settings, SettingsError, configuration_hash, load_settings, masked
 
 __all__ = ["TARGETS"]

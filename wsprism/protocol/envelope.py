@@ -55,6 +55,10 @@ _NOT_BINARY: Final = EnvelopeFault(ErrorCode.BAD_REQUEST, faults.NOT_BINARY)
 _DATA_MISSING: Final = DataFault(faults.DATA_MISSING)
 _DATA_NOT_PORTABLE: Final = DataFault(faults.NOT_PORTABLE)
 
+_ANY: Final[object] = Any
+_RAW: Final[object] = msgspec.Raw
+"""Looked up once, where it is compiled."""
+
 _MAY_NEST_TOO_DEEP: Final = 2 * MAX_DEPTH
 """So many characters it takes at least."""
 
@@ -121,10 +125,10 @@ class _Codec:
         if raw is None:
             return None if type is Any else _DATA_MISSING
         try:
-            if type is Any:
+            if type is _ANY:
                 value = self._decode_any(raw)
                 return value if is_portable(value) else _DATA_NOT_PORTABLE
-            if type is msgspec.Raw:
+            if type is _RAW:
                 return self._as_json(raw)
             decode = self._decode_typed.get(type)
             if decode is None:

@@ -14,6 +14,7 @@ __all__ = ["NotPortable", "data_of"]
 
 _json: Final = JSON.encode
 _msgpack: Final = MSGPACK.encode
+_RAW: Final = msgspec.Raw
 _DEEPEST: Final = MAX_DEPTH - 1
 """The envelope is the first level."""
 
@@ -29,7 +30,7 @@ def data_of(value: object) -> bytes:
     """
     try:
         data = _json(value)
-        if type(value) is not msgspec.Raw:
+        if type(value) is not _RAW:
             _msgpack(value)
         elif not can_be_told(value):
             raise NotPortable(f"has {TOO_LARGE}")

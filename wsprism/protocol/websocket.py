@@ -30,6 +30,10 @@ _WHOLE_BINARY: Final = _FIN | _BINARY
 _WHOLE: Final = (_WHOLE_TEXT, _WHOLE_BINARY)
 
 _integer: Final = int.from_bytes
+_KEY: Final = 0xFFFFFFFF
+_REPEATED: Final = tuple(sum(1 << 32 * word for word in range(words)) for words in range(34))
+"""By the number of words: what makes of a key a number in which it is each of so many."""
+
 _RSV1: Final = 0x40
 _RSV23: Final = 0x30
 
@@ -161,10 +165,10 @@ class FrameDecoder:
                 payload_at = position + 6
                 next_position = payload_at + length
                 if next_position <= end and self._fragments is None and length <= self._max_bytes:
-                    key = data[position + 2 : payload_at]
-                    payload = (
-                        _integer(data[payload_at:next_position], "little") ^ _integer((key * 32)[:length], "little")
-                    ).to_bytes(length, "little")
+                    size = (length + 7) & ~3  # of the key and the payload in whole words, which are one number
+                    masked = _integer(data[position + 2 : position + 2 + size], "little")
+                    bare = masked ^ (masked & _KEY) * _REPEATED[size >> 2]
+                    payload = bare.to_bytes(size, "little")[4 : 4 + length]
                     position = next_position
                     self._max_bytes = self._next_max_bytes
                     if first == _WHOLE_BINARY:

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from wsprism.effects import Publish, Refuse
 from wsprism.ports import ServiceContext
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault, Envelope
 from wsprism.protocol.faults import NOT_PORTABLE
 from wsprism.protocol.nesting import is_portable
+from wsprism.services.data import RelayData
 
 __all__ = ["RelayExtService"]
-
-
-class RelayData(msgspec.Struct, forbid_unknown_fields=True):
-    """What is relayed, and whether the connection that sends it gets it too."""
-
-    data: Any
-    exclude_self: bool = False
 
 
 class RelayExtService:

@@ -55,6 +55,14 @@ def test_every_length_is_unmasked(size: int) -> None:
     assert decode(frame(FIN | BINARY, payload)) == [payload]
 
 
+def test_what_stands_behind_a_short_message_is_no_part_of_it() -> None:
+    for size in range(126):
+        payload = bytes(range(size))
+        whole = frame(FIN | BINARY, payload, key=b"\x80\x01\xff\x7f")
+        assert decode(whole + whole) == [payload, payload]
+        assert decode(whole + whole[:5]) == [payload]
+
+
 @pytest.mark.parametrize("key", [bytes(4), b"\xff\xff\xff\xff", b"\x00\x00\x00\x01", b"\x80\x00\x00\x00"])
 def test_every_key_is_good(key: bytes) -> None:
     assert decode(frame(FIN | BINARY, b"\x00\x00payload\x00\x00", key=key)) == [b"\x00\x00payload\x00\x00"]

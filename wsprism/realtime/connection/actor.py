@@ -62,7 +62,7 @@ class Connection(Core):
     """The actor. Messages of its socket go to a lane; everything else is looked up in ``_HANDLERS``."""
 
     def receive(self, message: object) -> None:
-        kind = message.__class__
+        kind = type(message)
         if kind is str or kind is bytes:
             if self.pending is None or not self.hold_back(message):
                 self.hear_message(message)  # type: ignore[arg-type]

@@ -69,6 +69,11 @@ __all__ = ["ROOM_OVERLOADED", "carry_out", "on_publish_decided"]
 
 _faults = LimitedLog(logging.getLogger("wsprism.connection"), time.monotonic)
 
+_EXT: Final = ExtPublication
+_ORIGIN: Final = Origin
+_PUBLISH: Final = Publish
+"""Looked up once, where it is compiled."""
+
 _TENANT_OVERLOADED: Final = "the gateway is overloaded"
 _LOST: Final = "the room was restarted; a message may be lost"
 _AWAY: Final = "the room cannot be reached now: try again"
@@ -95,6 +100,9 @@ def carry_out(connection: Core, effects: Effect | Sequence[Effect], origin: Enve
     An acknowledgement that was asked for comes behind them, once every one of them is accepted. A disconnect comes
     last.
     """
+    if type(effects) is _PUBLISH:  # by far the most frequent: bound early, where it is compiled
+        _publish(connection, effects, origin, None)
+        return
     single = _CARRY_OUT.get(type(effects))
     if single is not None:
         single(connection, effects, origin, None)
@@ -145,7 +153,7 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
     if room is None:
         connection.refuse(Reason.NO_ACTIVE_ROOM, ErrorCode.NOT_ALLOWED, "join a room first", seq)
         return False
-    trusted = type(origin) is Origin
+    trusted = type(origin) is _ORIGIN
     if session.only_reads_some and not trusted and session.only_reads(room):
         connection.refuse(Reason.READ_ONLY, ErrorCode.NOT_ALLOWED, "this session may not publish here", seq)
         return False
@@ -154,7 +162,7 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
     if data is None:
         return False
     ack, id = (origin.flags & ACK_REQUESTED != 0, origin.id) if whole is None else (False, None)
-    publication = ExtPublication(svc, effect.type, data, None if trusted else session, seq, ack, id, echo=effect.echo)
+    publication = _EXT(svc, effect.type, data, None if trusted else session, seq, ack, id, echo=effect.echo)
     if trusted:
         publication.author = session
     inbox = connection.rooms.get(room)
@@ -440,7 +448,7 @@ def _ask_backend(connection: Core, _: AskBackend, origin: Envelope | Origin, __:
 
 def _encode(connection: Core, data: Any, svc: str, origin: Envelope | Origin) -> bytes | None:
     """``data`` as a publication's; None, and the client and the log told, when not every client could be told it."""
-    if type(origin) is Origin and origin.in_process:
+    if type(origin) is _ORIGIN and origin.in_process:
         return b"null" if data is None else bytes(data)
     try:
         return data_of(data)

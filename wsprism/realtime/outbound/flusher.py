@@ -61,6 +61,7 @@ class Flusher:
         self._pacer = pacer
         self._dirty: DirtyLists[Outlet] = DirtyLists(SLICE_SIZE)
         self._scheduled = False
+        self._flush_next: Callable[[], None] = self._flush_slice  # made once, not with every message
         self.holding = False
         """Whether the next slice waits for its time: who publishes meanwhile may do so just before it."""
         self._gathering: list[Callable[[], object]] = []
@@ -172,7 +173,7 @@ class Flusher:
             self.holding = True
             self._scheduler.call_later(wait_s, self._end_hold)
         else:
-            self._soon(self._flush_slice)
+            self._soon(self._flush_next)
 
     def before_next_slice(self, wake: Callable[[], object]) -> None:
         """Call ``wake`` when ``holding`` ends: an actor that it gives a turn has it before the slice is written."""

@@ -24,13 +24,14 @@ class FrameMaker(Protocol):
 class WireFormat:
     """Encodes ext messages into ready server frames. Four exist; compare them by identity.
 
-    ``frame``: a payload of the codec as one ready frame.
+    ``frame``: a payload of the codec as one ready frame; ``binary``: the codec's are.
     """
 
-    __slots__ = ("codec", "deflated", "frame")
+    __slots__ = ("binary", "codec", "deflated", "frame")
 
     def __init__(self, codec: ExtCodec, *, deflated: bool) -> None:
         self.codec = codec
+        self.binary = codec.binary
         self.deflated = deflated
         plain: Callable[[bytes], bytes] = binary_frame if codec.binary else text_frame
         self.frame = self._deflated if deflated else plain

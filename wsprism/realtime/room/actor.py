@@ -87,6 +87,11 @@ _BLOCKS_KEPT_S: Final = 5.0
 """What was encoded for one who recovered is there for the next, when many come back within some time."""
 
 
+_EXT: Final = ExtPublication
+_HOT: Final = HotPublication
+"""Looked up once, where it is compiled."""
+
+
 class _Offer:
     """The flusher's word to a room: the next writes are due."""
 
@@ -156,10 +161,10 @@ class Room(Actor):
         self._forget_what_may_be_lost()
 
     def receive(self, message: object) -> None:
-        kind = message.__class__
-        if kind is ExtPublication:
+        kind = type(message)
+        if kind is _EXT:
             self._line.items.append(message)  # type: ignore[arg-type]
-        elif kind is HotPublication:
+        elif kind is _HOT:
             if message.sender is None:  # type: ignore[attr-defined]
                 self._number_hot((message,))  # type: ignore[arg-type]
             self._line.add_hot(message)  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ def frame_of(publication: ExtPublication | HotPublication, wire: WireFormat, roo
     if publication.kept is not None:
         return Frame(publication.kept.frame(wire), _RELIABLE, None)
     svc, kind, data = publication.svc, publication.type, publication.data
-    if wire.codec.binary:
+    if wire.binary:
         return Frame(wire.encode(sysmsg.publication(svc, kind, room, msgspec.json.decode(data))), _RELIABLE, None)
     return Frame(wire.frame(b"".join((_json_head(svc, kind, room), data, b"}"))), _RELIABLE, None)
 

@@ -20,6 +20,9 @@ __all__ = ["TO_THE_END", "Turn"]
 
 TO_THE_END: Final = 1 << 62
 
+_EXT: Final = ExtPublication
+"""Looked up once, where it is compiled."""
+
 
 class Turn:
     """``publications`` and nothing else; with joins, leaves and questions among them it is a ``MixedTurn``.
@@ -42,7 +45,7 @@ class Turn:
     def look(self) -> None:
         """Look once at all publications."""
         for one in self.publications:
-            if one.ack or (type(one) is ExtPublication and one.told is not None):
+            if one.ack or (type(one) is _EXT and one.told is not None):
                 self.answers = True
             if one.exclude is not None or not one.echo:
                 self.sorts = True
