@@ -35,7 +35,7 @@ async def test_the_default_configuration_serves_two_clients_and_drains_on_sigter
                 assert draining["type"] == "draining"
                 assert draining["data"]["reconnect_after_ms"] >= 0
                 assert (await client.expect_close())[0] == 1001
-        assert await gateway.wait(4) == 0
+        assert await gateway.wait(60) == 0
     said = [str(record["message"]) for record in gateway.messages()]
     assert f"🚀 wsPrism Gateway active at 127.0.0.1:{gateway.port}" in said
     assert 'Loaded configuration for tenant: "acme"' in said
@@ -54,7 +54,7 @@ async def test_a_client_that_ignores_the_close_does_not_hold_up_the_exit(tmp_pat
         )
         async with Client(gateway.base):
             gateway.signal(signal.SIGINT)
-            assert await gateway.wait(3) == 0
+            assert await gateway.wait(20) == 0
         writer.transport.abort()
 
 
