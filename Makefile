@@ -8,7 +8,7 @@ JOBS_OF_PROCESSES ?= $(shell expr $$(nproc) \* 2)
 PYTEST = $(BIN)/python -m pytest
 SIDE_BY_SIDE = $(PYTEST) -n $(JOBS) --dist worksteal -m "not alone"
 
-.PHONY: run test check static covered check-compiled test-python format docs ui-sdk clean
+.PHONY: run test check static covered side-by-side alone cover check-compiled test-python format docs ui-sdk clean
 
 $(BIN)/pytest:
 	python3 -m venv $(VENV)
@@ -30,12 +30,18 @@ static: $(BIN)/pytest
 	$(BIN)/mypy --strict --python-version 3.10 clients/python/wsprism_client
 	$(BIN)/lint-imports
 
+covered: side-by-side alone cover
+
 # Watching which lines run doubles what a test costs: only those are watched whose cover is asked for, and none that
 # measures.
-covered: $(BIN)/pytest
+side-by-side: $(BIN)/pytest
 	$(SIDE_BY_SIDE) --cov --cov-report= tests/unit tests/property
 	$(SIDE_BY_SIDE) -n $(JOBS_OF_PROCESSES) tests --ignore=tests/unit --ignore=tests/property
+
+alone: $(BIN)/pytest
 	$(PYTEST) -m alone
+
+cover: $(BIN)/pytest
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='actors/*,qos/*,wsprism/protocol/*,wsprism/policy/*' --fail-under=95
 
