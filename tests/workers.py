@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.process import GatewayCommand
 from tests.redis_server import running_redis
 from wsprism.process.workers.invitation import VARIABLE
 
-__all__ = ["KEY", "answer", "children", "new_child", "until_all_are_up", "workers"]
+__all__ = ["KEY", "answer", "children", "new_child", "stopped", "until_all_are_up", "workers"]
 
 KEY = "0123456789abcdef"
 
@@ -107,6 +108,17 @@ async def new_child(gateway: GatewayCommand, before: list[int]) -> int:
             await asyncio.sleep(0.001)
             found = [pid for pid in set(children(gateway.pid)) - set(before) if _is_worker(pid)]
     return found[0]
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """It does nothing until the block ends, however that ends: whoever stands still holds what others wait for."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def _is_worker(pid: int) -> bool:

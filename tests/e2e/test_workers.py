@@ -22,7 +22,7 @@ from tests.e2e.test_tail import Tail
 from tests.process import GatewayCommand
 from tests.redis_server import running_redis
 from tests.streams import Stream
-from tests.workers import KEY, answer, children, new_child, until_all_are_up, workers
+from tests.workers import KEY, answer, children, new_child, stopped, until_all_are_up, workers
 from wsprism.composition.advice import METRICS_OF_ONE
 
 pytestmark = pytest.mark.alone
@@ -97,13 +97,11 @@ async def test_a_worker_that_dies_is_started_anew_and_nobody_waits_for_it_meanwh
         victim = before[0]
         os.kill(victim, signal.SIGKILL)
         await gateway.logged("a worker has ended, and is started anew")
-        new = await new_child(gateway, before)
-        os.kill(new, signal.SIGSTOP)  # as one that takes long to come up
-        async with asyncio.timeout(60):
-            for number in range(30):  # the slot of the dead one has a stand-in
-                async with Client(gateway.base, ticket=f"dev:v{number}"):
-                    pass
-        os.kill(new, signal.SIGCONT)
+        with stopped(await new_child(gateway, before)):  # as one that takes long to come up
+            async with asyncio.timeout(60):
+                for number in range(30):  # the slot of the dead one has a stand-in
+                    async with Client(gateway.base, ticket=f"dev:v{number}"):
+                        pass
         await until_all_are_up(gateway, 2)
         assert victim not in children(gateway.pid)
         text = (await answer(gateway, "/metrics"))[1]
