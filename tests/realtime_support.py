@@ -107,10 +107,13 @@ class Peer:
 
     def say(self, *messages: str | bytes | dict[str, Any]) -> None:
         """What arrives in one read of the socket; then everything settles."""
-        codec = self.outlet.format.codec
-        encode: Any = codec.encode if codec.binary else json.dumps
-        self.session.connection.deliver([encode(one) if isinstance(one, dict) else one for one in messages])
+        self.session.connection.deliver([self.encoded(one) if isinstance(one, dict) else one for one in messages])
         self._world.settle()
+
+    def encoded(self, message: dict[str, Any]) -> Any:
+        """As this client writes it."""
+        codec = self.outlet.format.codec
+        return codec.encode(message) if codec.binary else json.dumps(message)
 
     def heard(self) -> list[dict[str, Any] | bytes]:
         """What has been written since the last call: ext messages decoded, others as bytes."""

@@ -8,9 +8,10 @@ import os
 import random
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from functools import cache, partial
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -29,21 +30,26 @@ __all__ = ["running_world"]
 
 _CONTENDERS: Final = 6
 _MEMBERS_OF_A_PROCESS: Final = 3
-_PORTS: Final = range(20_000, 32_000)
-"""Below those that outgoing connections are given."""
+_PORTS: Final = range(20_000, 32_000, 500)
+"""The first of each block of ports, below those that outgoing connections are given. A process has one block."""
 
-_taken: set[int] = set()
-"""By worlds of this process, which may be several at a time."""
+
+@cache
+def _own_block() -> Iterator[int]:
+    """Ports that no other process takes which asks this too: it listens on the first one until it ends."""
+    for first in random.sample(_PORTS, len(_PORTS)):
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", first), reuse_port=False).detach()
+            return cycle(range(first + 1, first + _PORTS.step))
+    raise OSError("every block of ports from 20000 to 31999 has somebody who listens on its first: end some of them")
 
 
 def own_port() -> int:
-    """One of the loopback that nobody listens on, and that no other world is given."""
-    while True:
-        port = random.choice(_PORTS)
-        if port not in _taken:
-            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port), reuse_port=False):
-                _taken.add(port)
-                return port
+    """One of the loopback that nobody listens on, and that no other world was given for long."""
+    for port in _own_block():
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port), reuse_port=False):
+            return port
+    raise AssertionError("a cycle has no end")
 
 
 @asynccontextmanager

@@ -55,6 +55,11 @@ class NodesMachine(RuleBasedStateMachine):
 
     def ask(self, node: int, question: object, answered: Callable[[Any], object] = lambda _: None) -> None:
         """Its answer comes when it comes."""
+        self.begin_ask(node, question, answered)
+        self.cluster.scheduler.run_until_idle()
+
+    def begin_ask(self, node: int, question: object, answered: Callable[[Any], object] = lambda _: None) -> None:
+        """The same, and nobody has had a turn since."""
 
         async def ask() -> None:
             answered(await self.cluster.worlds[node].tenant.ref.ask(question, 1e9))
@@ -64,7 +69,6 @@ class NodesMachine(RuleBasedStateMachine):
             await asyncio.sleep(0)
 
         self.run(begin())
-        self.cluster.scheduler.run_until_idle()
 
     def reap(self, node: int) -> None:
         """Others take it for dead."""

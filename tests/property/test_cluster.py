@@ -31,6 +31,7 @@ ACK = 4
 PLAIN, KEEPING = "plain", "kept"
 ROOM = st.sampled_from([PLAIN, KEEPING, KEEPING])
 MOST_KEPT, MOST_RECOVERED = 6, 4
+HISTORY = {"max_messages": MOST_KEPT, "recover_max_messages": MOST_RECOVERED}
 Since = tuple[str, int]
 
 
@@ -54,6 +55,10 @@ class Client:
 
 
 class ClusterMachine(NodesMachine):
+    """``ends_with``: the codes that a client may be closed with."""
+
+    ends_with = frozenset({4000})
+
     def __init__(self) -> None:
         super().__init__()
         self.numbers = count(1)
@@ -65,13 +70,15 @@ class ClusterMachine(NodesMachine):
 
     @initialize(nodes=st.integers(2, 3), registry=st.booleans())
     def start(self, nodes: int, registry: bool) -> None:
-        history = {"max_messages": MOST_KEPT, "recover_max_messages": MOST_RECOVERED}
-        self.cluster = Cluster(nodes, registry=registry, rooms=[{"match": KEEPING, "history": history}])
+        self.cluster = self.make_cluster(nodes, registry)
         for node in range(nodes):
             self.connect(node)
             self.join(node, KEEPING, 0, 0, asks=False)
             self.join(node, PLAIN, 0, 0, asks=False)
         self.settle()
+
+    def make_cluster(self, nodes: int, registry: bool) -> Cluster:
+        return Cluster(nodes, registry=registry, rooms=[{"match": KEEPING, "history": HISTORY}])
 
     # Clients
 
@@ -151,7 +158,7 @@ class ClusterMachine(NodesMachine):
         node = self.node(pick)
         for client in [one for one in self.clients if one.node == node]:
             self.hear(client)
-            self.clients.remove(client)
+        self.clients = [one for one in self.clients if one.node != node]
         self.kill(node, executed)
 
     @rule(seconds=st.sampled_from([0.05, 0.3, 2.5]))
@@ -172,8 +179,9 @@ class ClusterMachine(NodesMachine):
         for message in client.peer.heard():
             if isinstance(message, dict):
                 self.one(client, message)
-        if client.peer.closed_with() is not None and client in self.clients:
-            assert client.peer.closed_with() == (4000, client.peer.closed_with()[1])  # type: ignore[index]
+        closed = client.peer.closed_with()
+        if closed is not None and client in self.clients:
+            assert closed[0] in self.ends_with
             self.clients.remove(client)
 
     def one(self, client: Client, message: dict[str, Any]) -> None:
@@ -277,6 +285,10 @@ class ClusterMachine(NodesMachine):
         assert not self.refused & set(texts), "what was refused is not in the log"
         if cluster.redis.registries:
             self.counts_are_exact()
+        for node in self.alive:
+            registry = cluster.worlds[node].tenant.registry
+            assert all(entry.roster for entry in registry.rooms.values())
+            assert not registry.emptied, "a room without members ends"
         self.only_crashes_failed()
 
 

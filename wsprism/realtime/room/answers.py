@@ -18,6 +18,7 @@ from wsprism.realtime.messages import (
 )
 from wsprism.realtime.room.history_page import answer_of
 from wsprism.realtime.room.presence import shown_to
+from wsprism.realtime.session import Session
 
 if TYPE_CHECKING:
     from wsprism.realtime.messages import RoomLeave
@@ -81,7 +82,7 @@ def acknowledge(publication: Publication) -> None:
     """Whoever published waits to hear that it was taken."""
     sender = publication.sender
     offset = publication.offset if isinstance(publication, ExtPublication) else None
-    if publication.ack and sender is not None:
+    if publication.ack and isinstance(sender, Session):
         sender.outlet.send(sysmsg.ack(publication.seq, sender.trace_id, offset))
     if isinstance(publication, ExtPublication) and publication.told is not None:
         publication.told(offset)

@@ -90,6 +90,9 @@ class Outbox:
             turn = self._next_turn(room)
             if turn:
                 self._hand_over(turn, room)
+        if not self.count and self.when_empty is not None:
+            told, self.when_empty = self.when_empty, None
+            told()
 
     def leave_out_the_muted(self, room: ActorRef) -> None:
         """What those have said who were put out of ``room``, and that waits here, is gone before they leave it."""
@@ -156,7 +159,7 @@ class Outbox:
                 self._refuse(turn)
             else:
                 self._tell(turn, answer, keeps=keeps)
-            self._go_on(room)
+            self.send(room)
 
         self._broker.publish(self._room, drafts, bounds, done)
 
@@ -175,18 +178,12 @@ class Outbox:
             else:
                 self._gone(publication, "answered")
                 work.answered(answer)
-            self._go_on(room)
+            self.send(room)
 
         if work.change is None:
             self._broker.read_values(self._room, work.service, work.key, done)
         else:
             self._broker.change_value(self._room, payload_of_change(publication), work.change, bounds, done)
-
-    def _go_on(self, room: ActorRef | None) -> None:
-        self.send(room)
-        if not self.count and self.when_empty is not None:
-            told, self.when_empty = self.when_empty, None
-            told()
 
     def _tell(self, turn: list[ExtPublication], answer: Ordered, *, keeps: bool) -> None:
         backend = self._tenant.backend

@@ -34,7 +34,9 @@ def tell_publication(news: NewsPort, room: str, publication: ExtPublication) -> 
     """A client's ext publication as members got it: what it said, or what its message was answered with."""
     message = {"svc": publication.svc, "type": publication.type, "data": msgspec.Raw(publication.data)}
     fields = {"room": room, "message": message, "offset": publication.offset}
-    news.tell("publication", facts_of(publication.sender or publication.author), fields)
+    session = publication.sender or publication.author
+    assert session is not None, "of what nobody of this node has said it is told nothing"
+    news.tell("publication", facts_of(session), fields)
 
 
 _ABNORMAL: Final = 1006

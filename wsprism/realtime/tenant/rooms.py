@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actors import MailboxSpec, Supervision
 from wsprism.ports import RoomCounts
 from wsprism.protocol import sysmsg
+from wsprism.protocol.node_words import RemoteSender
 from wsprism.realtime.messages import (
     CloseRoom,
     ExtPublication,
@@ -264,6 +265,7 @@ def _publish(tenant: Tenant, message: PublishToRoom) -> None:
     entry = tenant.registry.rooms.get(message.room) or tenant.registry.emptied.get(message.room)
     publication = message.publication
     sender = publication.sender
+    assert not isinstance(sender, RemoteSender), "what another node has said is in its room already"
     if sender is not None and sender.ended:
         return
     offset = None
