@@ -38,6 +38,7 @@ async def test_many_senders_are_heard_in_one_order_by_all(start_gateway: StartGa
         client.abort()
 
 
+@pytest.mark.alone
 async def test_the_account_is_exact_after_chaos(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(
         acme={"qos": {"hot_max_frames": 8, "conflate": "sender", "reliable_max_messages": 64}}
