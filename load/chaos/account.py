@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 __all__ = ["Account", "Fate", "Place", "Said", "Stay"]
 
 _MOST_SHOWN = 20
+_MOST_CHARACTERS = 4000
 
 
 class Place(NamedTuple):
@@ -67,7 +68,7 @@ class Account:
         """A promise was not kept."""
         self.counts["broken"] += 1
         if len(self.broken) < _MOST_SHOWN:
-            self.broken.append(what)
+            self.broken.append(what[:_MOST_CHARACTERS])
 
     def say(self, text: str, room: str, by: str) -> None:
         """A member publishes."""

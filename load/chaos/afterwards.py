@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -62,7 +62,12 @@ async def _is_heard(world: World, room: str, members: Sequence[Member], *, hot: 
             return [one.user for one in members[1:] if one.last_hot(room) != text]  # who sends it does not get it
         return [one.user for one in members if one.last(room) != text]
 
+    async def all_there() -> bool:
+        return all(one.socket is not None and room in one.stays for one in members)
+
+    text = ""
     for _ in range(_TIMES_SAID):
+        await world.until(f"all members in {room}", all_there)
         text = await (members[0].say_hot(room) if hot else members[0].say(room))
 
         async def heard(text: str = text) -> bool:
@@ -95,24 +100,39 @@ async def _check_histories(world: World) -> None:
     for room in KEPT:
         epochs = set()
         for node in world.alive():
-            items: dict[int, str] = {}
-            top, since, more = 0, "", True
-            while more:
-                path = f"/tenants/acme/rooms/{room}/history?limit={_PAGE}{since}"
-                status, page = await node.call(world.session, "GET", path)
-                if status != 200:
-                    world.account.breaks(f"the history of {room} on {node.name}: {status} {page}")
-                    break
-                items |= {item["offset"]: item["data"]["msg"] for item in page["items"]}
-                top, more = page["offset"], page["more"]
-                since = f"&since_epoch={page['epoch']}&since_offset={max(items, default=0)}"
-                epochs.add(page["epoch"])
+            items, top, its_epochs = await _history(world, node, room)
+            epochs |= its_epochs
             if items and max(items) != top:
                 world.account.breaks(f"the history of {room} on {node.name} ends with {max(items)}, not with {top}")
-            for epoch in epochs:
+            for epoch in its_epochs:
                 world.account.history(room, epoch, items, node.name)
         if len(epochs) != 1:
             world.account.breaks(f"nodes do not agree on the epoch of {room}: {epochs}")
+
+
+async def _history(world: World, node: Node, room: str) -> tuple[dict[int, str], int, set[str]]:
+    """Texts by offset, the newest offset and the epochs that its pages name; a page is asked for until it comes.
+
+    Raises NotSettledError.
+    """
+    items: dict[int, str] = {}
+    epochs: set[str] = set()
+    page: Any = {"more": True}
+    since = ""
+    while page["more"]:
+        path = f"/tenants/acme/rooms/{room}/history?limit={_PAGE}{since}"
+
+        async def told(path: str = path) -> bool:
+            nonlocal page
+            status, answer = await node.call(world.session, "GET", path)
+            page = answer if status == 200 else page
+            return status == 200
+
+        await world.until(f"the history of {room} on {node.name}", told)
+        items |= {item["offset"]: item["data"]["msg"] for item in page["items"]}
+        epochs.add(page["epoch"])
+        since = f"&since_epoch={page['epoch']}&since_offset={max(items, default=0)}"
+    return items, page["offset"], epochs
 
 
 async def _check_registry(world: World) -> None:
@@ -126,7 +146,11 @@ async def _check_registry(world: World) -> None:
             set(await world.redis.ask("HKEYS", f"{tight}u:{PIT}")) == inside
             and await world.redis.ask("HLEN", f"{tight}s") == connected
             and await world.redis.ask("HLEN", f"{acme}s") == sum(one.socket is not None for one in world.members)
+            and await counted() == dict.fromkeys(ROOMS, len(world.members))
         )
+
+    async def counted() -> dict[str, int]:
+        return {room: await world.redis.ask("HLEN", f"{acme}r:{room}") for room in ROOMS}
 
     try:
         await world.until("what is counted and what is there the same", same)
@@ -134,10 +158,9 @@ async def _check_registry(world: World) -> None:
         world.account.breaks(str(error))
         inside = [f"user:{one.user}" for one in world.contenders if one.inside]
         agree(world.account, "members of the pit", await world.redis.ask("HKEYS", f"{tight}u:{PIT}"), inside)
-    for room in ROOMS:
-        counted = await world.redis.ask("HLEN", f"{acme}r:{room}")
-        if counted != len(world.members):
-            world.account.breaks(f"{counted} are counted in {room}, and {len(world.members)} are there")
+        for room, number in (await counted()).items():
+            if number != len(world.members):
+                world.account.breaks(f"{number} are counted in {room}, and {len(world.members)} are there")
 
 
 async def _check_presence(world: World) -> None:

@@ -244,6 +244,9 @@ class Member(Client):
         await self.send("room", "join", room=room, seq=self._seq, **data)
 
     async def _send_text(self, room: str, text: str) -> None:
+        if self.socket is None:
+            self.account.unknown(text)
+            return
         self._seq += 1
         self._texts[self._seq] = text
         fields = {"id": text[:64]} if room in KEPT else {}

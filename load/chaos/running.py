@@ -70,7 +70,7 @@ async def running_world(setup: Setup, account: Account, seed: int, manner: Manne
                 account.breaks(fault)
         for node in world.nodes:
             for line in node.errors()[:3]:
-                account.breaks(f"node {node.name} has logged: {line[:4000]}")
+                account.breaks(f"node {node.name} has logged: {line}")
 
 
 async def _start_redis(world: World, stack: AsyncExitStack, directory: Path) -> str | None:
