@@ -335,16 +335,22 @@ async def test_a_room_of_one_node_has_its_values_there(make: Make) -> None:
     assert cluster.redis.values.keys == 0
 
 
-async def test_a_service_that_comes_with_a_reload_is_known_with_the_rooms_next_turn(make: Make) -> None:
-    cluster = make()
-    ann, bob = await members(cluster)
-    tenant = cluster.worlds[1].tenant
+def without_the_service(tenant: Any, cluster: Cluster, ann: Peer, bob: Peer) -> Any:
+    """The node of ``bob`` loses the service by a reload; ``ann``, on another one, changes a value. The rules before."""
     before = tenant.rules
     tenant.apply(replace(before, values={}))
     tenant.ref.tell_control(RulesChanged())
     say(ann, "set", key="k", value=1)
     cluster.settle()
     assert heard(bob) == [(1, "k", 1)]
+    return before
+
+
+async def test_a_service_that_comes_with_a_reload_is_known_with_the_rooms_next_turn(make: Make) -> None:
+    cluster = make()
+    ann, bob = await members(cluster)
+    tenant = cluster.worlds[1].tenant
+    before = without_the_service(tenant, cluster, ann, bob)
     assert tenant.values.keys == 0
     cluster.scheduler.advance(JOINS_WAIT_S + 1)
     carl = await cluster.connect(1, "carl")
@@ -370,12 +376,7 @@ async def test_members_go_on_from_what_redis_has_when_a_service_comes_back(make:
     cluster = make()
     ann, bob = await members(cluster)
     tenant = cluster.worlds[1].tenant
-    before = tenant.rules
-    tenant.apply(replace(before, values={}))
-    tenant.ref.tell_control(RulesChanged())
-    say(ann, "set", key="k", value=1)
-    cluster.settle()
-    assert heard(bob) == [(1, "k", 1)]
+    before = without_the_service(tenant, cluster, ann, bob)
     cluster.redis.flush_all()
     tenant.apply(before)
     tenant.ref.tell_control(RulesChanged())
