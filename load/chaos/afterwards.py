@@ -65,7 +65,6 @@ async def _is_heard(world: World, room: str, members: Sequence[Member], *, hot: 
     async def all_there() -> bool:
         return all(one.socket is not None and room in one.stays for one in members)
 
-    text = ""
     for _ in range(_TIMES_SAID):
         await world.until(f"all members in {room}", all_there)
         text = await (members[0].say_hot(room) if hot else members[0].say(room))

@@ -52,8 +52,10 @@ class LargeReads:
     def _send(self, owner: ReadsOwner, which: Script, arguments: Sequence[Word], answered: Answered) -> None:
         def told(answer: Any) -> None:
             self._under_way -= 1
-            answered(answer)
-            self._go_on()
+            try:
+                answered(answer)
+            finally:
+                self._go_on()
 
         refused = owner.call(which, arguments, told)
         if refused is None:

@@ -9,12 +9,12 @@ from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.messages import ExtPublication
 from wsprism.realtime.room.attendance import NO_MEMBER
 from wsprism.realtime.room.fan_out import Apart
-from wsprism.realtime.session import Session
 
 if TYPE_CHECKING:
     from wsprism.realtime.messages import Exclusion
     from wsprism.realtime.room.actor import Room
     from wsprism.realtime.room.line import Publication
+    from wsprism.realtime.session import Session
 
 __all__ = ["TO_THE_END", "Turn"]
 
@@ -97,7 +97,7 @@ class Turn:
             if sender is None or not sender.was_put_out_of(room):
                 continue
             self.drop_at(at)
-            if publication.ack and isinstance(sender, Session) and not sender.ended:
+            if publication.ack and not sender.ended:
                 refusal = sysmsg.error(ErrorCode.NOT_ALLOWED, NO_MEMBER, sender.trace_id, publication.seq)
                 sender.outlet.send(refusal)
         self.drop("refused")
