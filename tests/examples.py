@@ -1,4 +1,5 @@
-"""How many examples a property is tried on: all of them, unless WSPRISM_EXAMPLES says which share of them is enough.
+"""How many examples a property is tried on: all of them, unless WSPRISM_EXAMPLES says which share of them is
+enough, or that there are to be several times as many.
 
 They are the same on every Python, so that CI tries all on one Python and the first of them on the others.
 """

@@ -8,7 +8,6 @@ told; an acknowledged publication is in the log once, a refused one never; ``rec
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -293,6 +292,4 @@ class ClusterMachine(NodesMachine):
 
 
 TestCluster = ClusterMachine.TestCase
-TestCluster.settings = settings(
-    max_examples=int(os.environ.get("CLUSTER_EXAMPLES", examples(120))), stateful_step_count=60, deadline=None
-)
+TestCluster.settings = settings(max_examples=examples(120), stateful_step_count=60, deadline=None)

@@ -7,7 +7,6 @@ between, and nodes are taken for dead that live.
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import msgspec
@@ -225,6 +224,4 @@ class PresenceMachine(NodesMachine):
 
 
 TestClusterPresence = PresenceMachine.TestCase
-TestClusterPresence.settings = settings(
-    max_examples=int(os.environ.get("CLUSTER_EXAMPLES", examples(80))), stateful_step_count=50, deadline=None
-)
+TestClusterPresence.settings = settings(max_examples=examples(80), stateful_step_count=50, deadline=None)

@@ -6,7 +6,6 @@ what they have said waits. Nobody has a turn before all of it is there, so that 
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from hypothesis import settings
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from tests.cluster_model import Cluster
+from tests.examples import examples
 from tests.property.cluster_rules import PICK
 from tests.property.test_cluster import ACK, HISTORY, KEEPING, PLAIN, Client, ClusterMachine
 from wsprism.protocol.hot import encode_hot
@@ -92,6 +92,4 @@ class SideBySideMachine(ClusterMachine):
 
 
 TestClusterSideBySide = SideBySideMachine.TestCase
-TestClusterSideBySide.settings = settings(
-    max_examples=int(os.environ.get("CLUSTER_EXAMPLES", "200")), stateful_step_count=40, deadline=None
-)
+TestClusterSideBySide.settings = settings(max_examples=examples(200), stateful_step_count=40, deadline=None)

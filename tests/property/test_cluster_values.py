@@ -6,7 +6,6 @@ whoever follows the protocol knows in the end what the broker has, and so does e
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -231,6 +230,4 @@ class ValuesMachine(NodesMachine):
 
 
 TestClusterValues = ValuesMachine.TestCase
-TestClusterValues.settings = settings(
-    max_examples=int(os.environ.get("CLUSTER_EXAMPLES", examples(60))), stateful_step_count=50, deadline=None
-)
+TestClusterValues.settings = settings(max_examples=examples(60), stateful_step_count=50, deadline=None)
