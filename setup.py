@@ -17,6 +17,9 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
 _BUILDS = {"bdist_wheel", "build", "build_ext", "install"}
+_WITHIN_ITSELF = ["-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"]
+"""Its functions are nobody else's: they call each other straight, not through the linker's table."""
+
 _PROBE = '#include <Python.h>\nPyMODINIT_FUNC PyInit_probe(void) { return PyModule_New("probe"); }\n'
 
 
@@ -65,6 +68,9 @@ def extensions() -> list[Extension]:
     # Like the tests: errors of type are the checks' business, and what a module imports may be missing here.
     options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent", "--no-warn-unused-ignores"]
     built: list[Extension] = mypycify([*options, *hot_modules()], group_name="wsprism")
+    if os.name == "posix":
+        for extension in built:
+            extension.extra_compile_args += _WITHIN_ITSELF
     return built
 
 

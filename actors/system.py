@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -47,7 +46,7 @@ class ActorSystem:
         self.name = name
         self.scheduler: Scheduler = scheduler or LoopScheduler(asyncio.get_running_loop())
         self.counters = Counters()
-        self.ready: deque[Turns] = deque()
+        self.ready: list[Turns] = []
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self._draining = False
         self._in_turns = False
@@ -132,13 +131,20 @@ class ActorSystem:
     def _drain(self) -> None:
         """One turn for everyone who is ready now; who becomes ready meanwhile waits until the loop has had its turn."""
         ready = self.ready
+        due = len(ready)
+        served = 0
         self._in_turns = True
         try:
-            for _ in range(len(ready)):
-                ready.popleft()._turn()
+            while served < due:
+                turns = ready[served]
+                served += 1
+                turns._turn()
         finally:
             self._draining = self._in_turns = False
-            if ready:
+            if served == len(ready):
+                ready.clear()
+            else:
+                del ready[:served]
                 self.arm()
             afterwards = self._afterwards
             if afterwards:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, assert_never
@@ -81,7 +80,7 @@ class Turns(ActorRef):
         self._shed_from = 0  # nothing before this position of the queue is sheddable
         self._scheduled = False
         self._busy = False
-        self._ready: deque[Turns] = system.ready
+        self._ready: list[Turns] = system.ready
         self._counters: Counters = system.counters
 
     @property

@@ -6,11 +6,12 @@ offered. The bytes are opaque: this module knows no wire format.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import Final
 
 from qos.errors import BlockError
 from qos.lane import Lane
+from qos.native import mypyc_attr
 
 __all__ = ["Block", "Frame"]
 
@@ -18,6 +19,7 @@ _RELIABLE: Final = Lane.RELIABLE
 _HOT: Final = Lane.HOT
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Frame:
     """One ready frame. ``key``: a newer hot frame of the same key may replace it; ``None``: it is never replaced."""
 
@@ -32,6 +34,7 @@ class Frame:
         return f"Frame({self.lane.name}, {len(self.data)} bytes, key={self.key!r})"
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Block:
     """The reliable and hot frames of one room turn, in their order. ``data`` is all of them joined.
 
@@ -49,7 +52,7 @@ class Block:
         "reliable_count",
     )
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
+    def __init__(self, frames: list[Frame]) -> None:
         if not frames:
             raise BlockError("a block holds at least one frame")
         self.frames = frames

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 
 __all__ = ["RateLimiter", "RateScope", "TokenBucket"]
@@ -78,7 +77,7 @@ class RateLimiter:
     does not end it. What the tenant's bucket refuses is not held against a connection that has one of its own.
     """
 
-    __slots__ = ("_close_after_s", "_connection", "_over_since", "_refused_at", "_tenant", "allow")
+    __slots__ = ("_alone", "_close_after_s", "_connection", "_over_since", "_refused_at", "_tenant")
 
     def __init__(
         self, *, connection: TokenBucket | None, tenant: TokenBucket | None, close_after_s: float = 0.0
@@ -92,18 +91,18 @@ class RateLimiter:
         self._connection = connection
         self._tenant = tenant
         self._close_after_s = close_after_s
-        if connection is not None and tenant is None and not close_after_s:
-            self.allow: Callable[[float], bool] = connection.take
-        else:
-            self.allow = self._allow
-        """``allow(now)`` charges one message, or refuses it."""
+        self._alone = connection if tenant is None and not close_after_s else None
 
     @property
     def own_bucket(self) -> TokenBucket | None:
         """The connection's own bucket; None: only its tenant's counts."""
         return self._connection
 
-    def _allow(self, now: float) -> bool:
+    def allow(self, now: float) -> bool:
+        """Charge one message, or refuse it."""
+        alone = self._alone
+        if alone is not None:
+            return alone.take(now)
         connection, tenant = self._connection, self._tenant
         if tenant is None and connection is not None:
             if connection.take(now):

@@ -38,6 +38,7 @@ __all__ = [
     "MSGPACK",
     "ROOM_PRESENT",
     "SEQ_PRESENT",
+    "Codec",
     "DataFault",
     "Envelope",
     "EnvelopeFault",
@@ -70,6 +71,11 @@ _scalars_before_nesting: Final = re.compile(
 ).match
 
 
+_MOST_NAMES: Final = 1024
+_names: Final[set[str]] = set()
+"""That were found to be spelled well: a service's few come with every message. Who invents some is only looked at."""
+
+
 def _before_nesting(text: str) -> str | None:
     """A message of the plain fields that stand before the first that nests; None where no object begins."""
     found = _scalars_before_nesting(text)
@@ -78,9 +84,16 @@ def _before_nesting(text: str) -> str | None:
 
 def is_name(text: str) -> bool:
     """Whether `text` may be a `svc` or a `type`."""
-    if not 0 < len(text) <= MAX_NAME_LENGTH:
+    return 0 < len(text) <= MAX_NAME_LENGTH and _is_odd_name(text) is None
+
+
+def _is_spelled_well(name: str) -> bool:
+    """Whether a name of a good length has no other characters than it may have."""
+    if _is_odd_name(name):
         return False
-    return (text.isascii() and text.isidentifier()) or _is_odd_name(text) is None
+    if len(_names) < _MOST_NAMES:
+        _names.add(name)
+    return True
 
 
 def is_room_name(text: str) -> bool:
@@ -93,9 +106,9 @@ def _fault_in(message: Envelope) -> EnvelopeFault | None:
     if message.v != 1:
         return EnvelopeFault(ErrorCode.UNSUPPORTED_VERSION, faults.UNSUPPORTED, message.seq)
     svc, kind = message.svc, message.type
-    if not (svc.isascii() and svc.isidentifier()) and _is_odd_name(svc):
+    if svc not in _names and not _is_spelled_well(svc):
         return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.RULES["svc"], message.seq)
-    if not (kind.isascii() and kind.isidentifier()) and _is_odd_name(kind):
+    if kind not in _names and not _is_spelled_well(kind):
         return EnvelopeFault(ErrorCode.BAD_REQUEST, faults.RULES["type"], message.seq)
     room = message.room
     if room is not None and not room.isprintable() and _control_character(room):
@@ -251,6 +264,9 @@ class MsgpackCodec(_Codec):
     def frame(self, payload: bytes) -> bytes:
         return binary_frame(payload)
 
+
+Codec = JsonCodec | MsgpackCodec
+"""Both that there are, for who calls them with every message: bound early, where it is compiled."""
 
 JSON: Final = JsonCodec()
 MSGPACK: Final = MsgpackCodec()

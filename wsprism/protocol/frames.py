@@ -17,6 +17,7 @@ __all__ = [
     "ping_frame",
     "pong_frame",
     "text_frame",
+    "text_frame_of",
 ]
 
 MAX_CONTROL_BYTES = 125
@@ -42,6 +43,16 @@ def text_frame(payload: bytes, *, deflated: bool = False) -> bytes:
     if size < 126 and not deflated:
         return _SHORT_TEXT[size] + payload
     return _frame(_FIN | _RSV1 | _TEXT if deflated else _FIN | _TEXT, payload)
+
+
+def text_frame_of(head: bytes, middle: bytes, tail: bytes) -> bytes:
+    """`text_frame` of the three joined."""
+    size = len(head) + len(middle) + len(tail)
+    if size < 126:
+        return b"".join((_SHORT_TEXT[size], head, middle, tail))
+    if size < 65536:
+        return b"".join((_header_16(_FIN | _TEXT, 126, size), head, middle, tail))
+    return text_frame(b"".join((head, middle, tail)))
 
 
 def binary_frame(payload: bytes, *, deflated: bool = False) -> bytes:

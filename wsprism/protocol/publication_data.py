@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -10,17 +10,26 @@ from wsprism.protocol.envelope import JSON, MSGPACK
 from wsprism.protocol.nesting import MAX_DEPTH, json_nests_too_deep
 from wsprism.protocol.portable import TOO_LARGE, can_be_told
 
-__all__ = ["NotPortable", "data_of"]
+__all__ = ["NotPortable", "data_of", "text_only"]
+
+T = TypeVar("T")
 
 _json: Final = JSON.encode
 _msgpack: Final = MSGPACK.encode
 _RAW: Final = msgspec.Raw
+_text_only: Final[set[type]] = set()
 _DEEPEST: Final = MAX_DEPTH - 1
 """The envelope is the first level."""
 
 
 class NotPortable(ValueError):
     """There is no message with this data."""
+
+
+def text_only(kind: type[T]) -> type[T]:
+    """Of a Struct: all of its fields are text, which both encodings say when one does. A class decorator."""
+    _text_only.add(kind)
+    return kind
 
 
 def data_of(value: object) -> bytes:
@@ -30,10 +39,11 @@ def data_of(value: object) -> bytes:
     """
     try:
         data = _json(value)
-        if type(value) is not _RAW:
+        if type(value) is _RAW:
+            if not can_be_told(value):
+                raise NotPortable(f"has {TOO_LARGE}")
+        elif type(value) not in _text_only:
             _msgpack(value)
-        elif not can_be_told(value):
-            raise NotPortable(f"has {TOO_LARGE}")
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as fault:
         raise NotPortable(str(fault)) from fault
     if len(data) > 2 * _DEEPEST and json_nests_too_deep(data.decode(), _DEEPEST):

@@ -11,8 +11,10 @@ import zlib
 from dataclasses import dataclass
 from typing import Final
 
+from qos.native import mypyc_attr
 from wsprism.protocol.codes import CloseCode
 from wsprism.protocol.frames import is_valid_close_code
+from wsprism.protocol.masking import unmask
 
 __all__ = ["CloseReceived", "Event", "FrameDecoder", "Ping", "Pong", "Violation", "size_in_bytes"]
 
@@ -28,11 +30,6 @@ _MASKED: Final = 0x80
 _WHOLE_TEXT: Final = _FIN | _TEXT
 _WHOLE_BINARY: Final = _FIN | _BINARY
 _WHOLE: Final = (_WHOLE_TEXT, _WHOLE_BINARY)
-
-_integer: Final = int.from_bytes
-_KEY: Final = 0xFFFFFFFF
-_REPEATED: Final = tuple(sum(1 << 32 * word for word in range(words)) for words in range(34))
-"""By the number of words: what makes of a key a number in which it is each of so many."""
 
 _RSV1: Final = 0x40
 _RSV23: Final = 0x30
@@ -96,6 +93,7 @@ _TOO_MANY_FRAGMENTS = Violation(CloseCode.TOO_BIG, "message in too many fragment
 _TOO_MANY_CONTROL_FRAMES = Violation(CloseCode.RATE_LIMITED, "too many control frames")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FrameDecoder:
     """Turns a client's byte stream into events, in order.
 
@@ -162,13 +160,9 @@ class FrameDecoder:
             if first in _WHOLE and _MASKED <= second < _MASKED + 126:
                 # By far the most frequent frame: a whole short message. Nothing but its size is left to be checked.
                 length = second - _MASKED
-                payload_at = position + 6
-                next_position = payload_at + length
+                next_position = position + 6 + length
                 if next_position <= end and self._fragments is None and length <= self._max_bytes:
-                    size = (length + 7) & ~3  # of the key and the payload in whole words, which are one number
-                    masked = _integer(data[position + 2 : position + 2 + size], "little")
-                    bare = masked ^ (masked & _KEY) * _REPEATED[size >> 2]
-                    payload = bare.to_bytes(size, "little")[4 : 4 + length]
+                    payload = unmask(data, position + 2, length)
                     position = next_position
                     self._max_bytes = self._next_max_bytes
                     if first == _WHOLE_BINARY:
@@ -193,12 +187,11 @@ class FrameDecoder:
                     return self._fail(events, Violation(CloseCode.PROTOCOL_ERROR, "invalid length encoding"))
             if first & 0x08 == 0 and length > self._max_bytes - len(self._fragments or b""):
                 return self._fail(events, Violation(CloseCode.TOO_BIG, "message too large"))
-            payload_at = mask_at + 4
-            next_position = payload_at + length
+            next_position = mask_at + 4 + length
             if next_position > end:
                 self._needed_bytes = next_position - position
                 break
-            payload = _unmask(data[mask_at:payload_at], data[payload_at:next_position], length)
+            payload = unmask(data, mask_at, length)
             position = next_position
             if first & 0x08:
                 control_frames += 1
@@ -300,14 +293,6 @@ class FrameDecoder:
         self._done = True
         self._buffer = None
         self._fragments = None
-
-
-def _unmask(key: bytes, payload: bytes, length: int) -> bytes:
-    """RFC 6455 §5.3, as one exclusive-or of two integers: the fastest in pure Python up to some 4,000 bytes."""
-    if not length:
-        return payload
-    repeated = (key * ((length + 3) // 4))[:length]
-    return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(length, "little")
 
 
 def _inflate(payload: bytes, max_bytes: int) -> bytes | Violation:

@@ -60,8 +60,8 @@ class ServiceRegistry:
     Of them ``hosted`` are code of the operator's, and ``watchers`` want to know who comes to rooms and goes.
     """
 
-    ext: Mapping[str, ExtService]
-    hot: Mapping[int, HotService]
+    ext: dict[str, ExtService]
+    hot: dict[int, HotService]
     hosted: Sequence[HostedService] = ()
     watchers: Sequence[RoomWatcher] = ()
 

@@ -8,11 +8,14 @@ from wsprism.effects import Publish, Refuse
 from wsprism.ports import ServiceContext
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import DataFault, Envelope
-from wsprism.services.data import ChatSend
+from wsprism.services.data import ChatSaid, ChatSend
 
 __all__ = ["ChatService"]
 
 _FAULT: Final = DataFault
+_PUBLISH: Final = Publish
+_SAID: Final = ChatSaid
+_SEND: Final = ChatSend
 """Looked up once, where it is compiled."""
 
 
@@ -25,7 +28,7 @@ class ChatService:
         self._name = name
 
     def handle(self, context: ServiceContext, envelope: Envelope) -> Publish | Refuse:
-        data: Any = context.decode_data(envelope, ChatSend)
+        data: Any = context.decode_data(envelope, _SEND)
         if type(data) is _FAULT:
             return Refuse(ErrorCode.BAD_REQUEST, data.msg)
-        return Publish(envelope.room, self._name, "msg", {"from": context.user, "msg": data.msg})
+        return _PUBLISH(envelope.room, self._name, "msg", _SAID(context.user, data.msg))

@@ -6,12 +6,22 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["ChatSend", "RelayData"]
+from wsprism.protocol.publication_data import text_only
+
+__all__ = ["ChatSaid", "ChatSend", "RelayData"]
 
 
 class ChatSend(msgspec.Struct, forbid_unknown_fields=True):
     """The data of ``chat.send``."""
 
+    msg: str
+
+
+@text_only
+class ChatSaid(msgspec.Struct, gc=False, rename={"user": "from"}):
+    """The data of ``chat.msg``: who said what."""
+
+    user: str
     msg: str
 
 

@@ -14,6 +14,7 @@ from wsprism.protocol import (
     EnvelopeFault,
     ErrorCode,
     ExtCodec,
+    envelope,
     is_name,
     is_room_name,
 )
@@ -281,3 +282,12 @@ def test_an_unknown_field_within_a_field_is_named_as_the_client_sent_it(name: st
     found = JSON.decode_data(msgspec.Raw(sent.encode()), JoinData)
     assert isinstance(found, DataFault)
     assert f"data.since has an unknown field: {name}; data takes" in found.msg
+
+
+def test_names_that_a_client_invents_are_judged_the_same_and_not_all_remembered() -> None:
+    for number in range(2 * envelope._MOST_NAMES):
+        assert isinstance(JSON.decode(JSON.encode({**HEAD, "svc": f"s{number}", "type": f"t-{number}"})), Envelope)
+        assert fault_of(svc=f"s {number}").msg == RULES["svc"]
+        assert fault_of(type=f"t/{number}").msg == RULES["type"]
+    assert len(envelope._names) <= envelope._MOST_NAMES
+    assert isinstance(JSON.decode(JSON.encode({**HEAD, "svc": "never", "type": "before"})), Envelope)

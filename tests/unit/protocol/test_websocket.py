@@ -20,8 +20,7 @@ from tests.masked import (
     compress,
     frame,
 )
-from tests.native import source_only
-from wsprism.protocol import CloseCode, websocket
+from wsprism.protocol import CloseCode
 from wsprism.protocol.frames import is_valid_close_code
 from wsprism.protocol.websocket import CloseReceived, Event, FrameDecoder, Ping, Pong, Violation
 
@@ -403,7 +402,6 @@ class CountingDecoder(FrameDecoder):
         return super()._check_header(first, second)
 
 
-@source_only(websocket)
 @pytest.mark.parametrize("size", [10, 1000, 60000])
 def test_trickled_frame_costs_each_byte_once(size: int) -> None:
     """A frame that comes byte by byte is parsed while its header grows (14 bytes at most), then only at its end."""
@@ -414,7 +412,6 @@ def test_trickled_frame_costs_each_byte_once(size: int) -> None:
     assert decoder.headers_read <= 14
 
 
-@source_only(websocket)
 def test_trickled_fragments_cost_each_byte_once() -> None:
     decoder = CountingDecoder(MAX_BYTES)
     stream = frame(BINARY, b"x") + frame(CONTINUATION, b"x") * 100 + frame(FIN | CONTINUATION, b"x")

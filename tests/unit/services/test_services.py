@@ -11,6 +11,7 @@ import pytest
 from wsprism.effects import JoinRoom, LeaveRoom, ListMembers, Publish, Refuse
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.envelope import JSON, Envelope
+from wsprism.protocol.publication_data import data_of
 from wsprism.services import ChatService, EchoService, RelayService, RoomService
 
 
@@ -36,7 +37,9 @@ def envelope(svc: str, type: str, room: str | None = None, data: object = None) 
 @pytest.mark.parametrize("room", ["match:1", None])
 def test_chat_publishes_the_text_with_its_senders_user_id(room: str | None) -> None:
     effect = ChatService("chat").handle(Context(), envelope("chat", "send", room, {"msg": "hi"}))
-    assert effect == Publish(room, "chat", "msg", {"from": "user:ann", "msg": "hi"})
+    assert isinstance(effect, Publish)
+    assert (effect.room, effect.svc, effect.type, effect.echo) == (room, "chat", "msg", True)
+    assert data_of(effect.data) == b'{"from":"user:ann","msg":"hi"}'
 
 
 def test_chat_under_another_name_publishes_under_that_name() -> None:

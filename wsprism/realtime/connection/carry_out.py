@@ -69,7 +69,6 @@ __all__ = ["ROOM_OVERLOADED", "carry_out", "on_publish_decided"]
 
 _faults = LimitedLog(logging.getLogger("wsprism.connection"), time.monotonic)
 
-_EXT: Final = ExtPublication
 _ORIGIN: Final = Origin
 _PUBLISH: Final = Publish
 """Looked up once, where it is compiled."""
@@ -162,7 +161,7 @@ def _publish(connection: Core, effect: Publish, origin: Envelope | Origin, whole
     if data is None:
         return False
     ack, id = (origin.flags & ACK_REQUESTED != 0, origin.id) if whole is None else (False, None)
-    publication = _EXT(svc, effect.type, data, None if trusted else session, seq, ack, id, echo=effect.echo)
+    publication = ExtPublication(svc, effect.type, data, None if trusted else session, seq, ack, id, effect.echo)
     if trusted:
         publication.author = session
     inbox = connection.rooms.get(room)

@@ -14,11 +14,10 @@ from wsprism.realtime.messages.membership import (
     RoomJoin,
     RoomLeave,
 )
+from wsprism.realtime.messages.publication import ExtPublication, HotPublication
 from wsprism.realtime.messages.publications import (
     Answered,
     Exclusion,
-    ExtPublication,
-    HotPublication,
     Origin,
     PublicationList,
     Publications,

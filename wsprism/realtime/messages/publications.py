@@ -1,11 +1,13 @@
-"""What is said to rooms, and what a message becomes whose effects come later."""
+"""What else is on its way to rooms, and what a message becomes whose effects come later."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import msgspec
+
+from wsprism.realtime.messages.publication import ExtPublication, HotPublication
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Answered",
     "Exclusion",
-    "ExtPublication",
-    "HotPublication",
     "Origin",
     "PublicationList",
     "Publications",
@@ -69,48 +69,6 @@ class Exclusion:
     def covers(self, session: Session) -> bool:
         """Whether ``session`` is one of them."""
         return self.user in (None, session.user) and self.sid in (None, session.sid)
-
-
-@final
-class ExtPublication(msgspec.Struct, gc=False):
-    """An ext message for every member (not ``sender`` unless ``echo``).
-
-    ``sender`` gets a ``sys.ack`` once it is queued for all, when ``ack``.
-    ``data`` is JSON, made where somebody can be blamed when it cannot be said in JSON: nothing fails in the room.
-    ``author`` is the session whose message it answers, where a backend answered it and so no ``sender`` is bound by it.
-    Both are sessions of this node: of what is kept, and of what other nodes get, they are no part.
-    ``id`` is their own name of it (without either: the backend's). In a room with a history it gets an ``offset``, and
-    is ``kept``; ``again``: it was published before, and is not published. ``told`` is called with the offset, or with
-    None where it gets none.
-    """
-
-    svc: str
-    type: str
-    data: bytes
-    sender: Any = None
-    seq: int | None = None
-    ack: bool = False
-    id: str | None = None
-    offset: int | None = None
-    again: bool = False
-    kept: Any = None
-    told: Any = None
-    exclude: Exclusion | None = None
-    author: Any = None
-    echo: bool = True
-
-
-@final
-class HotPublication(msgspec.Struct, gc=False):
-    """A hot frame, already a ready server frame, for every member (not ``sender`` unless ``echo``)."""
-
-    frame: bytes
-    key: Any
-    sender: Any = None
-    echo: bool = True
-    seq: int | None = None
-    ack: bool = False
-    exclude: Exclusion | None = None
 
 
 Publications = tuple[ExtPublication | HotPublication, ...]

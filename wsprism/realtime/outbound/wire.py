@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from wsprism.protocol.deflate import MIN_DEFLATE_BYTES, deflate
-from wsprism.protocol.envelope import JSON, MSGPACK, ExtCodec
+from wsprism.protocol.envelope import JSON, MSGPACK, Codec
 from wsprism.protocol.frames import binary_frame, pong_frame, text_frame
 
 __all__ = ["WIRE_FORMATS", "WireFormat", "wire_format"]
@@ -29,7 +29,7 @@ class WireFormat:
 
     __slots__ = ("binary", "codec", "deflated", "frame")
 
-    def __init__(self, codec: ExtCodec, *, deflated: bool) -> None:
+    def __init__(self, codec: Codec, *, deflated: bool) -> None:
         self.codec = codec
         self.binary = codec.binary
         self.deflated = deflated
@@ -64,6 +64,6 @@ WIRE_FORMATS: Final = {
 }
 
 
-def wire_format(codec: ExtCodec, *, deflated: bool) -> WireFormat:
+def wire_format(codec: Codec, *, deflated: bool) -> WireFormat:
     """The one format of this codec and compression."""
     return WIRE_FORMATS[codec.name, deflated]

@@ -87,11 +87,6 @@ _BLOCKS_KEPT_S: Final = 5.0
 """What was encoded for one who recovered is there for the next, when many come back within some time."""
 
 
-_EXT: Final = ExtPublication
-_HOT: Final = HotPublication
-"""Looked up once, where it is compiled."""
-
-
 class _Offer:
     """The flusher's word to a room: the next writes are due."""
 
@@ -162,9 +157,9 @@ class Room(Actor):
 
     def receive(self, message: object) -> None:
         kind = type(message)
-        if kind is _EXT:
+        if kind is ExtPublication:
             self._line.items.append(message)  # type: ignore[arg-type]
-        elif kind is _HOT:
+        elif kind is HotPublication:
             if message.sender is None:  # type: ignore[attr-defined]
                 self._number_hot((message,))  # type: ignore[arg-type]
             self._line.add_hot(message)  # type: ignore[arg-type]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from qos import Block, Frame, Lane
 from wsprism.protocol import sysmsg
+from wsprism.protocol.frames import text_frame_of
 from wsprism.realtime.messages import ExtPublication, HotPublication
 from wsprism.realtime.outbound.wire import WireFormat
 
@@ -18,6 +18,11 @@ BLOCK_BYTES: Final = 8 * 1024
 """A block is closed when it has grown to this: queues handle blocks whole as long as several fit into one write."""
 
 _DATA: Final = b',"data":'
+
+_MOST_HEADS: Final = 4096
+_heads: Final[dict[tuple[str, str, str | None], bytes]] = {}
+"""By service, type and room: what publications begin with, made once for many; of too many the oldest goes."""
+
 _RELIABLE: Final = Lane.RELIABLE
 _HOT: Final = Lane.HOT
 
@@ -26,24 +31,32 @@ def frame_of(publication: ExtPublication | HotPublication, wire: WireFormat, roo
     """``publication`` as the frame of every receiver of ``wire``; ``room``: it was published there."""
     if type(publication) is HotPublication:
         return Frame(publication.frame, _HOT, publication.key)
-    if publication.kept is not None:
-        return Frame(publication.kept.frame(wire), _RELIABLE, None)
+    kept = publication.kept
+    if kept is not None:
+        return Frame(kept.frame(wire), _RELIABLE, None)
     svc, kind, data = publication.svc, publication.type, publication.data
     if wire.binary:
         return Frame(wire.encode(sysmsg.publication(svc, kind, room, msgspec.json.decode(data))), _RELIABLE, None)
-    return Frame(wire.frame(b"".join((_json_head(svc, kind, room), data, b"}"))), _RELIABLE, None)
+    head = _heads.get((svc, kind, room)) or _json_head(svc, kind, room)
+    if wire.deflated:
+        return Frame(wire.frame(b"".join((head, data, b"}"))), _RELIABLE, None)
+    return Frame(text_frame_of(head, data, b"}"), _RELIABLE, None)
 
 
 def json_with_offset(publication: ExtPublication, room: str, offset: int) -> bytes:
     """The payload of a publication that has its place in the history of ``room``."""
-    head = _json_head(publication.svc, publication.type, room).removesuffix(_DATA)
+    svc, kind = publication.svc, publication.type
+    head = (_heads.get((svc, kind, room)) or _json_head(svc, kind, room)).removesuffix(_DATA)
     return b'%b,"offset":%d%b%b}' % (head, offset, _DATA, publication.data)
 
 
-@lru_cache(maxsize=4096)
 def _json_head(svc: str, kind: str, room: str | None) -> bytes:
     """A publication in JSON up to its data: the same for all of one type in a room."""
-    return msgspec.json.encode(sysmsg.publication(svc, kind, room, None)).removesuffix(b"null}")
+    head = msgspec.json.encode(sysmsg.publication(svc, kind, room, None)).removesuffix(b"null}")
+    if len(_heads) >= _MOST_HEADS:
+        del _heads[next(iter(_heads))]
+    _heads[svc, kind, room] = head
+    return head
 
 
 def blocks_of(frames: list[Frame]) -> list[Block]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from qos import Block, Frame, Verdict
+from qos.native import mypyc_attr
 
 if TYPE_CHECKING:
     from wsprism.realtime.outbound.flusher import Flusher
@@ -47,6 +48,7 @@ class Apart:
         return not any(begin <= at < end for at in left_out)
 
 
+@mypyc_attr(free_list_len=1)
 class FanOut:
     """``groups`` are those who are offered the turn's blocks, in their order: once made for all of one wire format.
     ``go_on`` until ``done``.
@@ -102,7 +104,7 @@ class FanOut:
         self.done = True
         return budget
 
-    def _offer(self, outlets: Sequence[Outlet], blocks: Sequence[Block]) -> None:
+    def _offer(self, outlets: list[Outlet], blocks: list[Block]) -> None:
         """Offer whole blocks, and have those that were idle written to."""
         woken: list[Outlet] = []
         skips = self._skips

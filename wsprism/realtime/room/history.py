@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from wsprism.policy.history import HistoryBounds
     from wsprism.ports import KeepPublication, RoomStore
     from wsprism.realtime.rules import TenantContext, TenantRules
-    from wsprism.realtime.session import Session
 
 __all__ = ["RoomHistory", "id_of", "kept_at"]
 
@@ -182,5 +181,5 @@ def _keep_for(wires: Collection[WireFormat], publication: ExtPublication, room: 
 
 def id_of(publication: ExtPublication) -> str:
     """Ids are their user's own, whoever answers the message; those of the backend are a space apart."""
-    session: Session | None = publication.sender or publication.author
+    session = publication.sender or publication.author
     return f"{publication.id}\n" if session is None else f"{publication.id}\n{session.user}"

@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from wsprism.policy.history import Position
 from wsprism.ports import Unavailable
 from wsprism.protocol import sysmsg
-from wsprism.protocol.envelope import JSON
-from wsprism.protocol.frames import text_frame
-from wsprism.realtime.messages import ExtPublication
 from wsprism.realtime.room.inbox import size_of
-from wsprism.realtime.room.kept_publication import KeptPublication
+from wsprism.realtime.room.publications import own_publication
 from wsprism.realtime.room.remote import publication_from
 from wsprism.realtime.room.window import mirror_window, missed
 
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 
     from wsprism.policy.history import HistoryBounds
     from wsprism.ports import Batch, Broker, Mirror, Window
-    from wsprism.realtime.messages import RoomJoin
+    from wsprism.realtime.messages import ExtPublication, RoomJoin
     from wsprism.realtime.room.cluster import ClusterRoom
 
 __all__ = ["Place", "PlaceNews"]
@@ -212,4 +209,4 @@ class Place:
         said: dict[str, Any] = {"v": sysmsg.VERSION, "svc": "sys", "type": "gap", "room": room.name}
         if self.mirrors:
             said["data"] = {"epoch": position.epoch, "offset": position.offset}
-        room.say_first(ExtPublication("sys", "gap", b"", kept=KeptPublication(text_frame(JSON.encode(said)))))
+        room.say_first(own_publication("gap", said))

@@ -1,17 +1,20 @@
-"""Makes publications of what a backend or a service gives: trusted, without a sender."""
+"""Makes publications of what a backend, a service or the room itself gives: trusted, without a sender."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-from wsprism.protocol.frames import binary_frame, payload_of
+from wsprism.protocol.envelope import JSON
+from wsprism.protocol.frames import binary_frame, payload_of, text_frame
 from wsprism.protocol.hot import Framing, HotFault, decode_hot, with_room
-from wsprism.realtime.messages import HotPublication
+from wsprism.realtime.messages import ExtPublication, HotPublication
+from wsprism.realtime.room.kept_publication import KeptPublication
 
 if TYPE_CHECKING:
     from wsprism.realtime.rules import TenantRules
 
-__all__ = ["BACKEND", "ListIds", "hot_publication", "numbered_frame"]
+__all__ = ["BACKEND", "ListIds", "hot_publication", "numbered_frame", "own_publication"]
 
 BACKEND: Final = "backend"
 """Stands for the sender where hot frames are conflated by sender."""
@@ -52,3 +55,10 @@ def numbered_frame(ready: bytes, framing: Framing, number: int) -> bytes:
     """A ready hot frame with its room's number; as it is when the tenant's framing has changed since it was made."""
     frame = decode_hot(payload_of(ready), framing)
     return ready if isinstance(frame, HotFault) else binary_frame(with_room(frame, number).raw)
+
+
+def own_publication(type: str, message: Mapping[str, Any]) -> ExtPublication:
+    """The room's own word to every member, of this ``type`` of ``sys``: ``message`` is the whole of it."""
+    publication = ExtPublication("sys", type, b"")
+    publication.kept = KeptPublication(text_frame(JSON.encode(message)))
+    return publication

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from qos.native import mypyc_attr
 from wsprism.protocol import sysmsg
 from wsprism.protocol.codes import ErrorCode
 from wsprism.realtime.messages import ExtPublication
 from wsprism.realtime.room.attendance import NO_MEMBER
 from wsprism.realtime.room.fan_out import Apart
+from wsprism.realtime.room.remote import RemoteSender
 
 if TYPE_CHECKING:
     from wsprism.realtime.messages import Exclusion
@@ -20,10 +22,8 @@ __all__ = ["TO_THE_END", "Turn"]
 
 TO_THE_END: Final = 1 << 62
 
-_EXT: Final = ExtPublication
-"""Looked up once, where it is compiled."""
 
-
+@mypyc_attr(free_list_len=1)
 class Turn:
     """``publications`` and nothing else; with joins, leaves and questions among them it is a ``MixedTurn``.
 
@@ -45,7 +45,7 @@ class Turn:
     def look(self) -> None:
         """Look once at all publications."""
         for one in self.publications:
-            if one.ack or (type(one) is _EXT and one.told is not None):
+            if one.ack or (type(one) is ExtPublication and one.told is not None):
                 self.answers = True
             if one.exclude is not None or not one.echo:
                 self.sorts = True
@@ -94,7 +94,7 @@ class Turn:
         room = self._room.context.ref
         for at, publication in enumerate(self.publications):
             sender = publication.sender
-            if sender is None or not sender.was_put_out_of(room):
+            if sender is None or isinstance(sender, RemoteSender) or not sender.was_put_out_of(room):
                 continue
             self.drop_at(at)
             if publication.ack and not sender.ended:

@@ -9,9 +9,8 @@ import msgspec
 from qos import Frame, Lane
 from wsprism.protocol import sysmsg
 from wsprism.protocol.envelope import JSON
-from wsprism.protocol.frames import text_frame
 from wsprism.realtime.messages import ExtPublication
-from wsprism.realtime.room.kept_publication import KeptPublication
+from wsprism.realtime.room.publications import own_publication
 
 if TYPE_CHECKING:
     from wsprism.policy.values import RoomValues
@@ -53,7 +52,7 @@ def values_message(
 def values_publication(svc: str, room: str, values: RoomValues) -> ExtPublication:
     """All of it for every member: the whole from there on, whatever they knew."""
     message = values_message(svc, room, values.listing(), binary=False)
-    return ExtPublication("sys", "state", b"", kept=KeptPublication(text_frame(JSON.encode(message))))
+    return own_publication("state", message)
 
 
 def values_frame(svc: str, room: str, values: RoomValues, session: Session) -> Frame:

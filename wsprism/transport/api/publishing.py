@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from copy import copy
 from typing import Final
 
 from wsprism.protocol import sysmsg
@@ -105,7 +104,8 @@ def _exclusion(body: ExcludeBody | None) -> Exclusion | None:
 def _in_room(publication: ExtPublication | HotPublication, room: str) -> ExtPublication | HotPublication:
     """The same for another room: a frame is conflated with those of its room only."""
     if isinstance(publication, ExtPublication):
-        return copy(publication)
+        svc, type, data = publication.svc, publication.type, publication.data
+        return ExtPublication(svc, type, data, id=publication.id, exclude=publication.exclude)
     key = None if publication.key is None else (room, *publication.key[1:])
     return HotPublication(publication.frame, key, exclude=publication.exclude)
 

@@ -7,27 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from actors import ActorRef
-    from wsprism.protocol.websocket import Event
+    from wsprism.protocol.websocket import Event, FrameDecoder
 
-__all__ = ["READ_SLICE_BYTES", "Decoder", "Inbound", "get_buffer"]
+__all__ = ["READ_SLICE_BYTES", "Inbound", "get_buffer"]
 
 READ_SLICE_BYTES: Final = 16 * 1024
 """What is read and decoded at once. Whoever sends more takes turns with everybody else; the kernel keeps the rest."""
 
 _BUFFER: Final = memoryview(bytearray(READ_SLICE_BYTES))
 """What every socket is read into: both event loops fill it and call ``buffer_updated`` in the same step."""
-
-
-class Decoder(Protocol):
-    """``protocol.websocket.FrameDecoder``, as far as it is needed here."""
-
-    def feed(self, data: bytes) -> list[Event]: ...
-
-    def limit(self, max_message_bytes: int) -> None: ...
 
 
 def get_buffer(sizehint: int) -> memoryview:  # noqa: ARG001 (never more than a slice)
@@ -57,7 +49,7 @@ class Inbound:
     def __init__(
         self,
         connection: ActorRef,
-        decoder: Decoder,
+        decoder: FrameDecoder,
         loop: asyncio.AbstractEventLoop,
         on_end: Callable[[], object],
     ) -> None:

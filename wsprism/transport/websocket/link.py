@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 from wsprism.protocol.frames import close_frame, ping_frame
 from wsprism.realtime.messages import Attached, TransportLost
 from wsprism.transport.http.sockets import limit_unsent, reset, taken_by_peer
-from wsprism.transport.websocket.inbound import Decoder, Inbound, get_buffer
+from wsprism.transport.websocket.inbound import Inbound, get_buffer
 
 if TYPE_CHECKING:
+    from wsprism.protocol.websocket import FrameDecoder
     from wsprism.realtime.outbound.outlet import Outlet
     from wsprism.realtime.outbound.sweeper import SocketOwner
 
@@ -56,7 +57,7 @@ class Link(asyncio.BufferedProtocol):
     def __init__(
         self,
         session: SocketOwner,
-        decoder: Decoder,
+        decoder: FrameDecoder,
         loop: asyncio.AbstractEventLoop,
         on_lost: Callable[[Link], None],
     ) -> None:

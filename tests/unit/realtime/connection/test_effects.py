@@ -12,7 +12,7 @@ from wsprism.effects import Disconnect, Effect, JoinRoom, LeaveRoom, Publish, Pu
 from wsprism.policy.decisions import Reason
 from wsprism.ports import ServiceContext
 from wsprism.protocol.codes import ErrorCode
-from wsprism.protocol.envelope import ACK_REQUESTED, JSON, MSGPACK, Envelope, ExtCodec
+from wsprism.protocol.envelope import ACK_REQUESTED, JSON, MSGPACK, Codec, Envelope
 from wsprism.realtime.messages import Answered, Origin
 from wsprism.realtime.outbound.wire import wire_format
 
@@ -182,7 +182,7 @@ async def test_messages_of_the_client_do_not_wait_for_a_join_that_its_backend_de
 @pytest.mark.parametrize("number", [b"%d" % 2**70, b"1e999", b"[-1.5E999]"])
 @pytest.mark.parametrize("codec", [JSON, MSGPACK])
 async def test_a_reply_that_not_every_client_could_be_told_is_an_error_and_ends_nobody(
-    number: bytes, codec: ExtCodec
+    number: bytes, codec: Codec
 ) -> None:
     world = World()
     ann = await connect(world, "ann", "lobby", wire=wire_format(codec, deflated=False))

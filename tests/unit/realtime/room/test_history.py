@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -21,7 +21,8 @@ from wsprism.realtime.tenant.backend_messages import PublishForBackend
 from wsprism.realtime.tenant.histories import HistoryRefusal, PublishedAt, PurgeForBackend
 
 ACK = 4
-CRASHES: Any = ExtPublication("crash", "msg", cast(bytes, "text"))
+CRASHES = ExtPublication("\ud800", "msg", b"1")
+"""No frame can be made of half a character: it fails in the room, as nothing that is said does."""
 ROOMS: list[dict[str, Any]] = [
     {"match": "chat:*", "history": {"max_messages": 10, "recover_max_messages": 8, "ttl_s": 60}},
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,7 +26,7 @@ from wsprism.realtime.tenant import rooms
 from wsprism.services import EchoService, RelayService
 
 LOBBY = "lobby"
-CRASHES: Any = ExtPublication("crash", "msg", cast(bytes, object()))
+CRASHES = ExtPublication("\ud800", "msg", b"1")
 """Breaks a promise of the code: no publication that comes from anybody does."""
 
 

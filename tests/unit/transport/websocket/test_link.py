@@ -20,17 +20,16 @@ READ_BYTES = 256_000
 JOIN = frame(FIN | TEXT, b'{"v":1,"svc":"room","type":"join","room":"r"}')
 
 
-class CountingDecoder:
+class CountingDecoder(FrameDecoder):
     """A decoder that notes how much it was given and what came of it."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._decoder = FrameDecoder(max_bytes)
-        self.limit = self._decoder.limit
+        super().__init__(max_bytes)
         self.fed_bytes = self.events = 0
 
     def feed(self, data: bytes) -> list[Event]:
         self.fed_bytes += len(data)
-        events = self._decoder.feed(data)
+        events = super().feed(data)
         self.events += len(events)
         return events
 
