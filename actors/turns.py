@@ -236,7 +236,9 @@ class Turns(ActorRef):
         counters.messages += count
         if error is not None:
             self._break_off(error, queued)
-        elif self._state is not _RUNNING:
+            return
+        self._hand = _NOTHING
+        if self._state is not _RUNNING:
             self._settle()
         elif not queued:
             if self._queue:

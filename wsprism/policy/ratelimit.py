@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from qos.native import mypyc_attr
+
 __all__ = ["RateLimiter", "RateScope", "TokenBucket"]
 
 
 _QUIET_S = 1.0
 
 
+@mypyc_attr(acyclic=True)
 class TokenBucket:
     """Up to ``burst`` tokens, refilled at ``rate_per_s``; full at ``now``. A clock that goes back refills nothing."""
 
@@ -69,6 +72,7 @@ class RateScope(StrEnum):
     BOTH = "both"
 
 
+@mypyc_attr(acyclic=True)
 class RateLimiter:
     """One connection's view of its limits. No bucket is charged for a message that the other one refuses.
 

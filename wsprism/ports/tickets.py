@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
@@ -13,8 +12,7 @@ import msgspec
 __all__ = ["Authenticator", "Principal", "TicketRefusal", "TicketRequest"]
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True, gc=False):
     """Who a ticket stands for.
 
     ``expires_at`` is Unix time in seconds (None: never). ``rooms`` are the patterns of rooms that the ticket may join
@@ -27,7 +25,7 @@ class Principal:
     rooms: tuple[str, ...] | None = None
     read_only: bool = False
     token_id: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = msgspec.field(default_factory=dict)
     info: msgspec.Raw | None = None
 
     def may_enter(self, room: str) -> bool:
@@ -35,8 +33,7 @@ class Principal:
         return self.rooms is None or any(fnmatchcase(room, pattern) for pattern in self.rooms)
 
 
-@dataclass(frozen=True, slots=True)
-class TicketRequest:
+class TicketRequest(msgspec.Struct, frozen=True, gc=False):
     """A ticket to be judged, with what is known of the request that carried it."""
 
     tenant: str

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.trace import TraceParent, parse_traceparent
 
@@ -41,8 +43,7 @@ _is_base64url = re.compile(r"[A-Za-z0-9_-]+={0,2}").fullmatch
 Fields = dict[str, list[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class HandshakeRequest:
+class HandshakeRequest(msgspec.Struct, frozen=True, gc=False):
     """An acceptable upgrade request. `ticket` is None when there is none or it cannot be read.
 
     `subprotocols` are the known ones that the client offered, in its order of preference; the first is `subprotocol`.

@@ -5,8 +5,9 @@ The tenant creates it, owns its place in the registry and its rooms; the connect
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 if TYPE_CHECKING:
     import msgspec
@@ -194,7 +195,7 @@ def principal_of(question: OpenSession) -> Principal:
     decision = question.decision
     if decision is None or decision.metadata is None:
         return question.principal
-    return replace(question.principal, metadata={**question.principal.metadata, **decision.metadata})
+    return structs.replace(question.principal, metadata={**question.principal.metadata, **decision.metadata})
 
 
 def info_of(principal: Principal, decision: ConnectAnswer | None) -> msgspec.Raw | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 if TYPE_CHECKING:
     from wsprism.ports import Principal, TicketRefusal, Transport
     from wsprism.protocol.backend import ConnectAnswer
@@ -24,8 +26,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenSession:
+class OpenSession(msgspec.Struct, frozen=True, gc=False):
     """Transport asks the tenant for a session.
 
     The answer is ``SessionOpened``, or ``Denied``: revoked, or the tenant is full. ``echo``: for a conformance suite.
@@ -45,22 +46,19 @@ class OpenSession:
     decision: ConnectAnswer | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionOpened:
+class SessionOpened(msgspec.Struct, frozen=True, gc=False):
     """The session whose connection the socket is to be attached to. It may have been refused: it says so itself."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class Attached:
+class Attached(msgspec.Struct, frozen=True, gc=False):
     """The socket is upgraded: the connection may speak."""
 
     transport: Transport
 
 
-@dataclass(frozen=True, slots=True)
-class TransportLost:
+class TransportLost(msgspec.Struct, frozen=True, gc=False):
     """The socket is gone; nothing more can be read or written."""
 
     reason: str

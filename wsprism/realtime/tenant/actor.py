@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from actors import Actor, ActorRef, Deferred, Directive, MailboxSpec, Supervision, Terminated
@@ -173,7 +174,7 @@ class Tenant(Actor):
         self._names += 1
         kind = EchoConnection if message.echo else Connection
         session.connection = self.context.spawn(
-            lambda: kind(tenant, session, refused),
+            partial(kind, tenant, session, refused),
             name=f"connection-{self._names}",
             mailbox=_CONNECTION_MAILBOX,
             supervision=_A_CRASH_ENDS_IT,

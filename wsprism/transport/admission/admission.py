@@ -9,6 +9,8 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
+from msgspec import structs
+
 from actors import ActorStoppedError, AskTimeoutError, MailboxFullError
 from wsprism.policy.decisions import Denied, Reason
 from wsprism.policy.handshake import HandshakeLimiter
@@ -126,7 +128,7 @@ class Admission:
         trace = tenant.sampler.connection(applicant.traceparent)
         if self._judging[tenant.id] >= self.max_judging:
             return _OVERLOADED
-        applicant = replace(applicant, origin=told(applicant.origin), user_agent=told(applicant.user_agent))
+        applicant = structs.replace(applicant, origin=told(applicant.origin), user_agent=told(applicant.user_agent))
         self._judging[tenant.id] += 1
         try:
             principal = await self._authenticate(tenant, applicant)
@@ -147,7 +149,7 @@ class Admission:
             if given is None:
                 return _CUT_OFF
             sid, generation = applicant.sid or os.urandom(8).hex(), given
-            applicant = replace(applicant, sid=sid)
+            applicant = structs.replace(applicant, sid=sid)
             candidate = Candidate(
                 principal,
                 sid,

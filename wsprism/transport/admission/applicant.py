@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from wsprism.protocol.trace import TraceParent
@@ -17,8 +18,7 @@ _TOLD_CHARACTERS: Final = 256
 _SHARED_WORDS: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Applicant:
+class Applicant(msgspec.Struct, frozen=True, gc=False):
     """``subprotocols`` are the known ones that it speaks, in its order of preference; none: JSON.
 
     ``deflate``: it takes compressed messages, and may have them. ``echo``: for a conformance suite.
@@ -36,8 +36,7 @@ class Applicant:
     echo: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True, gc=False):
     """The session whose connection waits for its socket, and what is spoken on it."""
 
     session: Session

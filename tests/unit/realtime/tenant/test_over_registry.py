@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from tests.cluster_model import Cluster
 from tests.cluster_model import MakeCluster as Make
@@ -302,7 +302,7 @@ async def test_what_lists_say_of_a_session_follows_its_refresh(make: Make) -> No
     assert ann.session.key is not None
     before = cluster.redis.abouts[ann.session.key]
     assert about_from(before).address == "::1"
-    ann.session.principal = replace(ann.session.principal, metadata={"level": 1})
+    ann.session.principal = structs.replace(ann.session.principal, metadata={"level": 1})
     ann.say({"v": 1, "svc": "sys", "type": "refresh", "data": {"ticket": "refresh:ann"}})
     for _ in range(3):
         await asyncio.sleep(0)
