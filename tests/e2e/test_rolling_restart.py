@@ -17,8 +17,6 @@ from tests.client import Client, connect_url, until
 from tests.process import GatewayCommand
 from tests.workers import answer, children, new_child, stopped, until_all_are_up, workers
 
-pytestmark = pytest.mark.alone
-
 ROLLS = 3
 """On a machine that pauses, those who are half in when a worker leaves may find it gone: not in every roll."""
 
@@ -43,6 +41,7 @@ async def knock(base: str, name: str, seen: Counter[str], done: asyncio.Event) -
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.alone
 async def test_during_a_roll_everybody_gets_in_and_the_parent_stays(tmp_path: Path) -> None:
     async with workers(tmp_path, 3, grace_ms=500) as gateway, Client(gateway.base, ticket="dev:stays") as stays:
         before, seen, done = set(children(gateway.pid)), Counter[str](), asyncio.Event()
@@ -131,6 +130,7 @@ async def hashes_of(gateway: GatewayCommand) -> set[str]:
     return {one for (one,) in found}
 
 
+@pytest.mark.alone
 async def test_thousands_who_come_at_once_during_a_roll_get_in(tmp_path: Path) -> None:
     async with workers(tmp_path, 2, grace_ms=10_000) as gateway:  # nobody stays, and who is slow to speak is answered
         told: list[Counter[str]] = []

@@ -25,8 +25,6 @@ from tests.streams import Stream
 from tests.workers import KEY, answer, children, new_child, stopped, until_all_are_up, workers
 from wsprism.composition.advice import METRICS_OF_ONE
 
-pytestmark = pytest.mark.alone
-
 
 def serving(gateway: GatewayCommand) -> set[object]:
     """The workers that clients came to, as far as the log has been read."""
