@@ -22,6 +22,10 @@ _BUFFER: Final = memoryview(bytearray(READ_SLICE_BYTES))
 """What every socket is read into: both event loops fill it and call ``buffer_updated`` in the same step."""
 
 
+_BEGINNINGS: Final = tuple(_BUFFER[:size] for size in range(512))
+"""Of the buffer: what is read is mostly as short, and a slice takes longer to make than to copy."""
+
+
 def get_buffer(sizehint: int) -> memoryview:  # noqa: ARG001 (never more than a slice)
     """Where a loop puts what it reads next, whatever socket it reads."""
     return _BUFFER
@@ -78,13 +82,15 @@ class Inbound:
 
     def buffer_updated(self, nbytes: int) -> None:
         """So much stands in the buffer."""
-        if nbytes == READ_SLICE_BYTES:
+        if nbytes < len(_BEGINNINGS):
+            self.take(_BEGINNINGS[nbytes].tobytes())
+        elif nbytes < READ_SLICE_BYTES:
+            self.take(_BUFFER[:nbytes].tobytes())
+        else:
             self._rests = True  # there is more: uvloop would go on reading, up to 32 times, before anybody else's turn
-            self.take(bytes(_BUFFER))
+            self.take(_BUFFER.tobytes())
             self._go_on_soon()
             self._adjust_reading()
-        else:
-            self.take(bytes(_BUFFER[:nbytes]))
 
     def take(self, data: bytes) -> None:
         """Hear ``data``, now or behind what waits."""
