@@ -372,6 +372,7 @@ class Cell(Turns):
 
     def _terminate(self) -> None:
         self._state = State.STOPPED
+        self._factory = Actor  # what it was made of may hold this address: the two would outlive each other
         self._counters.actors -= 1
         watchers, self._watchers = self._watchers, None
         parent = self._parent

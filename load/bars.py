@@ -159,6 +159,9 @@ BARS: tuple[Bar, ...] = (
     _fixed("idle-10k", "kib_per_connection", 18, 16),
     _fixed("handshakes", "handshakes_per_s", 2500, at_least=True),
     Bar(_ours("handshakes"), "us_per_handshake", 240, only_stretch=True),
+    _fixed("echo-2k", "p99_ms", 1.0),
+    _fixed("waves", "last_to_first", _NOISE),
+    _fixed("waves", "rss_growth_mib", 4),
     *_growth(),
     *_rooms_that_remember(),
     *(

@@ -18,6 +18,7 @@ class Kind(Enum):
     STEADY = "steady"
     IDLE = "idle"
     HANDSHAKES = "handshakes"
+    WAVES = "waves"
     LARGEST = "largest"
     STORM = "storm"
     PRESENCE = "presence"
@@ -214,10 +215,12 @@ SHAPES: tuple[Shape, ...] = (
     _matches(20),
     _matches(20, "-flush20", hot_flush_ms=20),
     Shape("pairs", "pairs: 1,000 rooms of 2, everyone at 5 Hz", (Group(1000, 2, 2, 10_000),)),
+    _echo(2_000),
     _echo(20_000),
     _echo(80_000, burst=4),
     Shape("idle-10k", "10,000 idle connections", (Group(1000, 10, 0, 0),), Kind.IDLE, lanes=("ext",)),
     Shape("handshakes", "handshakes with authentication", (Group(1, 1, 0, 0),), Kind.HANDSHAKES, lanes=("ext",)),
+    Shape("waves", "8,000 come and go, three times", (Group(1, 1, 0, 0),), Kind.WAVES, lanes=("ext",)),
     *(_growth(members) for members in (10, 100, 1000, 10_000)),
     Shape("largest", "largest sustained, room of 200", (Group(1, 200, 200, 250),), Kind.LARGEST),
     _remembering("history200-40k", 40_000),

@@ -26,6 +26,8 @@ _SETTLE_S = 1.0
 _HANDSHAKES_PER_S = 2500
 _HANDSHAKES_AT_MOST = 9000
 _WARM_UP_HANDSHAKES = 300
+_WAVES, _WAVE = 3, 8000
+_GONE_WITHIN_S = 3.0
 _STEP = 1.5
 _REFINEMENTS = 3
 _LARGEST_FACTOR = 80
@@ -42,6 +44,8 @@ async def run_shape(server: Server, shape: Shape, lane: str, timing: Timing) -> 
             return await _idle(server, shape, lane, timing)
         case Kind.HANDSHAKES:
             return await _handshakes(server, lane, timing)
+        case Kind.WAVES:
+            return await _waves(server)
         case Kind.LARGEST:
             return await _largest(server, shape, lane, timing)
         case Kind.STORM:
@@ -101,6 +105,33 @@ async def _handshakes(server: Server, lane: str, timing: Timing) -> Figures:  # 
         for connection in connections:
             connection.abort()
         await asyncio.sleep(0.1)
+
+
+async def _waves(server: Server) -> Figures:
+    """All come, stay a moment and go, again and again: what a handshake of the last wave costs, the memory after it,
+    and both beside the first's.
+    """
+    peer = server.peer
+    costs_us, memory_bytes, elapsed_s = [], [], 0.0
+    for wave in range(_WAVES):
+        members = [Member(wave * _WAVE + number, "r0", "bench") for number in range(_WAVE)]
+        greetings = [(Greeting(peer.request(m, server.port), peer.login(m), peer.logged_in), Tally()) for m in members]
+        first, started = server.use().cpu_s, time.monotonic()
+        connections = await connect_all(server.port, greetings)
+        costs_us.append((server.use().cpu_s - first) / _WAVE * 1e6)
+        elapsed_s = time.monotonic() - started
+        await asyncio.sleep(_SETTLE_S)
+        for connection in connections:
+            connection.abort()
+        await asyncio.sleep(_GONE_WITHIN_S)
+        memory_bytes.append(server.use().rss_bytes)
+    return {
+        "handshakes_per_s": _WAVE / elapsed_s,
+        "us_per_handshake": costs_us[-1],
+        "us_of_first_wave": costs_us[0],
+        "last_to_first": costs_us[-1] / costs_us[0],
+        "rss_growth_mib": (memory_bytes[-1] - memory_bytes[0]) / 2**20,
+    }
 
 
 async def _plain(server: Server, timing: Timing) -> Figures:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -441,3 +443,24 @@ async def test_deferred_asks_fail_with_the_instance_that_promised_the_answer() -
         await settle(world)
         with pytest.raises(error):
             await asking
+
+
+def test_an_actor_that_has_stopped_keeps_nothing_that_it_was_made_of() -> None:
+    """What made it may hold its own address: the two would stay until the collector looks at everything."""
+
+    class Held:
+        ref: ActorRef
+
+    world, held = World(), Held()
+    gone = weakref.ref(held)
+    held.ref = ref = world.system.spawn(lambda held=held: Script([held]))
+    del held
+    assert gone() is not None
+    gc.disable()
+    try:
+        ref.stop()
+        world.run()
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert not ref.alive

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,9 +15,12 @@ from wsprism.ports import ServiceContext
 from wsprism.protocol.codes import CloseCode, ErrorCode
 from wsprism.protocol.envelope import MSGPACK, Envelope
 from wsprism.protocol.websocket import CloseReceived, Ping, Pong, Violation
+from wsprism.realtime.connection.actor import Connection
 from wsprism.realtime.connection.state import NEXT, State
 from wsprism.realtime.messages import CloseConnection
+from wsprism.realtime.outbound.outlet import Outlet
 from wsprism.realtime.outbound.wire import wire_format
+from wsprism.realtime.session import Session
 
 
 def ext(svc: str, type: str, **fields: Any) -> dict[str, Any]:
@@ -405,3 +410,23 @@ async def test_a_tickets_rooms_hold_for_publishing_without_membership_too() -> N
     assert peer.errors() == [("NOT_ALLOWED", None)]
     assert world.tenant.counters.decisions[Reason.NOT_ALLOWED_ROOM] == 1
     assert [one["room"] for one in listener.heard() if isinstance(one, dict)] == ["match:1"]
+
+
+async def test_a_connection_that_has_ended_leaves_nothing_that_only_the_collector_would_find() -> None:
+    """It looks at everything seldom: what a wave of clients leaves would stand in the memory of the next one."""
+    world = World()
+    gc.collect()
+    gc.disable()
+    before = Counter(type(one) for one in gc.get_objects())
+    try:
+        for number in range(10):
+            peer = await connect(world, f"u{number}", "lobby")
+            peer.vanish()
+            world.settle()
+        del peer
+        world.scheduler.advance(60)  # who asked for its session had a deadline, which holds the answer
+        after = Counter(type(one) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    for kind in (Session, Outlet, Connection):
+        assert after[kind] - before[kind] <= 1, "the last one may still be in the hands of this test's task"
