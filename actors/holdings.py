@@ -53,8 +53,9 @@ class Timer:
         self._holdings.timers[self] = None
 
     def done(self) -> None:
-        """Leave the timers of the instance."""
+        """Leave the timers of the instance, and let go of what rings: it knows this timer."""
         self._holdings.timers.pop(self, None)
+        self._handle = None
 
     def cancel(self) -> None:
         """Never tell the message, unless that has happened."""

@@ -453,8 +453,12 @@ def test_an_actor_that_has_stopped_keeps_nothing_that_it_was_made_of() -> None:
 
     world, held = World(), Held()
     gone = weakref.ref(held)
-    held.ref = ref = world.system.spawn(lambda held=held: Script([held]))
-    del held
+
+    def make(held: Held = held) -> Actor:
+        return Script([held])
+
+    held.ref = ref = world.system.spawn(make)
+    del held, make
     assert gone() is not None
     gc.disable()
     try:
@@ -464,3 +468,30 @@ def test_an_actor_that_has_stopped_keeps_nothing_that_it_was_made_of() -> None:
     finally:
         gc.enable()
     assert not ref.alive
+
+
+@pytest.mark.parametrize("rings", [True, False])
+def test_a_message_that_was_put_off_keeps_nothing_once_it_has_rung_or_never_will(rings: bool) -> None:
+    class Held:
+        """What a message may be."""
+
+    world, timers = World(), list[Any]()
+    held = Held()
+    gone = weakref.ref(held)
+
+    def put_off(actor: Script, held: Held = held) -> None:
+        timers.append(actor.context.call_later(1, lambda _, held=held: held))
+
+    ref = world.system.spawn(lambda: Script([]))
+    ref.tell(put_off)
+    del held, put_off
+    world.run()
+    gc.disable()
+    try:
+        if not rings:
+            timers[0].cancel()
+        world.clock.advance(2)
+        timers.clear()
+        assert gone() is None
+    finally:
+        gc.enable()

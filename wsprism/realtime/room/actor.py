@@ -102,6 +102,8 @@ class Room(Actor):
     the tenant's rooms may have one; ``remembers``: this one has.
     """
 
+    __deletable__ = ("_no_turn", "_turn", "attendance")
+
     def __init__(
         self,
         name: str,
@@ -154,6 +156,10 @@ class Room(Actor):
         for item in others:
             self.context.ref.tell_control(item)
         self._forget_what_may_be_lost()
+
+    def on_stop(self) -> None:
+        """It and its parts know each other: parted, they go now, and not when the collector looks at everything."""
+        del self.attendance, self._turn, self._no_turn
 
     def receive(self, message: object) -> None:
         kind = type(message)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
+from actors.holdings import Timer
 from qos import Frame, Lane
 from tests.native import replace_constant
 from tests.realtime_support import Holding, Peer, World
@@ -20,8 +23,11 @@ from wsprism.realtime.messages import ExtPublication, HotPublication
 from wsprism.realtime.outbound.wire import WireFormat, wire_format
 from wsprism.realtime.room import actor as room
 from wsprism.realtime.room import inbox, line
+from wsprism.realtime.room.attendance import Attendance
 from wsprism.realtime.room.blocks import frame_of
 from wsprism.realtime.room.fan_out import FanOut
+from wsprism.realtime.room.presence import RoomPresence
+from wsprism.realtime.room.turn import Turn
 from wsprism.realtime.tenant import rooms
 from wsprism.services import EchoService, RelayService
 
@@ -599,3 +605,27 @@ async def test_a_turn_larger_than_a_block_reaches_everybody_in_order() -> None:
     world.settle()
     assert told(ann) == texts
     assert told(bob) == texts
+
+
+async def test_a_room_that_has_closed_leaves_nothing_that_only_the_collector_would_find() -> None:
+    """It looks at everything seldom, and a gateway of matches opens and closes rooms all day."""
+    world = World(rooms=[{"match": "present:*", "presence": {"enabled": True}}])
+    peer = await world.connect()
+    gc.collect()
+    gc.disable()
+    before = Counter(type(one) for one in gc.get_objects())
+    try:
+        for number in range(10):
+            for name in (f"plain:{number}", f"present:{number}"):
+                peer.join(name)
+                peer.say({"v": 1, "svc": "chat", "type": "send", "room": name, "data": {"msg": "x"}})
+                world.settle()
+                peer.say({"v": 1, "svc": "room", "type": "leave", "room": name})
+                world.settle()
+            peer.heard()
+        world.scheduler.advance(60)
+        after = Counter(type(one) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    for kind in (room.Room, Turn, Attendance, RoomPresence, Timer):
+        assert after[kind] - before[kind] <= 1, "the last one may still be in the hands of this test"
