@@ -70,7 +70,7 @@ def extensions() -> list[Extension]:
     built: list[Extension] = mypycify([*options, *hot_modules()], group_name="wsprism")
     if os.name == "posix":
         for extension in built:
-            extension.extra_compile_args += _WITHIN_ITSELF
+            extension.extra_compile_args = [*extension.extra_compile_args, *_WITHIN_ITSELF]
     return built
 
 
