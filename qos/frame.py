@@ -19,7 +19,7 @@ _RELIABLE: Final = Lane.RELIABLE
 _HOT: Final = Lane.HOT
 
 
-@mypyc_attr(acyclic=True, free_list_len=1)
+@mypyc_attr(free_list_len=1)
 class Frame:
     """One ready frame. ``key``: a newer hot frame of the same key may replace it; ``None``: it is never replaced."""
 
@@ -34,7 +34,7 @@ class Frame:
         return f"Frame({self.lane.name}, {len(self.data)} bytes, key={self.key!r})"
 
 
-@mypyc_attr(acyclic=True, free_list_len=1)
+@mypyc_attr(free_list_len=1)
 class Block:
     """The reliable and hot frames of one room turn, in their order. ``data`` is all of them joined.
 
@@ -84,7 +84,8 @@ class Block:
         """This block and what stands behind it, joined. The members of a room mostly hold the same run: the last one
         is remembered. ``rest`` is the callee's from here on.
 
-        A block only ever remembers younger ones, so that no old block is kept alive by a new one and no cycle forms.
+        A block mostly remembers younger ones, so that a new one keeps no old one alive. Not always: of two rooms whose
+        fan-outs take turns, each may stand before the other in some queue. The collector finds the two.
         """
         if self._run == rest:
             return self._run_data

@@ -15,7 +15,6 @@ from qos.counters import LaneCounters
 from qos.frame import Block, Frame
 from qos.lane import Lane, Verdict
 from qos.limits import QueueLimits
-from qos.native import mypyc_attr
 
 __all__ = ["OutboundQueue"]
 
@@ -28,7 +27,6 @@ _RELIABLE: Final = Lane.RELIABLE
 _HOT: Final = Lane.HOT
 
 
-@mypyc_attr(acyclic=True)
 class OutboundQueue:
     """See the module. A class that refuses a message closes the queue: nothing is ever skipped silently.
 

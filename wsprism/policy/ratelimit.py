@@ -81,13 +81,14 @@ class RateLimiter:
     does not end it. What the tenant's bucket refuses is not held against a connection that has one of its own.
     """
 
-    __slots__ = ("_alone", "_close_after_s", "_connection", "_over_since", "_refused_at", "_tenant")
+    __slots__ = ("_alone", "_close_after_s", "_connection", "_held_against_it", "_over_since", "_refused_at", "_tenant")
 
     def __init__(
         self, *, connection: TokenBucket | None, tenant: TokenBucket | None, close_after_s: float = 0.0
     ) -> None:
         self._over_since: float | None = None
         self._refused_at = 0.0
+        self._held_against_it = False
         self.configure(connection=connection, tenant=tenant, close_after_s=close_after_s)
 
     def configure(self, *, connection: TokenBucket | None, tenant: TokenBucket | None, close_after_s: float) -> None:
@@ -117,6 +118,7 @@ class RateLimiter:
             self._refused(connection, now)
             return False
         if tenant is not None and not tenant.take(now):
+            self._held_against_it = False
             if connection is None:
                 self._refused(tenant, now)
             return False
@@ -125,13 +127,19 @@ class RateLimiter:
         return True
 
     def must_close(self, now: float) -> bool:
-        """Whether it has been over its limit for ``close_after_s`` (0: never). To be asked after a refusal."""
+        """Whether it has been over its limit for ``close_after_s`` (0: never). To be asked after a refusal.
+
+        Of a refusal that is not held against it the answer is no, whatever was before.
+        """
         over_since = self._over_since
-        return bool(self._close_after_s) and over_since is not None and now - over_since >= self._close_after_s
+        if not self._close_after_s or over_since is None or not self._held_against_it:
+            return False
+        return now - over_since >= self._close_after_s
 
     def _refused(self, bucket: TokenBucket, now: float) -> None:
         if not self._close_after_s:
             return
+        self._held_against_it = True
         quiet_s = max(min(_QUIET_S, self._close_after_s), 2 / bucket.rate_per_s)
         if self._over_since is None or now - self._refused_at > quiet_s:
             self._over_since = now

@@ -12,7 +12,7 @@ import msgspec
 __all__ = ["Authenticator", "Principal", "TicketRefusal", "TicketRequest"]
 
 
-class Principal(msgspec.Struct, frozen=True, gc=False):
+class Principal(msgspec.Struct, frozen=True):
     """Who a ticket stands for.
 
     ``expires_at`` is Unix time in seconds (None: never). ``rooms`` are the patterns of rooms that the ticket may join

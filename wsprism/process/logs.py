@@ -165,10 +165,16 @@ def configure_logging(format: str, level: str, levels: Mapping[Component, str]) 
     root.setLevel(level.upper())
     for name in list(root.manager.loggerDict):
         if name.startswith("wsprism."):
-            logging.getLogger(name).setLevel(logging.NOTSET)
+            logger = logging.getLogger(name)
+            logger.setLevel(logging.NOTSET)
+            logger.findCaller = _nowhere  # type: ignore[method-assign]
     for component, component_level in levels.items():
         logging.getLogger(f"wsprism.{component}").setLevel(component_level.upper())
-    # Nothing shows them, and a connection's two records cost half without them: Python's logging HOWTO, "Optimization".
+    # Nothing shows them, nor whence our own lines come, and a connection's two records cost half without.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None
     return as_json
+
+
+def _nowhere(stack_info: bool = False, stacklevel: int = 1) -> tuple[str, int, str, str | None]:  # noqa: ARG001
+    """In place of ``Logger.findCaller``: no formatter of ours shows the place in the code."""
+    return "", 0, "", None

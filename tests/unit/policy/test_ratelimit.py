@@ -172,3 +172,15 @@ def test_a_limiter_with_other_buckets_still_knows_how_long_it_has_been_over_its_
     assert limiter.own_bucket is None
     assert not limiter.allow(1.2)
     assert limiter.must_close(1.2)
+
+
+def test_what_the_tenants_bucket_refuses_after_a_quiet_time_does_not_close_who_was_over_its_own_limit_before() -> None:
+    own, tenant = TokenBucket(1, 1, 0.0), TokenBucket(10, 10, 0.0)
+    limiter = RateLimiter(connection=own, tenant=tenant, close_after_s=2.0)
+    assert limiter.allow(0.0)
+    assert not limiter.allow(0.1)
+    assert not limiter.must_close(0.1)
+    while tenant.take(9.0):
+        """Somebody else empties it."""
+    assert not limiter.allow(9.0)
+    assert not limiter.must_close(9.0)

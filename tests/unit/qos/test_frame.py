@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from qos import Block, BlockError, Frame, Lane
@@ -46,3 +48,15 @@ def test_a_run_of_other_blocks_with_the_same_bytes_is_another_run() -> None:
     second = block.join_run([Block([Frame(b"b" * 50, Lane.HOT)])])
     assert first == second
     assert first is not second
+
+
+def test_blocks_that_remember_each_others_run_do_not_stay_for_ever() -> None:
+    """Of two rooms whose fan-outs take turns, each stands before the other in some queue."""
+    gc.collect()
+    before = sum(type(one) is Block for one in gc.get_objects())
+    for _ in range(100):
+        first, second = (Block([Frame(b"x", Lane.RELIABLE, None)]) for _ in range(2))
+        assert first.join_run([second]) == second.join_run([first]) == b"xx"
+    del first, second
+    gc.collect()
+    assert sum(type(one) is Block for one in gc.get_objects()) == before

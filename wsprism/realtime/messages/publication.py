@@ -17,7 +17,7 @@ __all__ = ["ExtPublication", "HotPublication"]
 
 
 @final
-@mypyc_attr(acyclic=True, free_list_len=1)
+@mypyc_attr(free_list_len=1)
 class ExtPublication:
     """An ext message for every member (not ``sender`` unless ``echo``).
 
@@ -60,7 +60,7 @@ class ExtPublication:
 
 
 @final
-@mypyc_attr(acyclic=True, free_list_len=1)
+@mypyc_attr(free_list_len=1)
 class HotPublication:
     """A hot frame, already a ready server frame, for every member (not ``sender`` unless ``echo``)."""
 
