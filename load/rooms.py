@@ -26,7 +26,7 @@ from load.shapes import Shape
 from load.stats import Figures, percentile
 from load.swarm import Connection, Greeting, connect_all, now_us
 
-__all__ = ["history_memory", "presence", "storm"]
+__all__ = ["history_memory", "logging_in", "presence", "storm"]
 
 _SETTLE_S = 1.0
 _FREED_S = 3.0
@@ -91,7 +91,8 @@ def _leave(room: str) -> bytes:
     return text_frame(json.dumps({"v": 1, "svc": "room", "type": "leave", "room": room}).encode())
 
 
-def _logging_in(server: Server, member: Member) -> Greeting:
+def logging_in(server: Server, member: Member) -> Greeting:
+    """What a member says to be let in."""
     peer = server.peer
     return Greeting(peer.request(member, server.port), peer.login(member), peer.logged_in)
 
@@ -174,7 +175,7 @@ async def _come_back(
     async def wave(place: int, numbers: Sequence[int]) -> list[Connection]:
         await asyncio.sleep(max(0.0, started + place * _STORM_WAVE_S - loop.time()))
         members = [Member(number, "", "bench") for number in numbers]
-        back = await connect_all(server.port, [(_logging_in(server, member), tally) for member in members])
+        back = await connect_all(server.port, [(logging_in(server, member), tally) for member in members])
         for number, connection in zip(numbers, back, strict=True):
             connection.send(hellos[number % len(hellos)])
         return back
@@ -207,7 +208,7 @@ async def presence(server: Server, shape: Shape, timing: Timing) -> Figures:
     connections = await connect_all(server.port, greetings)
     async with _dropping(connections):
         movers = [Member(group.members + number, room, "bench") for number in range(_MOVES_PER_S)]
-        moving = await connect_all(server.port, [(_logging_in(server, one), Tally()) for one in movers])
+        moving = await connect_all(server.port, [(logging_in(server, one), Tally()) for one in movers])
         connections += moving
         move = asyncio.create_task(_move(moving, _join(room), _leave(room)))
         try:
@@ -269,7 +270,7 @@ async def _publish_and_leave(server: Server, rooms: Sequence[int], payload: byte
     peer = server.peer
     tallies = [Tally() for _ in range(_HISTORY_PUBLISHERS)]
     members = [Member(number, "", "bench") for number in range(_HISTORY_PUBLISHERS)]
-    greetings = [(_logging_in(server, one), tally) for one, tally in zip(members, tallies, strict=True)]
+    greetings = [(logging_in(server, one), tally) for one, tally in zip(members, tallies, strict=True)]
     connections = await connect_all(server.port, greetings)
 
     async def publish(place: int) -> None:

@@ -14,11 +14,11 @@ from load.cpu import busy_s
 from load.measure import Timing, gather_audiences, run_phase, run_steady
 from load.peers.base import Member, http_get
 from load.reap import reap
-from load.rooms import history_memory, presence, storm
+from load.rooms import history_memory, logging_in, presence, storm
 from load.servers import Server
 from load.shapes import Kind, Shape
 from load.stats import Figures
-from load.swarm import Greeting, connect_all
+from load.swarm import connect_all
 
 __all__ = ["run_shape"]
 
@@ -26,7 +26,8 @@ _SETTLE_S = 1.0
 _HANDSHAKES_PER_S = 2500
 _HANDSHAKES_AT_MOST = 9000
 _WARM_UP_HANDSHAKES = 300
-_WAVES, _WAVE = 3, 8000
+_WAVES = 3
+_CLIENTS_IN_WAVE = 8000
 _GONE_WITHIN_S = 3.0
 _STEP = 1.5
 _REFINEMENTS = 3
@@ -84,10 +85,9 @@ async def _idle(server: Server, shape: Shape, lane: str, timing: Timing) -> Figu
 
 async def _handshakes(server: Server, lane: str, timing: Timing) -> Figures:  # noqa: ARG001 - before any lane
     """Connect, upgrade and authenticate as fast as the server answers, 64 at a time; connections stay open."""
-    peer = server.peer
     count = min(_HANDSHAKES_AT_MOST, int(timing.window_s * _HANDSHAKES_PER_S))
     members = [Member(number, "r0", "bench") for number in range(_WARM_UP_HANDSHAKES + count)]
-    greetings = [(Greeting(peer.request(m, server.port), peer.login(m), peer.logged_in), Tally()) for m in members]
+    greetings = [(logging_in(server, member), Tally()) for member in members]
     connections = await connect_all(server.port, greetings[:_WARM_UP_HANDSHAKES])
     try:
         first, started, own, busy = server.use().cpu_s, time.monotonic(), time.process_time(), busy_s()
@@ -111,22 +111,23 @@ async def _waves(server: Server) -> Figures:
     """All come, stay a moment and go, again and again: what a handshake of the last wave costs, the memory after it,
     and both beside the first's.
     """
-    peer = server.peer
     costs_us, memory_bytes, elapsed_s = [], [], 0.0
     for wave in range(_WAVES):
-        members = [Member(wave * _WAVE + number, "r0", "bench") for number in range(_WAVE)]
-        greetings = [(Greeting(peer.request(m, server.port), peer.login(m), peer.logged_in), Tally()) for m in members]
+        members = [Member(wave * _CLIENTS_IN_WAVE + number, "r0", "bench") for number in range(_CLIENTS_IN_WAVE)]
+        greetings = [(logging_in(server, member), Tally()) for member in members]
         first, started = server.use().cpu_s, time.monotonic()
         connections = await connect_all(server.port, greetings)
-        costs_us.append((server.use().cpu_s - first) / _WAVE * 1e6)
+        costs_us.append((server.use().cpu_s - first) / _CLIENTS_IN_WAVE * 1e6)
         elapsed_s = time.monotonic() - started
-        await asyncio.sleep(_SETTLE_S)
-        for connection in connections:
-            connection.abort()
+        try:
+            await asyncio.sleep(_SETTLE_S)
+        finally:
+            for connection in connections:
+                connection.abort()
         await asyncio.sleep(_GONE_WITHIN_S)
         memory_bytes.append(server.use().rss_bytes)
     return {
-        "handshakes_per_s": _WAVE / elapsed_s,
+        "handshakes_per_s": _CLIENTS_IN_WAVE / elapsed_s,
         "us_per_handshake": costs_us[-1],
         "us_of_first_wave": costs_us[0],
         "last_to_first": costs_us[-1] / costs_us[0],

@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 
 from wsprism.protocol import faults
-from wsprism.protocol.codec import ExtCodec
 from wsprism.protocol.codes import ErrorCode
 from wsprism.protocol.faults import DataFault, EnvelopeFault
 from wsprism.protocol.fields import (
@@ -42,7 +41,6 @@ __all__ = [
     "DataFault",
     "Envelope",
     "EnvelopeFault",
-    "ExtCodec",
     "JsonCodec",
     "MsgpackCodec",
     "is_name",
@@ -117,7 +115,10 @@ def _fault_in(message: Envelope) -> EnvelopeFault | None:
 
 
 class _Codec:
-    """What both codecs share: `module` is msgspec.json or msgspec.msgpack."""
+    """What both codecs share: `module` is msgspec.json or msgspec.msgpack.
+
+    `encode`: the payload of a message (a mapping or a Struct), without a frame around it.
+    """
 
     def __init__(self, module: Any) -> None:
         self._new_decoder = module.Decoder
@@ -129,12 +130,18 @@ class _Codec:
         self.encode: Callable[[object], bytes] = module.Encoder().encode
 
     def read_seq(self, payload: str | bytes) -> int | None:
+        """The seq of a message that is not going to be heard, without the checks that a heard one is worth."""
         try:
             return self._seq(self._probe(payload))
         except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError):
             return None
 
     def decode_data(self, raw: msgspec.Raw | None, type: Any = Any) -> Any:
+        """Reads the `data` of an envelope that this codec decoded, as `type` (default: anything that JSON can say).
+
+        Absent data is None when no type is asked for, else a fault; what does not fit is a `DataFault`. Every value
+        returned without a type can be encoded by every codec. As ``msgspec.Raw`` it is JSON, whatever the codec.
+        """
         if raw is None:
             return None if type is Any else _DATA_MISSING
         try:
@@ -266,7 +273,12 @@ class MsgpackCodec(_Codec):
 
 
 Codec = JsonCodec | MsgpackCodec
-"""Both that there are, for who calls them with every message: bound early, where it is compiled."""
+"""What a connection needs of the encoding that its client negotiated. Both that there are: where it is compiled, what
+every message calls is bound early.
+
+`decode` reads one message: anything at all gives an envelope or a fault, nothing is raised. `frame`: a payload as a
+ready WebSocket frame of the kind that this codec's clients expect.
+"""
 
 JSON: Final = JsonCodec()
 MSGPACK: Final = MsgpackCodec()

@@ -48,11 +48,8 @@ def text_frame(payload: bytes, *, deflated: bool = False) -> bytes:
 def text_frame_of(head: bytes, middle: bytes, tail: bytes) -> bytes:
     """`text_frame` of the three joined."""
     size = len(head) + len(middle) + len(tail)
-    if size < 126:
-        return b"".join((_SHORT_TEXT[size], head, middle, tail))
-    if size < 65536:
-        return b"".join((_header_16(_FIN | _TEXT, 126, size), head, middle, tail))
-    return text_frame(b"".join((head, middle, tail)))
+    header = _SHORT_TEXT[size] if size < 126 else _header(_FIN | _TEXT, size)
+    return b"".join((header, head, middle, tail))
 
 
 def binary_frame(payload: bytes, *, deflated: bool = False) -> bytes:
@@ -101,12 +98,15 @@ def is_valid_close_code(code: int) -> bool:
 
 
 def _frame(first: int, payload: bytes) -> bytes:
-    size = len(payload)
+    return _header(first, len(payload)) + payload
+
+
+def _header(first: int, size: int) -> bytes:
     if size < 126:
-        return bytes((first, size)) + payload
+        return bytes((first, size))
     if size < 65536:
-        return _header_16(first, 126, size) + payload
-    return _header_64(first, 127, size) + payload
+        return _header_16(first, 126, size)
+    return _header_64(first, 127, size)
 
 
 def _control_frame(opcode: int, payload: bytes) -> bytes:

@@ -9,11 +9,11 @@ from wsprism.protocol import (
     JSON,
     MAX_DEPTH,
     MSGPACK,
+    Codec,
     DataFault,
     Envelope,
     EnvelopeFault,
     ErrorCode,
-    ExtCodec,
     envelope,
     is_name,
     is_room_name,
@@ -33,7 +33,7 @@ class Order(msgspec.Struct):
     item: Item | None = None
 
 
-CODECS: list[ExtCodec] = [JSON, MSGPACK]
+CODECS: list[Codec] = [JSON, MSGPACK]
 HEAD: dict[str, object] = {"v": 1, "svc": "chat", "type": "send"}
 
 
@@ -44,14 +44,14 @@ def fault_of(**fields: object) -> EnvelopeFault:
     return faults[0]
 
 
-def read(codec: ExtCodec, value: object) -> msgspec.Raw | None:
+def read(codec: Codec, value: object) -> msgspec.Raw | None:
     envelope = codec.decode(codec.encode({**HEAD, "data": value}))
     assert isinstance(envelope, Envelope)
     return envelope.data
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_data_is_read_as_the_type_a_service_declares(codec: ExtCodec) -> None:
+def test_data_is_read_as_the_type_a_service_declares(codec: Codec) -> None:
     for _ in range(2):
         assert codec.decode_data(read(codec, {"msg": "x", "item": {"count": 1}}), Order) == Order("x", Item(1))
 
@@ -71,12 +71,12 @@ def test_data_is_read_as_the_type_a_service_declares(codec: ExtCodec) -> None:
         (None, "data is not what this message takes, which is {msg: string, [item]}"),
     ],
 )
-def test_data_of_another_shape_is_named_by_the_services_own_fields(codec: ExtCodec, value: object, msg: str) -> None:
+def test_data_of_another_shape_is_named_by_the_services_own_fields(codec: Codec, value: object, msg: str) -> None:
     assert codec.decode_data(read(codec, value), Order) == DataFault(msg)
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_absent_data_is_none_unless_a_type_is_asked_for(codec: ExtCodec) -> None:
+def test_absent_data_is_none_unless_a_type_is_asked_for(codec: Codec) -> None:
     assert codec.decode_data(None) is None
     assert codec.decode_data(None, Order) == DataFault("data is missing")
 
@@ -118,13 +118,13 @@ def test_parser_wording_that_is_not_known_gives_the_general_rule(wording: str) -
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_message_that_is_no_object_is_told_so(codec: ExtCodec) -> None:
+def test_message_that_is_no_object_is_told_so(codec: Codec) -> None:
     fault = codec.decode(codec.encode([1]))
     assert isinstance(fault, EnvelopeFault)
     assert fault.msg == "message must be an object with v, svc and type"
 
 
-def message_with(codec: ExtCodec, fields: dict[str, object], levels: int) -> bytes:
+def message_with(codec: Codec, fields: dict[str, object], levels: int) -> bytes:
     """A message whose `data`, its last field, is that many arrays, one in the other."""
     whole = codec.encode({**HEAD, **fields, "data": None})
     if codec.name == "json":
@@ -136,7 +136,7 @@ def message_with(codec: ExtCodec, fields: dict[str, object], levels: int) -> byt
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize(("fields", "seq"), [({"seq": 7}, 7), ({}, None)])
 def test_what_nests_too_deep_is_told_alike_however_deep(
-    codec: ExtCodec, levels: int, fields: dict[str, object], seq: int | None
+    codec: Codec, levels: int, fields: dict[str, object], seq: int | None
 ) -> None:
     """The parser's own guard is the interpreter's stack, another one in each version: no answer may show it."""
     assert isinstance(codec.decode(message_with(codec, fields, MAX_DEPTH - 1)), Envelope)

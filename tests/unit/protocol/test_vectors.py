@@ -13,11 +13,11 @@ from wsprism.protocol import (
     JSON,
     MSGPACK,
     CloseCode,
+    Codec,
     DataFault,
     Envelope,
     EnvelopeFault,
     ErrorCode,
-    ExtCodec,
     Framing,
     HandshakeFault,
     HandshakeRequest,
@@ -56,9 +56,9 @@ def load(name: str, *having: str) -> list[Any]:
     ]
 
 
-def envelope_inputs(vector: Vector) -> list[tuple[ExtCodec, str | bytes]]:
+def envelope_inputs(vector: Vector) -> list[tuple[Codec, str | bytes]]:
     """Every codec that the vector is about, with the payload."""
-    named: ExtCodec = MSGPACK if vector.get("codec") == "msgpack" else JSON
+    named: Codec = MSGPACK if vector.get("codec") == "msgpack" else JSON
     if "hex" in vector:
         return [(named, bytes.fromhex(vector["hex"]))]
     if "text" in vector:

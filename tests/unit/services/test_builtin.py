@@ -13,7 +13,7 @@ import pytest
 from wsprism.effects import Refuse
 from wsprism.ports import ExtService
 from wsprism.protocol.codes import ErrorCode
-from wsprism.protocol.envelope import JSON, MSGPACK, Envelope, ExtCodec
+from wsprism.protocol.envelope import JSON, MSGPACK, Codec, Envelope
 from wsprism.services import RelayExtService, ReplyService, StateService
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "vectors" / "builtin.json").read_text())
@@ -29,7 +29,7 @@ class Context:
     active_room = "lobby"
     metadata: Mapping[str, Any] = {}
 
-    def __init__(self, codec: ExtCodec = JSON) -> None:
+    def __init__(self, codec: Codec = JSON) -> None:
         self.codec = codec
 
     def decode_data(self, envelope: Envelope, type: Any = Any) -> Any:

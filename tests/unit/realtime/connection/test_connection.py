@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-from collections import Counter
 from typing import Any
 
 import pytest
 
+from tests.leftovers import leftovers
 from tests.realtime_support import Peer, World
 from wsprism.effects import Refuse, Reply
 from wsprism.policy.decisions import Reason
@@ -415,18 +414,12 @@ async def test_a_tickets_rooms_hold_for_publishing_without_membership_too() -> N
 async def test_a_connection_that_has_ended_leaves_nothing_that_only_the_collector_would_find() -> None:
     """It looks at everything seldom: what a wave of clients leaves would stand in the memory of the next one."""
     world = World()
-    gc.collect()
-    gc.disable()
-    before = Counter(type(one) for one in gc.get_objects())
-    try:
+    with leftovers() as left:
         for number in range(10):
             peer = await connect(world, f"u{number}", "lobby")
             peer.vanish()
             world.settle()
         del peer
         world.scheduler.advance(60)  # who asked for its session had a deadline, which holds the answer
-        after = Counter(type(one) for one in gc.get_objects())
-    finally:
-        gc.enable()
     for kind in (Session, Outlet, Connection):
-        assert after[kind] - before[kind] <= 1, "the last one may still be in the hands of this test's task"
+        assert left[kind] <= 1, "the last one may still be in the hands of this test's task"

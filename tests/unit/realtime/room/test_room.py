@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import json
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 
 from actors.holdings import Timer
 from qos import Frame, Lane
+from tests.leftovers import leftovers
 from tests.native import replace_constant
 from tests.realtime_support import Holding, Peer, World
 from wsprism.effects import Publish
@@ -611,10 +610,7 @@ async def test_a_room_that_has_closed_leaves_nothing_that_only_the_collector_wou
     """It looks at everything seldom, and a gateway of matches opens and closes rooms all day."""
     world = World(rooms=[{"match": "present:*", "presence": {"enabled": True}}])
     peer = await world.connect()
-    gc.collect()
-    gc.disable()
-    before = Counter(type(one) for one in gc.get_objects())
-    try:
+    with leftovers() as left:
         for number in range(10):
             for name in (f"plain:{number}", f"present:{number}"):
                 peer.join(name)
@@ -624,8 +620,5 @@ async def test_a_room_that_has_closed_leaves_nothing_that_only_the_collector_wou
                 world.settle()
             peer.heard()
         world.scheduler.advance(60)
-        after = Counter(type(one) for one in gc.get_objects())
-    finally:
-        gc.enable()
     for kind in (room.Room, Turn, Attendance, RoomPresence, Timer):
-        assert after[kind] - before[kind] <= 1, "the last one may still be in the hands of this test"
+        assert left[kind] <= 1, "the last one may still be in the hands of this test"
